@@ -1,0 +1,49 @@
+#include "base/error.hpp"
+
+namespace troupe {
+
+std::string_view to_string(Errc code) noexcept {
+  switch (code) {
+    case Errc::offset_out_of_range: return "offset_out_of_range";
+    case Errc::corrupt_message: return "corrupt_message";
+    case Errc::unknown_topic_or_partition: return "unknown_topic_or_partition";
+    case Errc::not_leader_or_follower: return "not_leader_or_follower";
+    case Errc::request_timed_out: return "request_timed_out";
+    case Errc::message_too_large: return "message_too_large";
+    case Errc::invalid_timestamp: return "invalid_timestamp";
+    case Errc::policy_violation: return "policy_violation";
+    case Errc::out_of_order_sequence_number: return "out_of_order_sequence_number";
+    case Errc::duplicate_sequence_number: return "duplicate_sequence_number";
+    case Errc::invalid_producer_epoch: return "invalid_producer_epoch";
+    case Errc::storage_error: return "storage_error";
+    case Errc::fenced_leader_epoch: return "fenced_leader_epoch";
+    case Errc::unknown_leader_epoch: return "unknown_leader_epoch";
+    case Errc::unsupported_compression_type: return "unsupported_compression_type";
+    case Errc::invalid_record: return "invalid_record";
+    case Errc::storage_full: return "storage_full";
+    case Errc::stale_log_view: return "stale_log_view";
+    case Errc::log_offline: return "log_offline";
+    case Errc::invalid_argument: return "invalid_argument";
+    case Errc::not_found: return "not_found";
+    case Errc::wrong_owner: return "wrong_owner";
+    case Errc::overloaded: return "overloaded";
+    case Errc::unknown_error: return "unknown_error";
+  }
+  return "unknown_error";
+}
+
+Error Error::with_context(std::string_view context) const {
+  std::string text{context};
+  text += ": ";
+  text += message;
+  return Error{code, std::move(text)};
+}
+
+std::string to_string(const Error& error) {
+  std::string text{to_string(error.code)};
+  text += ": ";
+  text += error.message;
+  return text;
+}
+
+}  // namespace troupe

@@ -1,0 +1,22 @@
+# troupe_module(NAME SOURCES ... [PUBLIC libs...] [PRIVATE libs...] [HEADERS ...])
+# One static library for one folder. Includes are written from the repository's root: "core/record/record_batch.hpp".
+function(troupe_module name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(troupe_${name} STATIC ${ARG_SOURCES})
+  add_library(Troupe::${name} ALIAS troupe_${name})
+  target_include_directories(troupe_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(troupe_${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} troupe_options)
+endfunction()
+
+# troupe_test(NAME SOURCES ... LIBRARIES ... [LABELS ...])
+# One Catch2 program; every TEST_CASE in it is a test of its own for ctest.
+function(troupe_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} troupe_test_support Catch2::Catch2WithMain troupe_options)
+  add_test(NAME ${name} COMMAND ${name} --order rand --rng-seed time)
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()

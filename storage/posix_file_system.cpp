@@ -1,0 +1,1 @@
+#include "storage/posix_file_system.hpp"

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "storage/file_system.hpp"
+
+namespace troupe::storage {
+
+/// The operating system's files. Stateless: one instance serves all threads.
+class PosixFileSystem final : public FileSystem {
+ public:
+  Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override;
+  Result<std::vector<DirectoryEntry>> list(const std::string& path) override;
+  Result<bool> exists(const std::string& path) override;
+  Status create_directories(const std::string& path) override;
+  Status rename(const std::string& from, const std::string& to) override;
+  Status remove(const std::string& path) override;
+  Status sync_directory(const std::string& path) override;
+  Result<std::unique_ptr<FileLock>> lock(const std::string& path, const std::string& content) override;
+  Result<std::uint64_t> free_bytes(const std::string& path) override;
+};
+
+}  // namespace troupe::storage
