@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <optional>
 #include <unordered_map>
-#include <vector>
 
 #include "base/result.hpp"
 #include "core/ids.hpp"
@@ -20,6 +19,22 @@ namespace troupe::record {
 ///
 /// Remembered per producer id: epoch, and sequences and offsets of its last 5 batches, which is how many a producer may have in
 /// flight. Source: KIP-98, KIP-360; rules P1 to P5 of docs/invariants.md.
+///
+/// What a batch of one producer meets, with batches [20..24] ... [40..44] of epoch 3 kept:
+///
+///   epoch 2                 invalid_producer_epoch; a marker too
+///   epoch 4, sequence 0     new; anything but 0 is out_of_order_sequence_number
+///   epoch 3, [45..]         new: after 2^31 - 1 comes 0, between batches and inside one
+///   epoch 3, [30..34]       duplicate: base and last sequence are those of a batch kept
+///   epoch 3, [10..14]       duplicate_sequence_number: all of it lies before the batches kept
+///   epoch 3, [30..39] [50..] [22..24]   out_of_order_sequence_number
+///
+/// "Before" compares serial numbers: b is before o when going from b up to o, through the wrap if need be, takes at least 1 and
+/// less than 2^30 steps, half of the circle. Nothing else orders numbers that come round again.
+///
+/// duplicate_sequence_number needs all 5 places taken. With fewer, every batch known of this epoch is kept, and what is not among
+/// them may never have arrived: a producer that starts here at 20 after its state expired may have lost [10..19] on the way, and
+/// would take "duplicate" for success. With 5 later batches in the log it has had its answer, for it keeps no more in flight.
 class ProducerStates {
  public:
   static constexpr std::size_t batches_kept = 5;
@@ -37,30 +52,37 @@ class ProducerStates {
   struct Producer {
     ProducerEpoch epoch = no_producer_epoch;
     std::size_t batches_count = 0;
-    std::array<BatchEntry, batches_kept> batches{};  ///< oldest first
-    TimestampMs last_timestamp = no_timestamp;       ///< of the last batch or marker, for expiry
+    std::array<BatchEntry, batches_kept> batches{};  ///< oldest first; from `batches_count` on: default values
+    TimestampMs last_timestamp = no_timestamp;       ///< max timestamp of the last batch or marker in the log, for expiry
     friend bool operator==(const Producer&, const Producer&) = default;
   };
 
-  /// The batch may be appended, or its records are in the log already.
-  struct Accepted {};
+  /// Where the records of a retried batch are in the log already.
   struct Duplicate {
     Offset base_offset;
     Offset last_offset;
     TimestampMs timestamp;
+    friend bool operator==(const Duplicate&, const Duplicate&) = default;
   };
 
-  /// What to do with a client's batch: append (nullopt) or answer with the original's place.
+  /// What to do with a validated batch: append (nullopt) or answer with the original's place.
   /// A batch without producer id is always new. A producer that is not known here may start at any sequence (its state
-  /// has expired, or records were deleted: KIP-360); a new epoch has to start at sequence 0.
-  /// Errors: out_of_order_sequence_number (a gap), duplicate_sequence_number (in the log, older than the batches kept),
-  /// invalid_producer_epoch (older than the one known).
+  /// has expired, or records were deleted: KIP-360); a new epoch has to start at sequence 0, also when a marker brought it.
+  /// A marker has no sequence: only its epoch is looked at.
+  /// Errors: out_of_order_sequence_number (a gap, an overlap, or no sequence number), duplicate_sequence_number (in the log,
+  /// older than the batches kept), invalid_producer_epoch (older than the one known, or none).
   Result<std::optional<Duplicate>> check(const RecordBatchHeader& batch) const;
 
-  /// Notes a batch that is in the log, control batches too. Batches come in log order.
+  /// Notes a batch that is in the log, control batches too. Batches come in log order, each once.
+  ///
+  /// The log is the truth: what check() would have refused is noted as well. A batch that does not continue the sequence becomes
+  /// the last one; a newer epoch, a marker's too, drops the batches of the older (P5); an older epoch only keeps the
+  /// producer from expiring. A control batch, and a batch without sequence number, leave the sequences as they are. A batch
+  /// without producer id or epoch (below 0) changes nothing.
   void apply(const RecordBatchHeader& batch);
 
-  /// Forgets producers whose last batch is older than `timestamp`. Deterministic: `timestamp` comes from the log, not from a clock.
+  /// Forgets producers whose last batch or marker is older than `timestamp`; one of just that time stays.
+  /// Deterministic: `timestamp` comes from the log, not from a clock.
   void expire_before(TimestampMs timestamp);
 
   std::size_t size() const { return producers_.size(); }
@@ -70,6 +92,7 @@ class ProducerStates {
 
   /// The state as bytes, producers in ascending order of id, so that equal states are equal bytes. docs/formats/producer-snapshot.md
   ByteBuffer encode() const;
+  /// Takes what encode() writes and nothing else, so that decoding and encoding again gives the same bytes.
   /// Errors: corrupt_message.
   static Result<ProducerStates> decode(ByteView bytes);
 
