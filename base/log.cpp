@@ -40,26 +40,62 @@ Sink& sink() {
   return instance;
 }
 
+struct CodePoint {
+  char32_t value;
+  std::size_t size;  ///< in bytes; 0 when `text` does not begin with a whole character in UTF-8
+};
+
+/// The character at the front of `text`, which is not empty. Takes what RFC 3629 allows: shortest form, no surrogates, nothing
+/// above U+10FFFF.
+CodePoint first_code_point(std::string_view text) {
+  constexpr CodePoint invalid{0, 0};
+  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const auto lead = byte(0);
+  if (lead < 0x80) return {lead, 1};
+  const std::size_t size = lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf8 ? 4 : 0;
+  if (size == 0 || text.size() < size) return invalid;
+  auto value = static_cast<char32_t>(lead & (0x7fU >> size));
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0U) != 0x80U) return invalid;
+    value = (value << 6) | (byte(i) & 0x3fU);
+  }
+  constexpr char32_t value_min[] = {0, 0, 0x80, 0x800, 0x10000};
+  if (value < value_min[size] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return invalid;
+  return {value, size};
+}
+
+/// Whether a terminal or an editor may take the character for a command: the controls of ASCII and Latin-1, line and
+/// paragraph separators, and what turns the direction of the text around it.
+bool is_control(char32_t value) {
+  return value < 0x20 || (value >= 0x7f && value <= 0x9f) || value == 0x200e || value == 0x200f ||
+         (value >= 0x2028 && value <= 0x202e) || (value >= 0x2066 && value <= 0x2069);
+}
+
+/// A line stays one line, valid JSON in valid UTF-8, and cannot drive a terminal, whatever a client put into a name:
+/// controls become \u escapes, each byte that is no UTF-8 becomes U+FFFD, all else stays.
 void append_escaped(std::string& line, std::string_view text) {
   constexpr char digits[] = "0123456789abcdef";
-  for (const char c : text) {
-    const auto code = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      line += '\\';
-      line += c;
-    } else if (c == '\n') {
-      line += "\\n";
-    } else if (c == '\t') {
-      line += "\\t";
-    } else if (code < 0x20 || code >= 0x7f) {
-      // Every byte outside printable ASCII becomes an escape: a line stays one line, valid JSON, and cannot drive a
-      // terminal, whatever a client put into a name.
-      line += "\\u00";
-      line += digits[code >> 4];
-      line += digits[code & 15U];
-    } else {
-      line += c;
+  while (!text.empty()) {
+    const auto [value, size] = first_code_point(text);
+    if (size == 0) {
+      line += "\xef\xbf\xbd";
+      text.remove_prefix(1);
+      continue;
     }
+    if (value == '"' || value == '\\') {
+      line += '\\';
+      line += text.front();
+    } else if (value == '\n') {
+      line += "\\n";
+    } else if (value == '\t') {
+      line += "\\t";
+    } else if (is_control(value)) {
+      line += "\\u";
+      for (unsigned shift = 16; shift != 0; shift -= 4) line += digits[(value >> (shift - 4)) & 15U];
+    } else {
+      line += text.substr(0, size);
+    }
+    text.remove_prefix(size);
   }
 }
 
