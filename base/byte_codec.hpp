@@ -54,7 +54,8 @@ class ByteReader {
     return view;
   }
 
-  /// A zigzag varint of at most 5 bytes. Over-long or truncated encodings fail.
+  /// A zigzag varint of at most 5 bytes. Fails when it is cut off, does not end within 5 bytes, or holds more than 32 bits.
+  /// Padding with zero groups (80 00 for 0) is read, as Kafka reads it.
   std::optional<std::int32_t> varint() noexcept;
   /// A zigzag varint of at most 10 bytes.
   std::optional<std::int64_t> varlong() noexcept;

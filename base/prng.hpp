@@ -14,9 +14,11 @@ class Prng {
   std::uint64_t next() { return engine_(); }
   /// Uniform in [0, bound); 0 when bound is 0.
   std::uint64_t below(std::uint64_t bound) { return bound == 0 ? 0 : next() % bound; }
-  /// Uniform in [low, high].
+  /// Uniform in [low, high]; `low` must not be above `high`. Any two ends will do: the sums wrap as unsigned numbers.
   std::int64_t between(std::int64_t low, std::int64_t high) {
-    return low + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(high - low) + 1));
+    const auto distance = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
+    const auto step = distance == UINT64_MAX ? next() : below(distance + 1);
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + step);
   }
   /// True `numerator` times in `denominator`.
   bool chance(std::uint64_t numerator, std::uint64_t denominator) { return below(denominator) < numerator; }

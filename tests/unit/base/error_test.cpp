@@ -1,0 +1,43 @@
+#include "base/error.hpp"
+
+#include <map>
+
+#include "tests/support/catch.hpp"
+
+using namespace troupe;
+
+TEST_CASE("every error code has its number and its name for ever", "[base]") {
+  const std::map<int, std::string_view> names{
+      {1, "offset_out_of_range"},       {2, "corrupt_message"},
+      {3, "unknown_topic_or_partition"}, {6, "not_leader_or_follower"},
+      {7, "request_timed_out"},         {10, "message_too_large"},
+      {32, "invalid_timestamp"},        {44, "policy_violation"},
+      {45, "out_of_order_sequence_number"}, {46, "duplicate_sequence_number"},
+      {47, "invalid_producer_epoch"},   {56, "storage_error"},
+      {74, "fenced_leader_epoch"},      {75, "unknown_leader_epoch"},
+      {76, "unsupported_compression_type"}, {87, "invalid_record"},
+      {200, "storage_full"},            {201, "stale_log_view"},
+      {202, "log_offline"},             {203, "invalid_argument"},
+      {204, "not_found"},               {205, "wrong_owner"},
+      {206, "overloaded"},              {255, "unknown_error"},
+  };
+  // A code that was added without a line here has a name of its own, and fails.
+  for (int number = 0; number <= 255; ++number) {
+    CAPTURE(number);
+    const auto known = names.find(number);
+    CHECK(to_string(static_cast<Errc>(number)) == (known == names.end() ? "unknown_error" : known->second));
+  }
+}
+
+TEST_CASE("an error reads as its code and its message", "[base]") {
+  CHECK(to_string(Error{Errc::corrupt_message, "batch at 4096: crc 9f31 != 0c77"}) ==
+        "corrupt_message: batch at 4096: crc 9f31 != 0c77");
+}
+
+TEST_CASE("context goes before the message and keeps the code", "[base]") {
+  const Error inner{Errc::storage_error, "disk full"};
+  const auto outer = inner.with_context("segment 42").with_context("append");
+  CHECK(outer.code == Errc::storage_error);
+  CHECK(outer.message == "append: segment 42: disk full");
+  CHECK(inner.message == "disk full");
+}
