@@ -35,6 +35,10 @@ class File {
   /// Starts writing dirty pages back without waiting; makes a later `sync` shorter. Best effort.
   virtual void start_writeback() = 0;
 
+  /// Forgets clean cached bytes, so that the next reads show what the disk holds and not what the cache promises: after a failed sync
+  /// the two may differ (S2). Best effort.
+  virtual void drop_cache() const = 0;
+
   /// Cuts or extends (with zeros) to `size` bytes. Durable after the next `sync`.
   virtual Status truncate(std::uint64_t size) = 0;
 
@@ -55,6 +59,14 @@ enum class EntryType { file, directory, other };
 struct DirectoryEntry {
   std::string name;
   EntryType type;
+};
+
+/// Syncs a whole file system (syncfs). Learns of every write-back error since it was opened, in files that were closed meanwhile, too.
+class SyncBarrier {
+ public:
+  virtual ~SyncBarrier() = default;
+  /// Errors: storage_error.
+  virtual Status sync() = 0;
 };
 
 /// Held as long as the object lives; released by the kernel when the process dies.
@@ -93,6 +105,9 @@ class FileSystem {
   /// Takes an exclusive lock on `path` (created when missing) and writes `content` into it, for the next one to read.
   /// Errors: wrong_owner (held by another process; the message carries the holder's content).
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path, const std::string& content) = 0;
+
+  /// For the file system that holds `path`, an existing directory.
+  virtual Result<std::unique_ptr<SyncBarrier>> open_barrier(const std::string& path) = 0;
 
   /// Bytes free for this process on the file system that holds `path`.
   virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;

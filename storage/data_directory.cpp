@@ -1,0 +1,603 @@
+#include "storage/data_directory.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include <unistd.h>
+
+#include "base/byte_codec.hpp"
+#include "base/log.hpp"
+#include "storage/checkpoints.hpp"
+#include "storage/paths.hpp"
+#include "storage/quarantine.hpp"
+
+namespace troupe::storage {
+namespace {
+
+constexpr std::uint32_t owner_magic = 0x5452'4f57;  // "TROW"
+/// From this many logs on, one sync of the whole file system is cheaper than one of each.
+constexpr std::size_t barrier_logs_min = 64;
+
+struct Owner {
+  Uuid cluster_id;
+  Uuid directory_id;
+  BrokerId node_id;
+};
+
+Uuid read_uuid(ByteReader& in) {
+  std::array<std::uint8_t, 16> bytes{};
+  if (const auto view = in.bytes(bytes.size())) std::memcpy(bytes.data(), view->data(), bytes.size());
+  return Uuid{bytes};
+}
+
+ByteBuffer encode_owner(const Owner& owner) {
+  ByteBuffer bytes;
+  ByteWriter out{bytes};
+  out.bytes(std::as_bytes(std::span{owner.cluster_id.bytes()}));
+  out.bytes(std::as_bytes(std::span{owner.directory_id.bytes()}));
+  out.integer(owner.node_id.value());
+  return bytes;
+}
+
+std::optional<Owner> decode_owner(ByteView bytes) {
+  ByteReader in{bytes};
+  Owner owner;
+  owner.cluster_id = read_uuid(in);
+  owner.directory_id = read_uuid(in);
+  const auto node_id = in.integer<std::int32_t>();
+  if (!node_id || in.remaining() != 0) return std::nullopt;
+  owner.node_id = BrokerId{*node_id};
+  return owner;
+}
+
+std::optional<PartitionId> parse_partition(std::string_view name) {
+  if (name.empty() || name.size() > 9 || (name.size() > 1 && name[0] == '0')) return std::nullopt;
+  std::int32_t value = 0;
+  for (const char c : name) {
+    if (c < '0' || c > '9') return std::nullopt;
+    value = value * 10 + (c - '0');
+  }
+  return PartitionId{value};
+}
+
+Offset end_of(const PlacedBatch& batch) {
+  const auto header = record::parse_batch_header(batch.batch);
+  return header ? header->next_offset() : batch.base_offset;
+}
+
+/// The end of the tail that has no holes: where a topic's flush policy was changed, batches before may not be in the commit log.
+std::span<const PlacedBatch> unbroken(const CommittedTail& tail) {
+  auto first = tail.batches.size();
+  while (first > 0 && (first == tail.batches.size() || end_of(tail.batches[first - 1]) == tail.batches[first].base_offset)) --first;
+  return std::span{tail.batches}.subspan(first);
+}
+
+Status remove_tree(FileSystem& file_system, const std::string& path) {
+  TROUPE_TRY_ASSIGN(const auto entries, file_system.list(path));
+  for (const auto& entry : entries) {
+    const auto inner = path + "/" + entry.name;
+    if (entry.type == EntryType::directory) {
+      TROUPE_TRY(remove_tree(file_system, inner));
+    } else {
+      TROUPE_TRY(file_system.remove(inner));
+    }
+  }
+  return file_system.remove(path);
+}
+
+}  // namespace
+
+DataDirectory::DataDirectory(FileSystem& file_system, Options options, std::unique_ptr<SyncBarrier> barrier, Manifest manifest)
+    : file_system_(file_system),
+      options_(std::move(options)),
+      files_(file_system, std::move(barrier), options_.open_files_max),
+      manifest_(std::move(manifest)) {}
+
+DataDirectory::~DataDirectory() = default;
+
+// --- opening --------------------------------------------------------------------------------------------------------------
+
+Result<DataDirectory::Opened> DataDirectory::open(FileSystem& file_system, Options options) {
+  TROUPE_TRY(create_directories_durably(file_system, options.path));
+  TROUPE_TRY_ASSIGN(auto lock, file_system.lock(options.path + "/lock", "pid " + std::to_string(::getpid()) + "\n"));
+  TROUPE_TRY_ASSIGN(auto barrier, file_system.open_barrier(options.path));
+  TROUPE_TRY_ASSIGN(auto manifest, Manifest::open(file_system, options.path + "/manifest"));
+  Opened opened;
+  opened.directory.reset(new DataDirectory(file_system, std::move(options), std::move(barrier), std::move(manifest)));
+  auto& self = *opened.directory;
+  self.lock_ = std::move(lock);
+  TROUPE_TRY(self.check_owner());
+  TROUPE_TRY(self.read_checkpoints(opened.findings));
+  TROUPE_TRY(self.reconcile(opened.findings));
+  TROUPE_TRY(self.recover_commit_log(opened));
+  opened.partitions = self.partitions().size();
+  for (const auto& finding : opened.findings) log::warn("data directory", {log::kv("finding", finding)});
+  return opened;
+}
+
+Status DataDirectory::check_owner() {
+  auto read = read_checkpoint(file_system_, path("owner"), owner_magic);
+  if (!read && read.error().code == Errc::corrupt_message) {
+    // Identity cannot be derived from anything: without it nobody may write here.
+    return Error{Errc::wrong_owner, path("owner") + " is damaged (" + read.error().message + "); restore it or move the directory"};
+  }
+  if (!read) return std::move(read).error();
+  if (*read) {
+    const auto owner = decode_owner(**read);
+    if (!owner) return Error{Errc::wrong_owner, path("owner") + " cannot be read"};
+    if (options_.cluster_id && *options_.cluster_id != owner->cluster_id) {
+      return Error{Errc::wrong_owner, options_.path + " belongs to cluster " + to_string(owner->cluster_id) + ", this is cluster " +
+                                          to_string(*options_.cluster_id)};
+    }
+    if (options_.node_id != owner->node_id) {
+      return Error{Errc::wrong_owner, options_.path + " belongs to node " + to_string(owner->node_id) + ", this is node " +
+                                          to_string(options_.node_id)};
+    }
+    cluster_id_ = owner->cluster_id;
+    directory_id_ = owner->directory_id;
+    return ok();
+  }
+  if (!options_.cluster_id) {
+    return Error{Errc::not_found, options_.path + " has no owner yet, and no cluster id was given to make it one"};
+  }
+  cluster_id_ = *options_.cluster_id;
+  directory_id_ = Uuid::random();
+  return write_checkpoint(file_system_, path("owner"), owner_magic, encode_owner({cluster_id_, directory_id_, options_.node_id}));
+}
+
+Status DataDirectory::read_checkpoints(std::vector<std::string>& findings) {
+  const auto read = [&](const char* name, CheckpointMagic magic, std::unordered_map<TopicIdPartition, Offset>& into) -> Status {
+    auto offsets = read_offsets(file_system_, path(name), magic);
+    if (!offsets && offsets.error().code == Errc::corrupt_message) {
+      findings.push_back(std::string(name) + " is damaged and is rebuilt: " + offsets.error().message);
+      return ok();
+    }
+    if (!offsets) return std::move(offsets).error();
+    if (*offsets) into.insert((*offsets)->begin(), (*offsets)->end());
+    return ok();
+  };
+  TROUPE_TRY(read("recovery-points", CheckpointMagic::recovery_points, recovery_points_));
+  TROUPE_TRY(read("log-start-offsets", CheckpointMagic::log_start_offsets, log_starts_));
+  return read("high-watermarks", CheckpointMagic::high_watermarks, high_watermarks_);
+}
+
+/// Holds the manifest against what lies on disk: adopts what it does not know, finishes deletions.
+Status DataDirectory::reconcile(std::vector<std::string>& findings) {
+  if (manifest_.damaged()) findings.push_back("the manifest is damaged and is completed from the directories");
+  bool changed = manifest_.damaged();
+  TROUPE_TRY(create_directories_durably(file_system_, path("partitions")));
+  TROUPE_TRY_ASSIGN(const auto topics, file_system_.list(path("partitions")));
+  std::vector<TopicIdPartition> found;
+  for (const auto& topic : topics) {
+    const auto topic_id = Uuid::parse(topic.name);
+    if (!topic_id || topic.type != EntryType::directory) {
+      findings.push_back("unknown entry partitions/" + topic.name + " is left alone");
+      continue;
+    }
+    TROUPE_TRY_ASSIGN(const auto partitions, file_system_.list(path("partitions/" + topic.name)));
+    for (const auto& entry : partitions) {
+      const auto partition = parse_partition(entry.name);
+      if (!partition || entry.type != EntryType::directory) {
+        findings.push_back("unknown entry partitions/" + topic.name + "/" + entry.name + " is left alone");
+        continue;
+      }
+      found.push_back({*topic_id, *partition});
+    }
+  }
+  for (const auto& id : found) {
+    const auto state = manifest_.state(id);
+    if (!state) {
+      findings.push_back("partition " + to_string(id) + " was not in the manifest and is taken into it");
+      TROUPE_TRY(manifest_.note(id, Manifest::State::written));
+      changed = true;
+    } else if (*state == Manifest::State::removed) {
+      TROUPE_TRY(remove_tree(file_system_, location(id).directory));
+      changed = true;
+    }
+  }
+  for (const auto& id : manifest_.with(Manifest::State::removed)) manifest_.forget(id);
+  return changed ? manifest_.rewrite() : ok();
+}
+
+LogLocation DataDirectory::location(const TopicIdPartition& id) const {
+  return {path("partitions/" + to_string(id)), path("quarantine/" + to_string(id.topic_id) + "-" + to_string(id.partition))};
+}
+
+LogExpectation DataDirectory::expectation(const TopicIdPartition& id, const CommittedTail* tail) const {
+  const auto known = [&](const auto& offsets) {
+    const auto at = offsets.find(id);
+    return at == offsets.end() ? Offset{0} : at->second;
+  };
+  LogExpectation expected;
+  expected.recovery_point = known(recovery_points_);
+  expected.log_start_offset = known(log_starts_);
+  expected.was_written = manifest_.state(id) == Manifest::State::written;
+  if (tail != nullptr) {
+    expected.recovery_point = std::min(expected.recovery_point, tail->lowest_cut);
+    expected.reset_to = tail->reset_to;
+    if (const auto batches = unbroken(*tail); !batches.empty()) {
+      expected.commit_log_from = batches.front().base_offset;
+      expected.durable_end = end_of(batches.back());
+    }
+  }
+  expected.durable_end = std::max(expected.durable_end, expected.recovery_point);
+  return expected;
+}
+
+Status DataDirectory::recover_commit_log(Opened& opened) {
+  TROUPE_TRY_ASSIGN(auto recovered, CommitLog::open(file_system_, {path("commit"), options_.commit_file_bytes,
+                                                                   options_.commit_grow_bytes}));
+  commit_log_ = std::move(recovered.log);
+  bool all_restored = true;
+  if (recovered.damage) {
+    all_restored = false;
+    opened.findings.push_back("the commit log is damaged: " + *recovered.damage);
+    log::error("commit log damaged", {log::kv("reason", *recovered.damage)});
+  }
+  for (const auto& [id, tail] : recovered.tails) {
+    // No state means that the manifest lost it; the batches are proof that it was written.
+    if (!manifest_.state(id)) {
+      if (tail.batches.empty()) continue;
+      opened.findings.push_back("partition " + to_string(id) + " is restored from the commit log into the manifest");
+      TROUPE_TRY(manifest_.note(id, Manifest::State::written));
+    }
+    TROUPE_TRY_ASSIGN(const auto restored, restore(id, tail));
+    opened.repaired_batches += restored;
+    const auto& log = *entries_.at(id).log;
+    if (log.health().kind != LogHealth::Kind::good) {
+      opened.findings.push_back("partition " + to_string(id) + " is " + std::string(to_string(log.health().kind)) + " from offset " +
+                                to_string(log.health().from) + ": " + log.health().reason);
+    }
+    all_restored = all_restored && log.health().can_append();
+  }
+  TROUPE_TRY(manifest_.sync());
+  TROUPE_TRY(checkpoint_logs());
+  if (!all_restored) {
+    opened.findings.push_back("the commit log of the last run is kept in quarantine");
+    return commit_log_->move_recovered_files(path("quarantine/commit"));
+  }
+  return commit_log_->release(commit_log_->current_file());
+}
+
+/// Appends to a log what its segments lack of its tail.
+Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const CommittedTail& tail) {
+  TROUPE_TRY_ASSIGN(auto* entry, open_log(id, LogConfig{}, &tail));
+  auto& log = *entry->log;
+  std::size_t restored = 0;
+  for (const auto& batch : unbroken(tail)) {
+    if (!log.health().can_append()) break;
+    if (batch.base_offset < log.log_end_offset()) continue;
+    TROUPE_TRY(log.append(std::span{&batch, 1}));
+    ++restored;
+  }
+  if (log.dirty()) dirty_.push_back(id);
+  return restored;
+}
+
+Result<DataDirectory::Entry*> DataDirectory::open_log(const TopicIdPartition& id, const LogConfig& config,
+                                                      const CommittedTail* tail) {
+  TROUPE_TRY_ASSIGN(auto log, PartitionLog::open(files_, location(id), config, expectation(id, tail)));
+  auto& entry = entries_[id];
+  entry.log = std::move(log);
+  return &entry;
+}
+
+// --- turns ----------------------------------------------------------------------------------------------------------------
+
+Result<PartitionLog*> DataDirectory::log(const TopicIdPartition& id, const LogConfig& config) {
+  if (const auto found = entries_.find(id); found != entries_.end()) {
+    auto& log = *found->second.log;
+    // What was appended under `interval` is not in the commit log: it must be on disk before a promise is made beyond it.
+    if (config.flush == FlushPolicy::fsync && log.config().flush == FlushPolicy::interval && log.dirty()) TROUPE_TRY(log.sync());
+    log.set_config(config);
+    return &log;
+  }
+  if (manifest_.state(id) == Manifest::State::removed) {
+    return Error{Errc::unknown_topic_or_partition, "partition " + to_string(id) + " was removed"};
+  }
+  TROUPE_TRY_ASSIGN(auto* entry, open_log(id, config, nullptr));
+  if (entry->log->dirty()) {
+    // Bytes of the last run above its recovery point: promised again from now on, so they have to be on disk.
+    TROUPE_TRY(entry->log->sync());
+  }
+  return entry->log.get();
+}
+
+Result<DataDirectory::Entry*> DataDirectory::opened(const TopicIdPartition& id) {
+  const auto found = entries_.find(id);
+  if (found == entries_.end()) {
+    return Error{Errc::unknown_topic_or_partition, "partition " + to_string(id) + " is not open here"};
+  }
+  return &found->second;
+}
+
+Status DataDirectory::append(const TopicIdPartition& id, std::span<const PlacedBatch> batches, MonotonicMs now) {
+  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY_ASSIGN(auto* entry, opened(id));
+  auto& log = *entry->log;
+  const bool was_dirty = log.dirty();
+  TROUPE_TRY(manifest_.note(id, Manifest::State::written));
+  TROUPE_TRY(log.append(batches));
+  if (!was_dirty) dirty_.push_back(id);
+  if (!entry->in_turn) {
+    entry->in_turn = true;
+    turn_.push_back(id);
+  }
+  if (log.config().flush == FlushPolicy::fsync) {
+    for (const auto& batch : batches) commit_log_->add(id, batch);
+  } else if (!entry->dirty_since) {
+    entry->dirty_since = now;
+  }
+  return ok();
+}
+
+Status DataDirectory::commit(MonotonicMs now) {
+  if (failure_) return Error{Errc::log_offline, *failure_};
+  if (auto synced = manifest_.sync(); !synced) return fail_turn(synced.error());
+  if (!commit_log_->turn_empty()) {
+    auto committed = commit_log_->commit();
+    if (!committed && committed.error().code == Errc::storage_full) committed = sync_turn();
+    if (!committed) return fail_turn(committed.error());
+  }
+  for (const auto& id : turn_) {
+    auto& entry = entries_.at(id);
+    entry.in_turn = false;
+    if (entry.log->dirty() && entry.log->config().flush == FlushPolicy::fsync && !entry.commit_file) {
+      entry.commit_file = commit_log_->current_file();
+    }
+  }
+  release_descriptors();
+  turn_.clear();
+  if (auto settled = settle_some(now); !settled) return fail_turn(settled.error());
+  return ok();
+}
+
+/// There is no room in the commit log: the turn's segments are synced instead, each for itself.
+Status DataDirectory::sync_turn() {
+  for (const auto& id : turn_) {
+    auto& entry = entries_.at(id);
+    if (entry.log->config().flush != FlushPolicy::fsync) continue;
+    TROUPE_TRY(entry.log->sync());
+    entry.commit_file.reset();
+    std::erase(dirty_, id);
+  }
+  return ok();
+}
+
+Status DataDirectory::fail_turn(const Error& error) {
+  failure_ = error.message;
+  log::error("data directory offline", {log::kv("path", options_.path), log::kv("reason", error)});
+  for (auto& [id, entry] : entries_) {
+    entry.in_turn = false;
+    entry.log->fail(error.message);
+  }
+  turn_.clear();
+  commit_log_->abandon_turn();
+  return Error{Errc::storage_error, error.message};
+}
+
+/// Keeps the number of descriptors that wait for a sync bounded: the logs that have waited longest let go of theirs.
+void DataDirectory::release_descriptors() {
+  if (dirty_.size() <= options_.dirty_files_max) return;
+  const auto excess = dirty_.size() - options_.dirty_files_max;
+  for (std::size_t i = 0; i < excess; ++i) entries_.at(dirty_[i]).log->release_files();
+}
+
+// --- settling: from the page cache to stable storage ------------------------------------------------------------------------
+
+/// Works through the logs that keep a full commit-log file from being used again, a few a turn, so that no turn waits for all.
+Status DataDirectory::settle_some(MonotonicMs) {
+  if (commit_log_->oldest_file() == commit_log_->current_file()) return ok();
+  const auto waiting = [&](const TopicIdPartition& id) {
+    const auto& file = entries_.at(id).commit_file;
+    return file && *file < commit_log_->current_file();
+  };
+  if (settling_.empty()) {
+    std::copy_if(dirty_.begin(), dirty_.end(), std::back_inserter(settling_), waiting);
+    settle_total_ = settling_.size();
+    for (const auto& id : settling_) entries_.at(id).log->start_writeback();
+  }
+  // Done when the current file is half full, so that the next one is there in time.
+  const auto due = std::min(1.0, 2.0 * commit_log_->fullness());
+  const auto left_allowed = static_cast<std::size_t>(static_cast<double>(settle_total_) * (1.0 - due));
+  if (settle_total_ >= barrier_logs_min) {
+    if (due < 1.0) return ok();
+    return checkpoint();
+  }
+  while (settling_.size() > left_allowed) {
+    const auto id = settling_.front();
+    settling_.pop_front();
+    const auto found = entries_.find(id);
+    if (found == entries_.end() || !waiting(id)) continue;
+    TROUPE_TRY(found->second.log->sync());
+    settled(id, found->second);
+  }
+  if (!settling_.empty()) return ok();
+  TROUPE_TRY(write_checkpoints());
+  return commit_log_->release(commit_log_->current_file() - 1);
+}
+
+void DataDirectory::settled(const TopicIdPartition& id, Entry& entry) {
+  entry.commit_file.reset();
+  entry.dirty_since.reset();
+  std::erase(dirty_, id);
+}
+
+/// Syncs all logs and writes down how far each is on disk. The commit log is left as it is.
+Status DataDirectory::checkpoint_logs() {
+  const bool all_at_once = dirty_.size() >= barrier_logs_min;
+  if (all_at_once) TROUPE_TRY(files_.sync_file_system());
+  for (const auto& id : dirty_) {
+    auto& entry = entries_.at(id);
+    if (!entry.log->health().can_append()) {
+      // Its promises rest on the commit log from here on, which therefore must not be emptied.
+      if (entry.commit_file) return Error{Errc::storage_error, entry.log->health().reason};
+      continue;
+    }
+    if (all_at_once) {
+      entry.log->settled();
+    } else {
+      TROUPE_TRY(entry.log->sync());
+    }
+    entry.commit_file.reset();
+    entry.dirty_since.reset();
+  }
+  dirty_.clear();
+  settling_.clear();
+  return write_checkpoints();
+}
+
+Status DataDirectory::checkpoint() {
+  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY(checkpoint_logs());
+  commit_log_->rotate();
+  return commit_log_->release(commit_log_->current_file() - 1);
+}
+
+Status DataDirectory::write_checkpoints() {
+  for (const auto& [id, entry] : entries_) {
+    if (manifest_.state(id) != Manifest::State::written) continue;
+    if (entry.log->health().kind == LogHealth::Kind::damaged) continue;
+    recovery_points_[id] = entry.log->recovery_point();
+    log_starts_[id] = entry.log->log_start_offset();
+  }
+  const auto listed = [&](const std::unordered_map<TopicIdPartition, Offset>& offsets) {
+    PartitionOffsets list;
+    for (const auto& [id, offset] : offsets) {
+      if (manifest_.state(id) == Manifest::State::written) list.emplace_back(id, offset);
+    }
+    return list;
+  };
+  TROUPE_TRY(write_offsets(file_system_, path("recovery-points"), CheckpointMagic::recovery_points, listed(recovery_points_)));
+  TROUPE_TRY(write_offsets(file_system_, path("log-start-offsets"), CheckpointMagic::log_start_offsets, listed(log_starts_)));
+  return write_offsets(file_system_, path("high-watermarks"), CheckpointMagic::high_watermarks, listed(high_watermarks_));
+}
+
+std::optional<MonotonicMs> DataDirectory::next_deadline() const {
+  std::optional<MonotonicMs> earliest;
+  for (const auto& id : dirty_) {
+    const auto& entry = entries_.at(id);
+    if (!entry.dirty_since) continue;
+    const auto due = *entry.dirty_since + entry.log->config().flush_interval_ms;
+    if (!earliest || due < *earliest) earliest = due;
+  }
+  return earliest;
+}
+
+Status DataDirectory::on_deadline(MonotonicMs now) {
+  if (failure_) return Error{Errc::log_offline, *failure_};
+  std::vector<TopicIdPartition> due;
+  for (const auto& id : dirty_) {
+    const auto& entry = entries_.at(id);
+    if (entry.dirty_since && now - *entry.dirty_since >= entry.log->config().flush_interval_ms) due.push_back(id);
+  }
+  if (due.size() >= barrier_logs_min) {
+    if (auto done = checkpoint_logs(); !done) return fail_turn(done.error());
+    return ok();
+  }
+  for (const auto& id : due) {
+    auto& entry = entries_.at(id);
+    if (auto synced = entry.log->sync(); !synced) log::error("flush failed", {log::kv("partition", id), log::kv("error", synced.error())});
+    settled(id, entry);
+  }
+  return ok();
+}
+
+// --- changes to one log -----------------------------------------------------------------------------------------------------
+
+Status DataDirectory::truncate(const TopicIdPartition& id, Offset offset) {
+  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY_ASSIGN(auto* entry, opened(id));
+  if (offset >= entry->log->log_end_offset()) return ok();
+  commit_log_->add_truncation(id, offset);
+  if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
+  auto truncated = entry->log->truncate_to(offset);
+  // Refused, so the commit log now says less about this log than it holds: its segments have to say it.
+  if (!truncated && entry->log->health().can_append()) TROUPE_TRY(entry->log->sync());
+  if (!entry->log->dirty()) settled(id, *entry);
+  return truncated;
+}
+
+Status DataDirectory::reset(const TopicIdPartition& id, Offset offset) {
+  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY_ASSIGN(auto* entry, opened(id));
+  TROUPE_TRY(manifest_.note(id, Manifest::State::written));
+  TROUPE_TRY(manifest_.sync());
+  commit_log_->add_reset(id, offset);
+  if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
+  TROUPE_TRY(entry->log->reset_to(offset));
+  log_starts_[id] = offset;
+  recovery_points_[id] = offset;
+  settled(id, *entry);
+  return write_checkpoints();
+}
+
+Status DataDirectory::advance_log_start(const TopicIdPartition& id, Offset offset) {
+  TROUPE_TRY_ASSIGN(auto* entry, opened(id));
+  TROUPE_TRY(entry->log->advance_log_start(offset));
+  log_starts_[id] = entry->log->log_start_offset();
+  return write_checkpoints();
+}
+
+Result<bool> DataDirectory::apply_retention(const TopicIdPartition& id, std::optional<TimestampMs> now) {
+  TROUPE_TRY_ASSIGN(auto* entry, opened(id));
+  TROUPE_TRY_ASSIGN(const bool moved, entry->log->apply_retention(high_watermark(id), now));
+  if (moved) log_starts_[id] = entry->log->log_start_offset();
+  return moved;
+}
+
+void DataDirectory::set_high_watermark(const TopicIdPartition& id, Offset offset) { high_watermarks_[id] = offset; }
+
+Offset DataDirectory::high_watermark(const TopicIdPartition& id) const {
+  const auto found = high_watermarks_.find(id);
+  return found == high_watermarks_.end() ? Offset{0} : found->second;
+}
+
+Status DataDirectory::remove(const TopicIdPartition& id) {
+  TROUPE_TRY(manifest_.note(id, Manifest::State::removed));
+  TROUPE_TRY(manifest_.sync());
+  std::erase(dirty_, id);
+  std::erase(turn_, id);
+  if (const auto found = entries_.find(id); found != entries_.end()) {
+    TROUPE_TRY(found->second.log->remove_files());
+    entries_.erase(found);
+    // Not empty while views still hold files of it: the next start removes it then.
+    (void)file_system_.remove(location(id).directory);
+  } else {
+    TROUPE_TRY_ASSIGN(const bool there, file_system_.exists(location(id).directory));
+    if (there) TROUPE_TRY(remove_tree(file_system_, location(id).directory));
+  }
+  recovery_points_.erase(id);
+  log_starts_.erase(id);
+  high_watermarks_.erase(id);
+  return ok();
+}
+
+Status DataDirectory::quarantine(const TopicIdPartition& id) {
+  TROUPE_TRY_ASSIGN(auto* log, this->log(id, LogConfig{}));
+  if (log->health().can_append()) TROUPE_TRY(log->close());
+  std::erase(dirty_, id);
+  std::erase(turn_, id);
+  entries_.erase(id);
+  const auto where = location(id);
+  TROUPE_TRY_ASSIGN(const bool there, file_system_.exists(where.directory));
+  if (there) {
+    TROUPE_TRY(quarantine_path(file_system_, where.directory, path("quarantine"), std::string(file_name(where.quarantine))));
+  }
+  // Noted only now: a crash before leaves the partition where it was.
+  TROUPE_TRY(manifest_.note(id, Manifest::State::removed));
+  return manifest_.sync();
+}
+
+Status DataDirectory::close() {
+  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY(checkpoint());
+  for (auto& [id, entry] : entries_) {
+    if (auto closed = entry.log->close(); !closed) {
+      log::warn("log not closed cleanly; the next start scans it", {log::kv("partition", id), log::kv("error", closed.error())});
+    }
+  }
+  return ok();
+}
+
+}  // namespace troupe::storage

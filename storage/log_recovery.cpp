@@ -1,0 +1,302 @@
+#include "storage/log_recovery.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "storage/paths.hpp"
+#include "storage/quarantine.hpp"
+#include "storage/segment_scan.hpp"
+
+namespace troupe::storage {
+namespace {
+
+struct Listing {
+  std::vector<Offset> segments;
+  std::vector<Offset> states;
+};
+
+/// Sorts a log directory's names; finishes deletions that a crash interrupted; leaves what it does not know alone.
+Result<Listing> list_log(FileSystem& file_system, const std::string& directory) {
+  Listing listing;
+  auto entries = file_system.list(directory);
+  if (!entries && entries.error().code == Errc::not_found) return listing;
+  if (!entries) return std::move(entries).error();
+  for (const auto& entry : *entries) {
+    const auto path = directory + "/" + entry.name;
+    if (entry.type == EntryType::file) {
+      if (const auto base = parse_segment_file_name(entry.name, log_extension)) {
+        listing.segments.push_back(*base);
+        continue;
+      }
+      if (const auto offset = parse_segment_file_name(entry.name, state_extension)) {
+        listing.states.push_back(*offset);
+        continue;
+      }
+      if (parse_segment_file_name(entry.name, index_extension)) continue;
+      if (entry.name.ends_with(deleted_extension)) {
+        TROUPE_TRY(file_system.remove(path));
+        continue;
+      }
+    }
+    log::warn("unknown file in a log directory left alone", {log::kv("path", path)});
+  }
+  std::sort(listing.segments.begin(), listing.segments.end());
+  std::sort(listing.states.begin(), listing.states.end());
+  return listing;
+}
+
+struct Scanned {
+  RecoveredSegment segment;
+  LeaderEpoch last_epoch = no_leader_epoch;
+  std::uint64_t file_bytes = 0;
+  std::optional<std::string> damage;
+  std::size_t bytes_scanned = 0;
+};
+
+class Recovery {
+ public:
+  Recovery(OpenFiles& files, const LogLocation& location, const LogConfig& config, const LogExpectation& expectation)
+      : files_(files), location_(location), config_(config), expectation_(expectation) {}
+
+  Result<RecoveredLog> run() {
+    TROUPE_TRY_ASSIGN(auto listing, list_log(files_.file_system(), location_.directory));
+    if (expectation_.reset_to) TROUPE_TRY(finish_reset(listing));
+    if (listing.segments.empty()) return without_segments();
+    TROUPE_TRY(scan_segments(listing));
+    log_.log_start_offset = std::max(expectation_.log_start_offset, log_.segments.front().segment->base_offset());
+    log_.log_end_offset = std::max(log_.segments.back().next_offset, log_.log_start_offset);
+    if (log_.health.can_append()) {
+      note_missing_end();
+      TROUPE_TRY(remove_stale_states(listing));
+    }
+    TROUPE_TRY_ASSIGN(log_.state, rebuild_state(files_, location_.directory, log_.segments, log_.log_start_offset,
+                                                log_.log_end_offset));
+    return std::move(log_);
+  }
+
+ private:
+  FileSystem& file_system() { return files_.file_system(); }
+
+  Status finish_reset(Listing& listing) {
+    std::erase_if(listing.segments, [&](Offset base) {
+      if (base >= *expectation_.reset_to) return false;
+      Segment old{files_, location_.directory, base, config_.index_interval_bytes};
+      if (auto doomed = old.doom(); !doomed) {
+        log::warn("old segment left after a reset", {log::kv("path", old.path()), log::kv("error", doomed.error())});
+      }
+      return true;
+    });
+    return ok();
+  }
+
+  Result<RecoveredLog> without_segments() {
+    const auto start = expectation_.reset_to.value_or(expectation_.commit_log_from.value_or(expectation_.log_start_offset));
+    log_.log_start_offset = log_.log_end_offset = start;
+    if (expectation_.was_written && expectation_.recovery_point > start) {
+      log_.health = {LogHealth::Kind::damaged, start,
+                     location_.directory + " holds no segments, but offsets below " + to_string(expectation_.recovery_point) +
+                         " were written"};
+    }
+    return std::move(log_);
+  }
+
+  /// Scans in order until the end or the first damage, which it settles.
+  Status scan_segments(const Listing& listing) {
+    LeaderEpoch epoch = no_leader_epoch;
+    for (std::size_t i = 0; i < listing.segments.size(); ++i) {
+      const bool last = i + 1 == listing.segments.size();
+      TROUPE_TRY_ASSIGN(auto scanned, scan_segment(listing.segments[i], epoch, last ? no_offset : listing.segments[i + 1]));
+      log_.bytes_scanned += scanned.bytes_scanned;
+      epoch = scanned.last_epoch;
+      const auto next_offset = scanned.segment.next_offset;
+      if (!last && !scanned.damage && next_offset != listing.segments[i + 1]) {
+        scanned.damage = "the segment ends at offset " + to_string(next_offset) + ", the next one begins at " +
+                         to_string(listing.segments[i + 1]);
+      }
+      log_.segments.push_back(scanned.segment);
+      if (scanned.damage) return settle_damage(scanned, {listing.segments.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                                                         listing.segments.end()});
+    }
+    return ok();
+  }
+
+  Result<Scanned> scan_segment(Offset base_offset, LeaderEpoch epoch_min, Offset next_base) {
+    Scanned scanned;
+    scanned.segment.segment = std::make_shared<Segment>(files_, location_.directory, base_offset, config_.index_interval_bytes);
+    auto& segment = *scanned.segment.segment;
+    TROUPE_TRY_ASSIGN(const auto file, segment.file());
+    TROUPE_TRY_ASSIGN(scanned.file_bytes, file->size());
+
+    // What an index covers was whole when the index was written; it is believed as far as its bytes were synced then.
+    SegmentIndex index{base_offset, config_.index_interval_bytes};
+    if (auto saved = segment.load_saved_index()) {
+      const bool fits = saved->end_position() <= scanned.file_bytes && saved->next_offset() <= expectation_.recovery_point &&
+                        (next_base == no_offset ||
+                         (saved->end_position() == scanned.file_bytes && saved->next_offset() == next_base));
+      if (fits) {
+        index = std::move(*saved);
+      } else {
+        // It describes bytes that a crash took away. Others will stand in their place, and it must not be believed then.
+        TROUPE_TRY(segment.remove_saved_index());
+        log_.directory_changed = true;
+      }
+    }
+    const auto visit = [&](const record::RecordBatchView& batch, std::uint32_t position) { index.note(batch.header, position); };
+    auto from = index.end_position();
+    BatchExpectation expected{index.next_offset(), false, epoch_min};
+    TROUPE_TRY_ASSIGN(auto end, scan_batches(*file, from, scanned.file_bytes, expected, ScanDepth::checksums, visit));
+    if (end.damage && from > 0) {
+      // A derived file is never the reason for damage: once more without it.
+      index = SegmentIndex{base_offset, config_.index_interval_bytes};
+      from = 0;
+      expected.base_offset = base_offset;
+      TROUPE_TRY_ASSIGN(end, scan_batches(*file, from, scanned.file_bytes, expected, ScanDepth::checksums, visit));
+    }
+    scanned.bytes_scanned = scanned.file_bytes - from;
+    scanned.damage = std::move(end.damage);
+    scanned.last_epoch = end.last_epoch;
+    scanned.segment.next_offset = index.next_offset();
+    scanned.segment.end_position = index.end_position();
+    scanned.segment.max_timestamp = index.max_timestamp();
+    TROUPE_TRY_ASSIGN(scanned.segment.first_timestamp, first_timestamp(*file, index.end_position()));
+    segment.set_index(std::move(index));
+    return scanned;
+  }
+
+  static Result<TimestampMs> first_timestamp(const File& file, std::uint32_t end_position) {
+    if (end_position < record::batch_header_bytes) return no_timestamp;
+    ByteBuffer head(record::batch_header_bytes);
+    TROUPE_TRY_ASSIGN(const auto got, file.read_at(0, head));
+    head.resize(got);
+    const auto header = record::parse_batch_header(head);
+    return header ? header->max_timestamp : no_timestamp;
+  }
+
+  /// Decides about the first bad batch, as the picture at `recover_log` says.
+  Status settle_damage(const Scanned& scanned, std::vector<Offset> later) {
+    const auto& segment = *scanned.segment.segment;
+    const auto bad = scanned.segment.next_offset;
+    const auto where = "batch at " + std::to_string(scanned.segment.end_position) + " in " + segment.path() + " (offset " +
+                       to_string(bad) + "): " + *scanned.damage;
+    const bool repairable = expectation_.commit_log_from && *expectation_.commit_log_from <= bad &&
+                            bad < expectation_.durable_end;
+    if (bad < expectation_.durable_end && !repairable) {
+      log_.health = {LogHealth::Kind::damaged, bad, where};
+      log::error("log damaged", {log::kv("offset", bad), log::kv("reason", where)});
+      return ok();
+    }
+    TROUPE_TRY_ASSIGN(const auto file, segment.file());
+    TROUPE_TRY_ASSIGN(const auto intact, find_intact_batch(*file, scanned.segment.end_position + std::uint64_t{1},
+                                                           scanned.file_bytes, bad));
+    const bool something_follows = intact.has_value() || !later.empty();
+    if (something_follows) TROUPE_TRY(quarantine_rest(scanned, *file, later));
+    TROUPE_TRY(file->truncate(scanned.segment.end_position));
+    TROUPE_TRY(file->sync());
+    if (repairable) {
+      log::warn("damaged batch is repaired from the commit log", {log::kv("offset", bad), log::kv("reason", where)});
+    } else if (something_follows) {
+      log_.health = {LogHealth::Kind::unclean, bad, where};
+      log::error("unclean recovery: batches that were never synced are lost in part, the rest is in quarantine",
+                 {log::kv("offset", bad), log::kv("reason", where), log::kv("quarantine", location_.quarantine)});
+    } else {
+      log::info("torn tail cut", {log::kv("offset", bad), log::kv("bytes", scanned.file_bytes - scanned.segment.end_position),
+                                  log::kv("reason", where)});
+    }
+    return ok();
+  }
+
+  Status quarantine_rest(const Scanned& scanned, const File& file, const std::vector<Offset>& later) {
+    const auto base_offset = scanned.segment.segment->base_offset();
+    const auto name = segment_file_name(base_offset, ".from-" + std::to_string(scanned.segment.end_position));
+    TROUPE_TRY(quarantine_bytes(file_system(), file, scanned.segment.end_position, scanned.file_bytes, location_.quarantine,
+                                name));
+    // From the last on, so that a crash in between leaves a log without a hole in its middle.
+    for (auto base = later.rbegin(); base != later.rend(); ++base) {
+      const auto path = location_.directory + "/" + segment_file_name(*base, log_extension);
+      files_.forget(path);
+      TROUPE_TRY(quarantine_path(file_system(), path, location_.quarantine, std::string(file_name(path))));
+    }
+    return ok();
+  }
+
+  /// The segments are whole, but may end before what was promised: where the commit log does not continue them, that is loss.
+  void note_missing_end() {
+    const auto end = log_.log_end_offset;
+    if (end >= expectation_.durable_end) return;
+    if (expectation_.commit_log_from && *expectation_.commit_log_from <= end) return;
+    log_.health = {LogHealth::Kind::damaged, end,
+                   "the log ends at offset " + to_string(end) + ", but everything below " +
+                       to_string(expectation_.durable_end) + " was on disk"};
+    log::error("log damaged", {log::kv("path", location_.directory), log::kv("reason", log_.health.reason)});
+  }
+
+  /// A state beyond the end speaks of batches that a crash took away; others will stand in their place.
+  Status remove_stale_states(const Listing& listing) {
+    for (const auto offset : listing.states) {
+      if (offset <= log_.log_end_offset) continue;
+      TROUPE_TRY(file_system().remove(location_.directory + "/" + segment_file_name(offset, state_extension)));
+      log_.directory_changed = true;
+    }
+    return ok();
+  }
+
+  OpenFiles& files_;
+  const LogLocation& location_;
+  const LogConfig& config_;
+  const LogExpectation& expectation_;
+  RecoveredLog log_;
+};
+
+}  // namespace
+
+std::string_view to_string(LogHealth::Kind kind) noexcept {
+  switch (kind) {
+    case LogHealth::Kind::good: return "good";
+    case LogHealth::Kind::unclean: return "unclean";
+    case LogHealth::Kind::damaged: return "damaged";
+    case LogHealth::Kind::offline: return "offline";
+  }
+  return "offline";
+}
+
+Result<RecoveredLog> recover_log(OpenFiles& files, const LogLocation& location, const LogConfig& config,
+                                 const LogExpectation& expectation) {
+  return Recovery{files, location, config, expectation}.run();
+}
+
+Result<LogState> rebuild_state(OpenFiles& files, const std::string& directory, const std::vector<RecoveredSegment>& segments,
+                               Offset log_start_offset, Offset log_end_offset) {
+  auto& file_system = files.file_system();
+  LogState state;
+  TROUPE_TRY_ASSIGN(const auto listing, list_log(file_system, directory));
+  auto replay_from = segments.empty() ? log_end_offset : segments.front().segment->base_offset();
+  for (auto offset = listing.states.rbegin(); offset != listing.states.rend(); ++offset) {
+    if (*offset > log_end_offset || *offset < replay_from) continue;
+    auto loaded = load_log_state(file_system, directory, *offset);
+    if (!loaded) {
+      log::warn("log state passed over", {log::kv("error", loaded.error())});
+      continue;
+    }
+    state = std::move(*loaded);
+    replay_from = *offset;
+    break;
+  }
+  for (const auto& segment : segments) {
+    if (segment.next_offset <= replay_from) continue;
+    TROUPE_TRY_ASSIGN(const auto file, segment.segment->file());
+    TROUPE_TRY_ASSIGN(const auto entry, segment.segment->floor(replay_from, segment.end_position));
+    const BatchExpectation anything{Offset{0}, true};
+    TROUPE_TRY_ASSIGN(const auto end, scan_batches(*file, entry.position, segment.end_position, anything, ScanDepth::headers,
+                                                   [&](const record::RecordBatchView& batch, std::uint32_t) {
+                                                     if (batch.header.base_offset >= replay_from) state.apply(batch.header);
+                                                   }));
+    if (end.damage) {
+      return Error{Errc::corrupt_message,
+                   "batch at " + std::to_string(end.position) + " in " + segment.segment->path() + ": " + *end.damage};
+    }
+  }
+  state.epochs.truncate_to_start(log_start_offset);
+  return state;
+}
+
+}  // namespace troupe::storage

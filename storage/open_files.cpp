@@ -1,0 +1,39 @@
+#include "storage/open_files.hpp"
+
+namespace troupe::storage {
+
+Result<std::shared_ptr<File>> OpenFiles::get(const std::string& path, OpenMode mode) {
+  std::shared_ptr<File> evicted;  // closed after the lock is released
+  const std::lock_guard lock{mutex_};
+  if (const auto found = entries_.find(path); found != entries_.end()) {
+    uses_.splice(uses_.begin(), uses_, found->second.use);
+    return found->second.file;
+  }
+  TROUPE_TRY_ASSIGN(std::shared_ptr<File> file, file_system_.open(path, mode));
+  uses_.push_front(path);
+  entries_.emplace(path, Entry{file, uses_.begin()});
+  if (entries_.size() > files_max_) {
+    const auto oldest = entries_.find(uses_.back());
+    evicted = std::move(oldest->second.file);
+    entries_.erase(oldest);
+    uses_.pop_back();
+  }
+  return file;
+}
+
+void OpenFiles::forget(const std::string& path) {
+  std::shared_ptr<File> closed;
+  const std::lock_guard lock{mutex_};
+  const auto found = entries_.find(path);
+  if (found == entries_.end()) return;
+  closed = std::move(found->second.file);
+  uses_.erase(found->second.use);
+  entries_.erase(found);
+}
+
+std::size_t OpenFiles::size() const {
+  const std::lock_guard lock{mutex_};
+  return entries_.size();
+}
+
+}  // namespace troupe::storage

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "storage/file_system.hpp"
+
+namespace troupe::storage {
+
+/// Keeps recently used files open, at most `files_max`, so that 10,000 partitions need no 10,000 descriptors. A file that fell out
+/// is closed when its last user lets go of it. Safe to share between threads.
+///
+/// A writer keeps a file with unsynced bytes itself: the kernel may forget a write-back error of a file that nobody holds open.
+class OpenFiles {
+ public:
+  /// `barrier`: of the file system that holds all these files.
+  OpenFiles(FileSystem& file_system, std::unique_ptr<SyncBarrier> barrier, std::size_t files_max)
+      : file_system_(file_system), barrier_(std::move(barrier)), files_max_(files_max) {}
+
+  FileSystem& file_system() const { return file_system_; }
+
+  /// The file at `path`, opened with `mode` unless it is open already. Errors: as FileSystem::open.
+  Result<std::shared_ptr<File>> get(const std::string& path, OpenMode mode = OpenMode::read_write);
+
+  /// Lets go of `path` (it was renamed, removed or must be opened anew).
+  void forget(const std::string& path);
+
+  std::size_t size() const;
+
+  /// Everything written to the file system that holds these files is on stable storage on return, and every write-back error
+  /// since the last call shows, in files that were closed meanwhile, too. Errors: storage_error.
+  Status sync_file_system() const { return barrier_->sync(); }
+
+ private:
+  struct Entry {
+    std::shared_ptr<File> file;
+    std::list<std::string>::iterator use;
+  };
+
+  FileSystem& file_system_;
+  const std::unique_ptr<SyncBarrier> barrier_;
+  const std::size_t files_max_;
+  mutable std::mutex mutex_;
+  std::list<std::string> uses_;  ///< most recent first
+  std::unordered_map<std::string, Entry> entries_;
+};
+
+}  // namespace troupe::storage

@@ -1,0 +1,160 @@
+#include "storage/segment.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/log.hpp"
+#include "storage/segment_scan.hpp"
+
+namespace troupe::storage {
+namespace {
+
+constexpr std::size_t name_digits = 20;
+constexpr std::uint64_t index_bytes_max = std::uint64_t{64} << 20;
+
+}  // namespace
+
+std::string segment_file_name(Offset base_offset, std::string_view extension) {
+  char digits[name_digits + 1];
+  std::snprintf(digits, sizeof digits, "%020lld", static_cast<long long>(base_offset.value()));
+  return digits + std::string(extension);
+}
+
+std::optional<Offset> parse_segment_file_name(std::string_view name, std::string_view extension) {
+  if (name.size() != name_digits + extension.size() || name.substr(name_digits) != extension) return std::nullopt;
+  std::uint64_t value = 0;
+  for (const char c : name.substr(0, name_digits)) {
+    if (c < '0' || c > '9') return std::nullopt;
+    if (value > std::numeric_limits<std::uint64_t>::max() / 10 - 1) return std::nullopt;
+    value = value * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return std::nullopt;
+  return Offset{static_cast<std::int64_t>(value)};
+}
+
+Segment::Segment(OpenFiles& files, std::string directory, Offset base_offset, std::uint32_t index_interval_bytes)
+    : files_(files),
+      directory_(std::move(directory)),
+      base_offset_(base_offset),
+      index_interval_bytes_(index_interval_bytes) {}
+
+Segment::~Segment() {
+  if (!doomed_.load(std::memory_order_acquire)) return;
+  for (const auto extension : {log_extension, index_extension}) {
+    const auto path = path_of(extension);
+    files_.forget(path);
+    const auto removed = files_.file_system().remove(path);
+    if (!removed && removed.error().code != Errc::not_found) {
+      log::warn("segment file not removed", {log::kv("path", path), log::kv("error", removed.error())});
+    }
+  }
+}
+
+std::string Segment::path_of(std::string_view extension) const {
+  auto path = directory_ + "/" + segment_file_name(base_offset_, extension);
+  if (doomed_.load(std::memory_order_acquire)) path += deleted_extension;
+  return path;
+}
+
+std::string Segment::path() const { return path_of(log_extension); }
+
+Result<std::shared_ptr<File>> Segment::file() const {
+  auto file = files_.get(path());
+  // The writer may have doomed the segment between the path and the look-up.
+  if (!file && file.error().code == Errc::not_found) file = files_.get(path());
+  return file;
+}
+
+Status Segment::ensure_index(std::uint32_t end_position) const {
+  if (index_) return ok();
+  TROUPE_TRY_ASSIGN(index_, load_or_rebuild(end_position));
+  return ok();
+}
+
+Result<SegmentIndex::Entry> Segment::floor(Offset offset, std::uint32_t end_position) const {
+  const std::lock_guard lock{index_mutex_};
+  TROUPE_TRY(ensure_index(end_position));
+  return index_->floor(offset);
+}
+
+Result<SegmentIndex::Entry> Segment::floor(TimestampMs timestamp, std::uint32_t end_position) const {
+  const std::lock_guard lock{index_mutex_};
+  TROUPE_TRY(ensure_index(end_position));
+  return index_->floor(timestamp);
+}
+
+void Segment::note(const record::RecordBatchHeader& batch, std::uint32_t position) {
+  const std::lock_guard lock{index_mutex_};
+  if (!index_) index_.emplace(base_offset_, index_interval_bytes_);
+  index_->note(batch, position);
+}
+
+void Segment::set_index(SegmentIndex index) {
+  const std::lock_guard lock{index_mutex_};
+  index_ = std::move(index);
+}
+
+void Segment::truncate_index(std::uint32_t position, Offset next_offset, TimestampMs max_timestamp) {
+  const std::lock_guard lock{index_mutex_};
+  if (index_) index_->truncate(position, next_offset, max_timestamp);
+}
+
+Status Segment::save_index() const {
+  ByteBuffer bytes;
+  {
+    const std::lock_guard lock{index_mutex_};
+    if (!index_) return ok();
+    bytes = index_->encode();
+  }
+  // Not replaced atomically and not synced: its checksum tells a torn one from a whole one, and it can be rebuilt.
+  const auto path = path_of(index_extension);
+  TROUPE_TRY_ASSIGN(const auto file, files_.file_system().open(path, OpenMode::create));
+  TROUPE_TRY(file->truncate(0));
+  return file->write_at(0, bytes);
+}
+
+Result<SegmentIndex> Segment::load_saved_index() const {
+  TROUPE_TRY_ASSIGN(const auto file, files_.file_system().open(path_of(index_extension), OpenMode::read));
+  TROUPE_TRY_ASSIGN(const auto size, file->size());
+  if (size > index_bytes_max) return Error{Errc::corrupt_message, "segment index: " + std::to_string(size) + " bytes"};
+  ByteBuffer bytes(static_cast<std::size_t>(size));
+  TROUPE_TRY_ASSIGN(const auto got, file->read_at(0, bytes));
+  bytes.resize(got);
+  return SegmentIndex::decode(bytes, base_offset_);
+}
+
+Status Segment::remove_saved_index() const {
+  auto removed = files_.file_system().remove(path_of(index_extension));
+  if (!removed && removed.error().code == Errc::not_found) return ok();
+  return removed;
+}
+
+Result<SegmentIndex> Segment::load_or_rebuild(std::uint32_t end_position) const {
+  auto saved = load_saved_index();
+  if (saved && saved->end_position() == end_position) return saved;
+  TROUPE_TRY_ASSIGN(const auto file, this->file());
+  SegmentIndex index{base_offset_, index_interval_bytes_};
+  const BatchExpectation anything{base_offset_, true};
+  TROUPE_TRY_ASSIGN(const auto end, scan_batches(*file, 0, end_position, anything, ScanDepth::headers,
+                                                 [&](const record::RecordBatchView& batch, std::uint32_t position) {
+                                                   index.note(batch.header, position);
+                                                 }));
+  if (end.damage) {
+    return Error{Errc::corrupt_message, "batch at " + std::to_string(end.position) + " in " + path() + ": " + *end.damage};
+  }
+  return index;
+}
+
+Status Segment::doom() {
+  auto& file_system = files_.file_system();
+  for (const auto extension : {log_extension, index_extension}) {
+    const auto path = path_of(extension);
+    const auto renamed = file_system.rename(path, path + std::string(deleted_extension));
+    if (!renamed && renamed.error().code != Errc::not_found) return renamed;
+    files_.forget(path);
+  }
+  doomed_.store(true, std::memory_order_release);
+  return ok();
+}
+
+}  // namespace troupe::storage
