@@ -22,8 +22,8 @@ struct BatchBuilderOptions {
 /// One record on its way into a batch.
 struct NewRecord {
   TimestampMs timestamp = no_timestamp;
-  std::optional<ByteView> key;
-  std::optional<ByteView> value;
+  std::optional<ByteView> key = {};
+  std::optional<ByteView> value = {};
   std::span<const RecordHeader> headers = {};
 };
 

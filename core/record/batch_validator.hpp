@@ -16,7 +16,7 @@ struct BatchLimits {
 
 /// Who sent the batch, and so what it may hold.
 enum class BatchOrigin {
-  client,   ///< no control batches, offsets 0 to n-1 without holes, no delete horizon
+  client,   ///< no control batches, offsets 0 to n-1 without holes, no delete horizon, no log append time
   replica,  ///< a log's batch: control batches and the holes of compaction are in order
 };
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -70,8 +71,8 @@ struct RecordBatchHeader {
 
 /// One header of one record. The value may be null.
 struct RecordHeader {
-  ByteView key;
-  std::optional<ByteView> value;
+  ByteView key = {};
+  std::optional<ByteView> value = {};
 };
 
 /// One record as it lies in a batch: views into the batch's (inflated) records.
@@ -93,7 +94,8 @@ struct RecordBatchView {
 };
 
 /// The header at the front of `bytes`, which may be longer or end inside the batch. Checks what a reader needs to step over
-/// the batch: length at least a header's, magic 2, last offset delta and count not negative.
+/// the batch: length at least a header's, magic 2, last offset delta and count not negative, base offset not negative and
+/// far enough from 2^63 for `next_offset`.
 /// Errors: corrupt_message (also for fewer than 61 bytes).
 Result<RecordBatchHeader> parse_batch_header(ByteView bytes);
 
@@ -105,7 +107,7 @@ Result<RecordBatchView> parse_batch(ByteView bytes);
 bool crc_matches(const RecordBatchView& batch) noexcept;
 
 /// Gives a batch its place: writes base offset and leader epoch, which lie outside the checksum.
-/// `batch` must be a parsed batch's bytes.
+/// `batch` must be a parsed batch's bytes, `base_offset` one from which its offsets fit an Offset.
 void stamp_batch(MutableByteView batch, Offset base_offset, LeaderEpoch leader_epoch) noexcept;
 
 /// Turns a batch to `log_append_time` with this timestamp, and mends the checksum.
@@ -116,9 +118,12 @@ void stamp_log_append_time(MutableByteView batch, TimestampMs now) noexcept;
 ///   RecordReader reader(batch.header, block);
 ///   while (auto record = reader.next()) use(*record);
 ///   TROUPE_TRY(reader.finish());
+///
+/// Checks each record's lengths and headers, and that its offset lies in the batch. Whether offsets ascend is for
+/// `validate_batch`.
 class RecordReader {
  public:
-  /// `block`: the batch's records, inflated.
+  /// `header`: as parsed; `block`: the batch's records, inflated.
   RecordReader(const RecordBatchHeader& header, ByteView block) noexcept : header_(header), rest_(block) {}
 
   /// The next record; nullopt at the end and on the first malformed record.
@@ -140,7 +145,15 @@ class RecordReader {
 struct RecordsBlock {
   ByteBuffer inflated;
   ByteView bytes;
+
+  RecordsBlock(ByteBuffer inflated_bytes, ByteView view) : inflated(std::move(inflated_bytes)), bytes(view) {}
+  RecordsBlock(RecordsBlock&&) = default;
+  RecordsBlock& operator=(RecordsBlock&&) = default;
 };
+
+/// Inflates the records of a parsed batch, within the limits. A batch that compaction emptied has an empty block, whatever
+/// its codec.
+/// Errors: as `decompress`.
 Result<RecordsBlock> open_records(const RecordBatchView& batch, const InflateLimits& limits);
 
 /// The headers of one record, in order.
