@@ -7,6 +7,7 @@ if ! command -v shellcheck >/dev/null; then
   echo "SKIPPED: package shellcheck is missing"
   exit 77
 fi
-git ls-files -z --cached --others --exclude-standard | xargs -0 grep -lZE '^#!.*\bbash|^# shellcheck shell=' |
+# A file that git knows and that was just deleted is no problem of this check.
+{ git ls-files -z --cached --others --exclude-standard | xargs -0 grep -slZE '^#!.*\bbash|^# shellcheck shell=' || true; } |
   xargs -0 -r shellcheck -x
 echo "shellcheck: ok"
