@@ -5,6 +5,7 @@
     tidy.py --self-test  checks the check
 """
 
+import os
 import re
 import sys
 
@@ -30,6 +31,17 @@ PATTERNS = [
 ]
 
 
+LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
+
+
+def dead_links(path, text):
+    """Links of a page to files of ours that do not exist."""
+    folder = os.path.join(sources.ROOT, os.path.dirname(path))
+    targets = {match.group(1) for match in LINK.finditer(re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL))}
+    return [f"{path}: links to {target}, which does not exist"
+            for target in sorted(targets) if not os.path.exists(os.path.join(folder, target))]
+
+
 def check_file(path, text):
     """Problems of one file, one line each."""
     lines = text.split("\n")
@@ -42,6 +54,8 @@ def check_file(path, text):
         problems.append(f"{path}: {len(lines)} lines, at most {FILE_LINES_MAX}: is there a second idea in it?")
     if path.endswith(".hpp") and "#pragma once" not in lines:
         problems.append(f"{path}: no #pragma once")
+    if path.endswith(".md"):
+        problems += dead_links(path, text)
     if text and not text.endswith("\n"):
         problems.append(f"{path}: no newline at the end")
     return problems
@@ -50,11 +64,13 @@ def check_file(path, text):
 def self_test():
     mark = "TO" + "DO"
     good = {"tests/a_test.cpp": "clock.advance(10);\n", "base/a.hpp": "#pragma once\n", "docs/a.md": "two spaces  \n",
-            "storage/a.cpp": "std::this_thread::sle" + "ep_for(backoff);\n", "docs/b.md": "x" * 300 + " GET /v1/work/1\n"}
+            "storage/a.cpp": "std::this_thread::sle" + "ep_for(backoff);\n", "docs/b.md": "x" * 300 + " GET /v1/work/1\n",
+            "docs/c.md": "[up](../run) [away](https://example.org/x) `[](code)`\n"}
     bad = {"base/a.cpp": f"// {mark}: later\n", "base/b.cpp": "\tint x;\n", "base/c.cpp": "int x; \n", "base/d.cpp": "x" * 141 + "\n",
            "base/e.cpp": "\n" * 701, "base/f.hpp": "int x;\n", "tests/g_test.cpp": "std::this_thread::sle" + "ep_for(1s);\n",
            "tests/h.py": "time.sle" + "ep(1)\n", "docs/i.md": "see /ho" + "me/me/x\n", "base/j.cpp": "int x;",
-           "docs/k.md": "https://" + "registry.example/x\n"}
+           "docs/k.md": "https://" + "registry.example/x\n",
+           "docs/l.md": "[x](no_such_page.md#part)\n"}
     failures = [f"wrongly refused: {problem}" for path, text in good.items() for problem in check_file(path, text)]
     failures += [f"not found: {path}" for path, text in bad.items() if not check_file(path, text)]
     print(*failures, f"tidy self-test: {len(bad)} planted problems, {len(failures)} failures", sep="\n")
