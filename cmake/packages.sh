@@ -32,6 +32,16 @@ missing_packages() {
   done <cmake/packages.txt
 }
 
+# Whether installing could help: not when the archive's index is here and knows none of them, and the build needs none.
+worth_installing() {
+  local name class purpose
+  compgen -G '/var/lib/apt/lists/*Packages*' >/dev/null || return 0
+  while read -r name class purpose; do
+    if [[ $class == build ]] || is_known "$name"; then return 0; fi
+  done <<<"$1"
+  return 1
+}
+
 # Sees to it that the packages of the given classes are installed; asks first, unless --yes or CI=true.
 # A package of class build that cannot be had ends the run; of the other classes, what needs it skips and says so.
 need_packages() {
@@ -42,6 +52,10 @@ need_packages() {
   local missing
   missing=$(missing_packages "$@")
   [[ -z $missing ]] && return
+  if ! worth_installing "$missing"; then
+    echo "run: not in this release, and what needs them will be skipped: $(cut -d' ' -f1 <<<"$missing" | tr '\n' ' ')" >&2
+    return
+  fi
   local -a names sudo=()
   mapfile -t names < <(cut -d' ' -f1 <<<"$missing")
   [[ $(id -u) -eq 0 ]] || sudo=(sudo)
