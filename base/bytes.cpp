@@ -11,9 +11,7 @@ Bytes Bytes::adopt(ByteBuffer buffer) {
   return Bytes{std::shared_ptr<const std::byte>(owner, owner->data()), owner->size()};
 }
 
-Bytes Bytes::copy_of(ByteView view) {
-  return adopt(ByteBuffer(view.begin(), view.end()));
-}
+Bytes Bytes::copy_of(ByteView view) { return adopt(ByteBuffer(view.begin(), view.end())); }
 
 Bytes Bytes::slice(std::size_t offset, std::size_t size) const {
   TROUPE_ASSERT(offset <= size_ && size <= size_ - offset);

@@ -17,11 +17,17 @@ using MutableByteView = std::span<std::byte>;
 template <class T>
 struct UninitializedAllocator : std::allocator<T> {
   template <class U>
-  struct rebind { using other = UninitializedAllocator<U>; };
+  struct rebind {
+    using other = UninitializedAllocator<U>;
+  };
   template <class U>
-  void construct(U* place) noexcept { ::new (static_cast<void*>(place)) U; }
+  void construct(U* place) noexcept {
+    ::new (static_cast<void*>(place)) U;
+  }
   template <class U, class... Args>
-  void construct(U* place, Args&&... args) { ::new (static_cast<void*>(place)) U(std::forward<Args>(args)...); }
+  void construct(U* place, Args&&... args) {
+    ::new (static_cast<void*>(place)) U(std::forward<Args>(args)...);
+  }
 };
 
 /// A growable buffer that one owner fills. `resize` leaves the new bytes uninitialised.

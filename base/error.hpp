@@ -12,30 +12,30 @@ namespace troupe {
 /// and are mapped to a Kafka code at the Kafka port. Kafka's -1 does not fit a byte and is 255 here.
 /// Part of formats and of the wire between nodes: never renumber.
 enum class Errc : std::uint8_t {
-  offset_out_of_range = 1,           ///< below the log start offset or above the log end offset: seek
-  corrupt_message = 2,               ///< bytes that are not what their checksum or their format says: do not retry
-  unknown_topic_or_partition = 3,    ///< no such partition here: refresh metadata
-  not_leader_or_follower = 6,        ///< asked the wrong replica, nothing was written: refresh metadata, retry
-  request_timed_out = 7,             ///< outcome unknown
-  message_too_large = 10,            ///< over a stated limit: send less
-  invalid_timestamp = 32,            ///< timestamp outside the topic's bounds
-  policy_violation = 44,             ///< refused by configuration
-  out_of_order_sequence_number = 45, ///< a batch of this producer is missing before this one
-  duplicate_sequence_number = 46,    ///< already in the log, too long ago to say where
-  invalid_producer_epoch = 47,       ///< an older run of this producer: it has been fenced
-  storage_error = 56,                ///< the disk failed; after a write was started the outcome is unknown
-  fenced_leader_epoch = 74,          ///< the caller's leader epoch is older than ours
-  unknown_leader_epoch = 75,         ///< the caller's leader epoch is newer than ours
-  unsupported_compression_type = 76, ///< no such codec
-  invalid_record = 87,               ///< well-formed bytes that break a rule for records
-  storage_full = 200,                ///< no space: nothing was written, reads go on, retry when space is back
-  stale_log_view = 201,              ///< the log was truncated after this view was taken: take a new view
-  log_offline = 202,                 ///< the log failed earlier and has to be recovered before it serves again
-  invalid_argument = 203,            ///< the caller's request makes no sense; names the field
-  not_found = 204,                   ///< no such file, key or entry
-  wrong_owner = 205,                 ///< a data directory of another node or cluster, or locked by another process
-  overloaded = 206,                  ///< refused at the door: a queue or budget is full, retry later
-  unknown_error = 255,               ///< Kafka's UNKNOWN_SERVER_ERROR (-1)
+  offset_out_of_range = 1,            ///< below the log start offset or above the log end offset: seek
+  corrupt_message = 2,                ///< bytes that are not what their checksum or their format says: do not retry
+  unknown_topic_or_partition = 3,     ///< no such partition here: refresh metadata
+  not_leader_or_follower = 6,         ///< asked the wrong replica, nothing was written: refresh metadata, retry
+  request_timed_out = 7,              ///< outcome unknown
+  message_too_large = 10,             ///< over a stated limit: send less
+  invalid_timestamp = 32,             ///< timestamp outside the topic's bounds
+  policy_violation = 44,              ///< refused by configuration
+  out_of_order_sequence_number = 45,  ///< a batch of this producer is missing before this one
+  duplicate_sequence_number = 46,     ///< already in the log, too long ago to say where
+  invalid_producer_epoch = 47,        ///< an older run of this producer: it has been fenced
+  storage_error = 56,                 ///< the disk failed; after a write was started the outcome is unknown
+  fenced_leader_epoch = 74,           ///< the caller's leader epoch is older than ours
+  unknown_leader_epoch = 75,          ///< the caller's leader epoch is newer than ours
+  unsupported_compression_type = 76,  ///< no such codec
+  invalid_record = 87,                ///< well-formed bytes that break a rule for records
+  storage_full = 200,                 ///< no space: nothing was written, reads go on, retry when space is back
+  stale_log_view = 201,               ///< the log was truncated after this view was taken: take a new view
+  log_offline = 202,                  ///< the log failed earlier and has to be recovered before it serves again
+  invalid_argument = 203,             ///< the caller's request makes no sense; names the field
+  not_found = 204,                    ///< no such file, key or entry
+  wrong_owner = 205,                  ///< a data directory of another node or cluster, or locked by another process
+  overloaded = 206,                   ///< refused at the door: a queue or budget is full, retry later
+  unknown_error = 255,                ///< Kafka's UNKNOWN_SERVER_ERROR (-1)
 };
 
 /// The name of `code` as Kafka writes it, lower case with underscores: "offset_out_of_range".

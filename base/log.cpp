@@ -29,9 +29,9 @@ Sink make_sink(Level level_min, Format format) {
   logger->set_level(to_spdlog(level_min));
   logger->flush_on(spdlog::level::info);
   // The message carries its own escaping, so the pattern adds only what never needs any.
-  logger->set_pattern(format == Format::json ? R"({"ts":"%Y-%m-%dT%H:%M:%S.%eZ","lvl":"%l",%v})"
-                                             : "%Y-%m-%d %H:%M:%S.%e %-7l %v",
-                      spdlog::pattern_time_type::utc);
+  logger->set_pattern(
+      format == Format::json ? R"({"ts":"%Y-%m-%dT%H:%M:%S.%eZ","lvl":"%l",%v})" : "%Y-%m-%d %H:%M:%S.%e %-7l %v",
+      spdlog::pattern_time_type::utc);
   return {std::move(logger), format};
 }
 

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <cstdint>
+#include <concepts>
 #include <initializer_list>
 #include <string>
 #include <string_view>
-#include <type_traits>
 
 /// Structured logging: an event and its fields, `log::info("isr shrunk", {kv("partition", tp), kv("isr", isr)})`.
 ///
@@ -26,13 +25,19 @@ inline Field kv(std::string_view key, std::string value) { return {key, std::mov
 inline Field kv(std::string_view key, std::string_view value) { return {key, std::string(value)}; }
 inline Field kv(std::string_view key, const char* value) { return {key, std::string(value)}; }
 inline Field kv(std::string_view key, bool value) { return {key, value ? "true" : "false", false}; }
-template <class Int>
-  requires std::is_integral_v<Int>
-Field kv(std::string_view key, Int value) { return {key, std::to_string(value), false}; }
+template <std::integral Int>
+Field kv(std::string_view key, Int value) {
+  return {key, std::to_string(value), false};
+}
 /// Anything with a `to_string` found by argument-dependent look-up: ids, errors, enumerators.
 template <class T>
-  requires requires(const T& value) { std::string(to_string(value)); }
-Field kv(std::string_view key, const T& value) { return {key, std::string(to_string(value))}; }
+concept Printable = requires(const T& value) {
+  std::string(to_string(value));
+};
+template <Printable T>
+Field kv(std::string_view key, const T& value) {
+  return {key, std::string(to_string(value))};
+}
 
 /// Chooses level and form of all later lines, which go to standard error. Call once, before the threads start; without
 /// a call: info and above, text on a terminal and JSON lines elsewhere.

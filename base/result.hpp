@@ -22,9 +22,18 @@ class [[nodiscard]] Result {
   explicit operator bool() const noexcept { return content_.index() == 0; }
   bool has_value() const noexcept { return content_.index() == 0; }
 
-  T& value() & { TROUPE_ASSERT(has_value()); return *std::get_if<0>(&content_); }
-  const T& value() const& { TROUPE_ASSERT(has_value()); return *std::get_if<0>(&content_); }
-  T&& value() && { TROUPE_ASSERT(has_value()); return std::move(*std::get_if<0>(&content_)); }
+  T& value() & {
+    TROUPE_ASSERT(has_value());
+    return *std::get_if<0>(&content_);
+  }
+  const T& value() const& {
+    TROUPE_ASSERT(has_value());
+    return *std::get_if<0>(&content_);
+  }
+  T&& value() && {
+    TROUPE_ASSERT(has_value());
+    return std::move(*std::get_if<0>(&content_));
+  }
 
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
@@ -32,8 +41,14 @@ class [[nodiscard]] Result {
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
-  const Error& error() const& { TROUPE_ASSERT(!has_value()); return *std::get_if<1>(&content_); }
-  Error&& error() && { TROUPE_ASSERT(!has_value()); return std::move(*std::get_if<1>(&content_)); }
+  const Error& error() const& {
+    TROUPE_ASSERT(!has_value());
+    return *std::get_if<1>(&content_);
+  }
+  Error&& error() && {
+    TROUPE_ASSERT(!has_value());
+    return std::move(*std::get_if<1>(&content_));
+  }
 
  private:
   std::variant<T, Error> content_;
@@ -49,8 +64,14 @@ class [[nodiscard]] Result<void> {
   explicit operator bool() const noexcept { return !error_.has_value(); }
   bool has_value() const noexcept { return !error_.has_value(); }
 
-  const Error& error() const& { TROUPE_ASSERT(error_.has_value()); return *error_; }
-  Error&& error() && { TROUPE_ASSERT(error_.has_value()); return std::move(*error_); }
+  const Error& error() const& {
+    TROUPE_ASSERT(error_.has_value());
+    return *error_;
+  }
+  Error&& error() && {
+    TROUPE_ASSERT(error_.has_value());
+    return std::move(*error_);
+  }
 
  private:
   std::optional<Error> error_;
@@ -67,15 +88,13 @@ inline Status ok() { return {}; }
 #define TROUPE_CONCAT(a, b) TROUPE_CONCAT_(a, b)
 
 /// Returns the error of `expression` (a Status or Result) from this function, or goes on.
-#define TROUPE_TRY(expression)                                                          \
-  do {                                                                                  \
-    if (auto troupe_status_ = (expression); !troupe_status_)                            \
-      return std::move(troupe_status_).error();                                         \
+#define TROUPE_TRY(expression)                                                                         \
+  do {                                                                                                 \
+    if (auto troupe_status_ = (expression); !troupe_status_) return std::move(troupe_status_).error(); \
   } while (false)
 
 /// Declares `variable` as the value of `expression`, or returns its error from this function.
-#define TROUPE_TRY_ASSIGN(variable, expression)                                         \
-  auto TROUPE_CONCAT(troupe_result_, __LINE__) = (expression);                          \
-  if (!TROUPE_CONCAT(troupe_result_, __LINE__))                                         \
-    return std::move(TROUPE_CONCAT(troupe_result_, __LINE__)).error();                  \
+#define TROUPE_TRY_ASSIGN(variable, expression)                                                                    \
+  auto TROUPE_CONCAT(troupe_result_, __LINE__) = (expression);                                                     \
+  if (!TROUPE_CONCAT(troupe_result_, __LINE__)) return std::move(TROUPE_CONCAT(troupe_result_, __LINE__)).error(); \
   variable = std::move(TROUPE_CONCAT(troupe_result_, __LINE__)).value()

@@ -25,8 +25,12 @@ class StrongInt {
 
   friend constexpr auto operator<=>(StrongInt, StrongInt) = default;
 
-  friend constexpr StrongInt operator+(StrongInt a, Rep distance) { return StrongInt{static_cast<Rep>(a.value_ + distance)}; }
-  friend constexpr StrongInt operator-(StrongInt a, Rep distance) { return StrongInt{static_cast<Rep>(a.value_ - distance)}; }
+  friend constexpr StrongInt operator+(StrongInt a, Rep distance) {
+    return StrongInt{static_cast<Rep>(a.value_ + distance)};
+  }
+  friend constexpr StrongInt operator-(StrongInt a, Rep distance) {
+    return StrongInt{static_cast<Rep>(a.value_ - distance)};
+  }
   friend constexpr Rep operator-(StrongInt a, StrongInt b) { return static_cast<Rep>(a.value_ - b.value_); }
   constexpr StrongInt& operator+=(Rep distance) { return *this = *this + distance; }
   constexpr StrongInt& operator++() { return *this += Rep{1}; }

@@ -1,4 +1,4 @@
-# troupe_module(NAME SOURCES ... [PUBLIC libs...] [PRIVATE libs...] [HEADERS ...])
+# troupe_module(NAME SOURCES ... [PUBLIC libs...] [PRIVATE libs...])
 # One static library for one folder. Includes are written from the repository's root: "core/record/record_batch.hpp".
 function(troupe_module name)
   cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
@@ -6,10 +6,12 @@ function(troupe_module name)
   add_library(Troupe::${name} ALIAS troupe_${name})
   target_include_directories(troupe_${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(troupe_${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} troupe_options)
+  set_property(GLOBAL APPEND PROPERTY TROUPE_MODULES Troupe::${name})
 endfunction()
 
-# troupe_test(NAME SOURCES ... LIBRARIES ... [LABELS ...])
-# One Catch2 program; every TEST_CASE in it is a test of its own for ctest.
+# troupe_test(NAME SOURCES ... LIBRARIES ... [LABELS ...] [TIMEOUT seconds])
+# One Catch2 program; every TEST_CASE in it is a test of its own for ctest, named "NAME: the sentence", with the labels and
+# the timeout (120 s by default) given here. docs/testing.md says what the labels mean.
 function(troupe_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -17,6 +19,42 @@ function(troupe_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} troupe_test_support Catch2::Catch2WithMain troupe_options)
-  add_test(NAME ${name} COMMAND ${name} --order rand --rng-seed time)
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+
+  set(tests ${CMAKE_CURRENT_BINARY_DIR}/${name}_tests.cmake)
+  string(REPLACE ";" "," labels "${ARG_LABELS}")
+  string(REGEX MATCH "^[0-9]+" catch_major "${Catch2_VERSION}")
+  add_custom_command(TARGET ${name} POST_BUILD BYPRODUCTS ${tests}
+    COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:${name}> -DNAME=${name} -DLABELS=${labels} -DTIMEOUT=${ARG_TIMEOUT}
+      -DCATCH_MAJOR=${catch_major} -DOUT=${tests} -P ${PROJECT_SOURCE_DIR}/cmake/DiscoverTests.cmake
+    VERBATIM)
+  # A program that was not built shows as a test that cannot run, not as no test.
+  file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}_include.cmake
+    "if(EXISTS \"${tests}\")\n  include(\"${tests}\")\nelse()\n  add_test(${name}_not_built ${name}_not_built)\nendif()\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}_include.cmake)
+endfunction()
+
+# troupe_fuzzer(NAME SOURCES ... LIBRARIES ...)
+# One libFuzzer program, fuzz_NAME; its corpus is tests/fuzz/corpus/NAME. `./run check fuzz` runs all of them.
+function(troupe_fuzzer name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(fuzz_${name} ${ARG_SOURCES})
+  target_link_libraries(fuzz_${name} PRIVATE ${ARG_LIBRARIES} troupe_options)
+  target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+endfunction()
+
+# check_headers: compiles each header alone, as the first line of a source file. Not part of `all`.
+function(troupe_check_headers)
+  set(folders base core storage actors http kafka runtime tests/support)
+  list(TRANSFORM folders PREPEND ${PROJECT_SOURCE_DIR}/)
+  list(TRANSFORM folders APPEND /*.hpp)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${folders})
+  foreach(header IN LISTS headers)
+    set(source ${CMAKE_BINARY_DIR}/check_headers/${header}.cpp)
+    file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${header}\"\n" @ONLY)
+    list(APPEND sources ${source})
+  endforeach()
+  get_property(modules GLOBAL PROPERTY TROUPE_MODULES)
+  add_library(check_headers OBJECT EXCLUDE_FROM_ALL ${sources})
+  target_compile_options(check_headers PRIVATE -O0 -g0)
+  target_link_libraries(check_headers PRIVATE ${modules} troupe_test_support Catch2::Catch2 troupe_options)
 endfunction()

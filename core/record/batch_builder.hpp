@@ -66,7 +66,7 @@ enum class ControlRecordType : std::int16_t { abort = 0, commit = 1 };
 /// A transaction marker: a control batch of one record.
 /// Shape: key = int16 version 0, int16 type; value = int16 version 0, int32 coordinator epoch.
 ByteBuffer build_transaction_marker(ControlRecordType type, Offset base_offset, LeaderEpoch leader_epoch,
-                                    ProducerId producer_id, ProducerEpoch producer_epoch,
-                                    std::int32_t coordinator_epoch, TimestampMs timestamp);
+                                    ProducerId producer_id, ProducerEpoch producer_epoch, std::int32_t coordinator_epoch,
+                                    TimestampMs timestamp);
 
 }  // namespace troupe::record

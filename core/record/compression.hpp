@@ -17,9 +17,9 @@ std::string_view to_string(CompressionCodec codec) noexcept;
 
 /// What an inflated block may grow to: a 33 KB zstd frame can hold a gigabyte of zeros.
 struct InflateLimits {
-  std::size_t bytes_max = std::size_t{16} << 20;       ///< inflated size, in bytes
-  std::size_t ratio_max = 200;                         ///< inflated : compressed, looked at above `ratio_free_bytes`
-  std::size_t ratio_free_bytes = std::size_t{1} << 20; ///< inflated size up to which any ratio will do
+  std::size_t bytes_max = std::size_t{16} << 20;        ///< inflated size, in bytes
+  std::size_t ratio_max = 200;                          ///< inflated : compressed, looked at above `ratio_free_bytes`
+  std::size_t ratio_free_bytes = std::size_t{1} << 20;  ///< inflated size up to which any ratio will do
 };
 
 /// Compresses `plain`. gzip: one RFC 1952 member; snappy: xerial framing, which every client reads; lz4: one LZ4 frame of

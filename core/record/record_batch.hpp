@@ -80,15 +80,15 @@ struct RecordView {
   Offset offset{0};
   TimestampMs timestamp = no_timestamp;
   std::optional<ByteView> key;
-  std::optional<ByteView> value;   ///< null is a tombstone in a compacted topic
+  std::optional<ByteView> value;  ///< null is a tombstone in a compacted topic
   std::int32_t headers_count = 0;
-  ByteView headers;                ///< encoded; `decode_headers` reads them
+  ByteView headers;  ///< encoded; `decode_headers` reads them
 };
 
 /// A batch in somebody else's bytes. Cheap to copy; valid as long as the bytes are.
 struct RecordBatchView {
   RecordBatchHeader header;
-  ByteView bytes;                  ///< the whole batch, header included
+  ByteView bytes;  ///< the whole batch, header included
 
   ByteView records_block() const { return bytes.subspan(batch_header_bytes); }
 };
