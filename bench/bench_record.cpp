@@ -77,7 +77,8 @@ void bench_build(benchmark::State& state) {
   std::size_t bytes = 0;
   std::int64_t records = 0;
   for (auto _ : state) {
-    while (builder.size_bytes() < 16 * 1024) builder.add({.timestamp = TimestampMs{1'700'000'000'000}, .value = as_bytes(value)});
+    while (builder.size_bytes() < 16 * 1024)
+      builder.add({.timestamp = TimestampMs{1'700'000'000'000}, .value = as_bytes(value)});
     records += builder.records_count();
     const auto batch = builder.build();
     bytes = batch->size();

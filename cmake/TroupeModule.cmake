@@ -33,15 +33,6 @@ function(troupe_test name)
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}_include.cmake)
 endfunction()
 
-# troupe_fuzzer(NAME SOURCES ... LIBRARIES ...)
-# One libFuzzer program, fuzz_NAME; its corpus is tests/fuzz/corpus/NAME. `./run check fuzz` runs all of them.
-function(troupe_fuzzer name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
-  add_executable(fuzz_${name} ${ARG_SOURCES})
-  target_link_libraries(fuzz_${name} PRIVATE ${ARG_LIBRARIES} troupe_options)
-  target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
-endfunction()
-
 # check_headers: compiles each header alone, as the first line of a source file. Not part of `all`.
 function(troupe_check_headers)
   set(folders base core storage actors http kafka runtime tests/support)

@@ -10,7 +10,8 @@ namespace {
 
 // Part of the format: docs/formats/checkpoint.md.
 constexpr std::uint32_t format_version = 1;
-constexpr std::size_t covered_header_size = 12;  // magic, version, payload length: what the checksum covers before the payload
+constexpr std::size_t covered_header_size =
+    12;  // magic, version, payload length: what the checksum covers before the payload
 constexpr std::size_t header_size = covered_header_size + 4;
 
 std::string directory_of(const std::string& path) {
@@ -56,7 +57,8 @@ Status write_checkpoint(FileSystem& files, const std::string& path, std::uint32_
     static_cast<void>(files.remove(temporary));
     return std::move(written).error().with_context("checkpoint " + path);
   }
-  if (const auto synced = files.sync_directory(directory_of(path)); !synced) return synced.error().with_context("checkpoint " + path);
+  if (const auto synced = files.sync_directory(directory_of(path)); !synced)
+    return synced.error().with_context("checkpoint " + path);
   return ok();
 }
 

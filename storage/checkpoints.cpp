@@ -54,7 +54,8 @@ Result<LeaderEpochEntries> decode_leader_epochs(ByteView payload) {
     const LeaderEpoch epoch{*reader.integer<std::int32_t>()};
     const Offset start_offset{*reader.integer<std::int64_t>()};
     if (epoch < LeaderEpoch{0} || start_offset < Offset{0})
-      return bad_entry(i, "leader epoch " + to_string(epoch) + " from offset " + to_string(start_offset) + ", wanted 0 or more");
+      return bad_entry(
+          i, "leader epoch " + to_string(epoch) + " from offset " + to_string(start_offset) + ", wanted 0 or more");
     entries.push_back({epoch, start_offset});
   }
   return entries;
@@ -98,8 +99,10 @@ Result<PartitionOffsets> decode_offsets(ByteView payload) {
   return offsets;
 }
 
-Status write_leader_epochs(FileSystem& files, const std::string& path, std::span<const record::LeaderEpochCache::Entry> entries) {
-  return write_checkpoint(files, path, static_cast<std::uint32_t>(CheckpointMagic::leader_epochs), encode_leader_epochs(entries));
+Status write_leader_epochs(FileSystem& files, const std::string& path,
+                           std::span<const record::LeaderEpochCache::Entry> entries) {
+  return write_checkpoint(files, path, static_cast<std::uint32_t>(CheckpointMagic::leader_epochs),
+                          encode_leader_epochs(entries));
 }
 
 Result<std::optional<LeaderEpochEntries>> read_leader_epochs(FileSystem& files, const std::string& path) {

@@ -36,7 +36,8 @@ ByteBuffer encode_offsets(PartitionOffsets offsets);
 Result<PartitionOffsets> decode_offsets(ByteView payload);
 
 /// write_checkpoint and read_checkpoint with the payloads above; their errors.
-Status write_leader_epochs(FileSystem& files, const std::string& path, std::span<const record::LeaderEpochCache::Entry> entries);
+Status write_leader_epochs(FileSystem& files, const std::string& path,
+                           std::span<const record::LeaderEpochCache::Entry> entries);
 Result<std::optional<LeaderEpochEntries>> read_leader_epochs(FileSystem& files, const std::string& path);
 /// `magic`: any but leader_epochs.
 Status write_offsets(FileSystem& files, const std::string& path, CheckpointMagic magic, PartitionOffsets offsets);

@@ -7,6 +7,7 @@
 #include "base/crc32c.hpp"
 #include "core/record/record_batch.hpp"
 #include "storage/commit_log_format.hpp"
+#include "storage/paths.hpp"
 #include "storage/segment.hpp"
 
 namespace troupe::storage {
@@ -40,7 +41,7 @@ void apply(CommittedTails& tails, const DecodedEntry& entry) {
 }  // namespace
 
 Result<CommitLog::Recovered> CommitLog::open(FileSystem& file_system, Options options) {
-  TROUPE_TRY(file_system.create_directories(options.directory));
+  TROUPE_TRY(create_directories_durably(file_system, options.directory));
   Recovered recovered{std::unique_ptr<CommitLog>(new CommitLog(file_system, std::move(options))), {}, {}, 0};
   auto& log = *recovered.log;
 
@@ -114,8 +115,8 @@ Status CommitLog::write_turn() {
   heads.reserve(turn_head_bytes + entries_.size() * entry_head_bytes);
   heads.resize(turn_head_bytes);
   for (const auto& entry : entries_) {
-    encode_entry_head(heads, static_cast<EntryKind>(entry.kind), entry.id, entry.batch.base_offset,
-                      entry.batch.leader_epoch, entry.batch.batch);
+    encode_entry_head(heads, static_cast<EntryKind>(entry.kind), entry.id, entry.batch.base_offset, entry.batch.leader_epoch,
+                      entry.batch.batch);
   }
   encode_turn_head(heads, next_turn_, static_cast<std::uint32_t>(frame_bytes), static_cast<std::uint32_t>(entries_.size()));
 
@@ -164,7 +165,8 @@ Status CommitLog::start_file() {
 
 Status CommitLog::reserve(std::uint64_t bytes) {
   static const ByteBuffer zeros(std::size_t{64} << 10, std::byte{0});
-  const auto wanted = std::min(std::max(options_.file_bytes, bytes), (bytes / options_.grow_bytes + 1) * options_.grow_bytes);
+  const auto wanted =
+      std::min(std::max(options_.file_bytes, bytes), (bytes / options_.grow_bytes + 1) * options_.grow_bytes);
   if (bytes <= allocated_) return ok();
   while (allocated_ < wanted) {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(zeros.size(), wanted - allocated_));
@@ -198,7 +200,7 @@ Status CommitLog::release(std::uint64_t file) {
 }
 
 Status CommitLog::move_recovered_files(const std::string& directory) {
-  TROUPE_TRY(file_system_.create_directories(directory));
+  TROUPE_TRY(create_directories_durably(file_system_, directory));
   for (const auto& old_file : old_files_) {
     const auto name = old_file.path.substr(old_file.path.rfind('/') + 1);
     TROUPE_TRY(file_system_.rename(old_file.path, directory + "/" + name));

@@ -23,9 +23,9 @@ struct PlacedBatch {
 
 /// What the commit log knows about one partition since that partition's segments were last known to be on disk.
 struct CommittedTail {
-  std::vector<PlacedBatch> batches;    ///< ascending, without holes, truncations applied; offsets and epochs stamped
-  Offset lowest_cut = Offset::max();   ///< the log was truncated to here: what was durable above it no longer is
-  std::optional<Offset> reset_to;      ///< the log was emptied to start anew here
+  std::vector<PlacedBatch> batches;   ///< ascending, without holes, truncations applied; offsets and epochs stamped
+  Offset lowest_cut = Offset::max();  ///< the log was truncated to here: what was durable above it no longer is
+  std::optional<Offset> reset_to;     ///< the log was emptied to start anew here
 };
 using CommittedTails = std::unordered_map<TopicIdPartition, CommittedTail>;
 
@@ -44,8 +44,9 @@ class CommitLog {
  public:
   struct Options {
     std::string directory;
-    std::uint64_t file_bytes = std::uint64_t{64} << 20;   ///< when a file is full; a larger turn makes it larger
-    std::uint64_t grow_bytes = std::uint64_t{1} << 20;    ///< zeros written ahead, so that a sync need not update the file's size
+    std::uint64_t file_bytes = std::uint64_t{64} << 20;  ///< when a file is full; a larger turn makes it larger
+    std::uint64_t grow_bytes = std::uint64_t{1}
+                               << 20;  ///< zeros written ahead, so that a sync need not update the file's size
   };
 
   struct Recovered {
@@ -107,15 +108,15 @@ class CommitLog {
   Options options_;
   std::unique_ptr<File> file_;
   std::uint64_t current_file_ = 1;
-  std::uint64_t position_ = 0;       ///< where the next turn goes
-  std::uint64_t allocated_ = 0;      ///< bytes of the current file that exist
+  std::uint64_t position_ = 0;   ///< where the next turn goes
+  std::uint64_t allocated_ = 0;  ///< bytes of the current file that exist
   std::uint64_t next_turn_ = 1;
   bool rotate_ = false;
   bool offline_ = false;
   std::vector<Entry> entries_;
   std::size_t turn_bytes_ = 0;
-  std::vector<OldFile> old_files_;   ///< full ones, ascending
-  std::vector<OldFile> spare_files_; ///< released ones
+  std::vector<OldFile> old_files_;    ///< full ones, ascending
+  std::vector<OldFile> spare_files_;  ///< released ones
 };
 
 }  // namespace troupe::storage

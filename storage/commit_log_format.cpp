@@ -86,8 +86,8 @@ std::optional<DecodedTurn> TurnReader::next() {
     if (!turn || (last_turn_ && turn->number <= *last_turn_)) continue;
     const bool follows = !last_turn_ || turn->number == *last_turn_ + 1 || turn->number == *last_turn_ + turn_number_gap;
     if (position != first || !follows) {
-      damage_ = "before turn " + std::to_string(turn->number) + " at " + std::to_string(position) +
-                ": the turns after " + (last_turn_ ? std::to_string(*last_turn_) : std::string("the start")) + " cannot be read";
+      damage_ = "before turn " + std::to_string(turn->number) + " at " + std::to_string(position) + ": the turns after " +
+                (last_turn_ ? std::to_string(*last_turn_) : std::string("the start")) + " cannot be read";
     }
     last_turn_ = turn->number;
     position_ = position + (size + turn_alignment - 1) / turn_alignment * turn_alignment;

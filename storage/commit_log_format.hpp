@@ -24,7 +24,7 @@ enum class EntryKind : std::uint8_t { batch = 1, truncate = 2, reset = 3 };
 struct DecodedEntry {
   EntryKind kind;
   TopicIdPartition id;
-  PlacedBatch batch;   ///< stamped; for truncate and reset only the base offset counts
+  PlacedBatch batch;  ///< stamped; for truncate and reset only the base offset counts
 };
 
 struct DecodedTurn {

@@ -68,7 +68,8 @@ Offset end_of(const PlacedBatch& batch) {
 /// The end of the tail that has no holes: where a topic's flush policy was changed, batches before may not be in the commit log.
 std::span<const PlacedBatch> unbroken(const CommittedTail& tail) {
   auto first = tail.batches.size();
-  while (first > 0 && (first == tail.batches.size() || end_of(tail.batches[first - 1]) == tail.batches[first].base_offset)) --first;
+  while (first > 0 && (first == tail.batches.size() || end_of(tail.batches[first - 1]) == tail.batches[first].base_offset))
+    --first;
   return std::span{tail.batches}.subspan(first);
 }
 
@@ -87,10 +88,11 @@ Status remove_tree(FileSystem& file_system, const std::string& path) {
 
 }  // namespace
 
-DataDirectory::DataDirectory(FileSystem& file_system, Options options, std::unique_ptr<SyncBarrier> barrier, Manifest manifest)
+DataDirectory::DataDirectory(FileSystem& file_system, Options options, std::unique_ptr<SyncBarrier> barrier,
+                             Manifest manifest)
     : file_system_(file_system),
       options_(std::move(options)),
-      files_(file_system, std::move(barrier), options_.open_files_max),
+      files_(std::make_shared<OpenFiles>(file_system, std::move(barrier), options_.open_files_max)),
       manifest_(std::move(manifest)) {}
 
 DataDirectory::~DataDirectory() = default;
@@ -110,6 +112,11 @@ Result<DataDirectory::Opened> DataDirectory::open(FileSystem& file_system, Optio
   TROUPE_TRY(self.read_checkpoints(opened.findings));
   TROUPE_TRY(self.reconcile(opened.findings));
   TROUPE_TRY(self.recover_commit_log(opened));
+  // Only now does nothing speak of them any more.
+  if (const auto removed = self.manifest_.with(Manifest::State::removed); !removed.empty()) {
+    for (const auto& id : removed) self.manifest_.forget(id);
+    TROUPE_TRY(self.manifest_.rewrite());
+  }
   opened.partitions = self.partitions().size();
   for (const auto& finding : opened.findings) log::warn("data directory", {log::kv("finding", finding)});
   return opened;
@@ -119,15 +126,16 @@ Status DataDirectory::check_owner() {
   auto read = read_checkpoint(file_system_, path("owner"), owner_magic);
   if (!read && read.error().code == Errc::corrupt_message) {
     // Identity cannot be derived from anything: without it nobody may write here.
-    return Error{Errc::wrong_owner, path("owner") + " is damaged (" + read.error().message + "); restore it or move the directory"};
+    return Error{Errc::wrong_owner,
+                 path("owner") + " is damaged (" + read.error().message + "); restore it or move the directory"};
   }
   if (!read) return std::move(read).error();
   if (*read) {
     const auto owner = decode_owner(**read);
     if (!owner) return Error{Errc::wrong_owner, path("owner") + " cannot be read"};
     if (options_.cluster_id && *options_.cluster_id != owner->cluster_id) {
-      return Error{Errc::wrong_owner, options_.path + " belongs to cluster " + to_string(owner->cluster_id) + ", this is cluster " +
-                                          to_string(*options_.cluster_id)};
+      return Error{Errc::wrong_owner, options_.path + " belongs to cluster " + to_string(owner->cluster_id) +
+                                          ", this is cluster " + to_string(*options_.cluster_id)};
     }
     if (options_.node_id != owner->node_id) {
       return Error{Errc::wrong_owner, options_.path + " belongs to node " + to_string(owner->node_id) + ", this is node " +
@@ -142,11 +150,13 @@ Status DataDirectory::check_owner() {
   }
   cluster_id_ = *options_.cluster_id;
   directory_id_ = Uuid::random();
-  return write_checkpoint(file_system_, path("owner"), owner_magic, encode_owner({cluster_id_, directory_id_, options_.node_id}));
+  return write_checkpoint(file_system_, path("owner"), owner_magic,
+                          encode_owner({cluster_id_, directory_id_, options_.node_id}));
 }
 
 Status DataDirectory::read_checkpoints(std::vector<std::string>& findings) {
-  const auto read = [&](const char* name, CheckpointMagic magic, std::unordered_map<TopicIdPartition, Offset>& into) -> Status {
+  const auto read = [&](const char* name, CheckpointMagic magic,
+                        std::unordered_map<TopicIdPartition, Offset>& into) -> Status {
     auto offsets = read_offsets(file_system_, path(name), magic);
     if (!offsets && offsets.error().code == Errc::corrupt_message) {
       findings.push_back(std::string(name) + " is damaged and is rebuilt: " + offsets.error().message);
@@ -195,7 +205,6 @@ Status DataDirectory::reconcile(std::vector<std::string>& findings) {
       changed = true;
     }
   }
-  for (const auto& id : manifest_.with(Manifest::State::removed)) manifest_.forget(id);
   return changed ? manifest_.rewrite() : ok();
 }
 
@@ -225,8 +234,8 @@ LogExpectation DataDirectory::expectation(const TopicIdPartition& id, const Comm
 }
 
 Status DataDirectory::recover_commit_log(Opened& opened) {
-  TROUPE_TRY_ASSIGN(auto recovered, CommitLog::open(file_system_, {path("commit"), options_.commit_file_bytes,
-                                                                   options_.commit_grow_bytes}));
+  TROUPE_TRY_ASSIGN(auto recovered,
+                    CommitLog::open(file_system_, {path("commit"), options_.commit_file_bytes, options_.commit_grow_bytes}));
   commit_log_ = std::move(recovered.log);
   bool all_restored = true;
   if (recovered.damage) {
@@ -236,6 +245,7 @@ Status DataDirectory::recover_commit_log(Opened& opened) {
   }
   for (const auto& [id, tail] : recovered.tails) {
     // No state means that the manifest lost it; the batches are proof that it was written.
+    if (manifest_.state(id) == Manifest::State::removed) continue;
     if (!manifest_.state(id)) {
       if (tail.batches.empty()) continue;
       opened.findings.push_back("partition " + to_string(id) + " is restored from the commit log into the manifest");
@@ -245,8 +255,8 @@ Status DataDirectory::recover_commit_log(Opened& opened) {
     opened.repaired_batches += restored;
     const auto& log = *entries_.at(id).log;
     if (log.health().kind != LogHealth::Kind::good) {
-      opened.findings.push_back("partition " + to_string(id) + " is " + std::string(to_string(log.health().kind)) + " from offset " +
-                                to_string(log.health().from) + ": " + log.health().reason);
+      opened.findings.push_back("partition " + to_string(id) + " is " + std::string(to_string(log.health().kind)) +
+                                " from offset " + to_string(log.health().from) + ": " + log.health().reason);
     }
     all_restored = all_restored && log.health().can_append();
   }
@@ -288,7 +298,8 @@ Result<PartitionLog*> DataDirectory::log(const TopicIdPartition& id, const LogCo
   if (const auto found = entries_.find(id); found != entries_.end()) {
     auto& log = *found->second.log;
     // What was appended under `interval` is not in the commit log: it must be on disk before a promise is made beyond it.
-    if (config.flush == FlushPolicy::fsync && log.config().flush == FlushPolicy::interval && log.dirty()) TROUPE_TRY(log.sync());
+    if (config.flush == FlushPolicy::fsync && log.config().flush == FlushPolicy::interval && log.dirty())
+      TROUPE_TRY(log.sync());
     log.set_config(config);
     return &log;
   }
@@ -426,7 +437,7 @@ void DataDirectory::settled(const TopicIdPartition& id, Entry& entry) {
 /// Syncs all logs and writes down how far each is on disk. The commit log is left as it is.
 Status DataDirectory::checkpoint_logs() {
   const bool all_at_once = dirty_.size() >= barrier_logs_min;
-  if (all_at_once) TROUPE_TRY(files_.sync_file_system());
+  if (all_at_once) TROUPE_TRY(files_->sync_file_system());
   for (const auto& id : dirty_) {
     auto& entry = entries_.at(id);
     if (!entry.log->health().can_append()) {
@@ -468,8 +479,10 @@ Status DataDirectory::write_checkpoints() {
     }
     return list;
   };
-  TROUPE_TRY(write_offsets(file_system_, path("recovery-points"), CheckpointMagic::recovery_points, listed(recovery_points_)));
-  TROUPE_TRY(write_offsets(file_system_, path("log-start-offsets"), CheckpointMagic::log_start_offsets, listed(log_starts_)));
+  TROUPE_TRY(
+      write_offsets(file_system_, path("recovery-points"), CheckpointMagic::recovery_points, listed(recovery_points_)));
+  TROUPE_TRY(
+      write_offsets(file_system_, path("log-start-offsets"), CheckpointMagic::log_start_offsets, listed(log_starts_)));
   return write_offsets(file_system_, path("high-watermarks"), CheckpointMagic::high_watermarks, listed(high_watermarks_));
 }
 
@@ -497,7 +510,8 @@ Status DataDirectory::on_deadline(MonotonicMs now) {
   }
   for (const auto& id : due) {
     auto& entry = entries_.at(id);
-    if (auto synced = entry.log->sync(); !synced) log::error("flush failed", {log::kv("partition", id), log::kv("error", synced.error())});
+    if (auto synced = entry.log->sync(); !synced)
+      log::error("flush failed", {log::kv("partition", id), log::kv("error", synced.error())});
     settled(id, entry);
   }
   return ok();
@@ -594,7 +608,8 @@ Status DataDirectory::close() {
   TROUPE_TRY(checkpoint());
   for (auto& [id, entry] : entries_) {
     if (auto closed = entry.log->close(); !closed) {
-      log::warn("log not closed cleanly; the next start scans it", {log::kv("partition", id), log::kv("error", closed.error())});
+      log::warn("log not closed cleanly; the next start scans it",
+                {log::kv("partition", id), log::kv("error", closed.error())});
     }
   }
   return ok();

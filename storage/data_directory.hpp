@@ -33,10 +33,10 @@ class DataDirectory {
  public:
   struct Options {
     std::string path;
-    std::optional<Uuid> cluster_id;            ///< nullopt: whatever the directory says; needed to create one
+    std::optional<Uuid> cluster_id;  ///< nullopt: whatever the directory says; needed to create one
     BrokerId node_id{0};
-    std::size_t open_files_max = 1024;         ///< descriptors kept open for reading and writing
-    std::size_t dirty_files_max = 1024;        ///< descriptors kept open because they wait for a sync
+    std::size_t open_files_max = 1024;   ///< descriptors kept open for reading and writing
+    std::size_t dirty_files_max = 1024;  ///< descriptors kept open because they wait for a sync
     std::uint64_t commit_file_bytes = std::uint64_t{128} << 20;
     std::uint64_t commit_grow_bytes = std::uint64_t{1} << 20;
   };
@@ -45,8 +45,8 @@ class DataDirectory {
   struct Opened {
     std::unique_ptr<DataDirectory> directory;
     std::size_t partitions = 0;
-    std::size_t repaired_batches = 0;  ///< appended to segments from the commit log
-    std::vector<std::string> findings; ///< one sentence each, for the log and for people: damage, quarantine, adoptions
+    std::size_t repaired_batches = 0;   ///< appended to segments from the commit log
+    std::vector<std::string> findings;  ///< one sentence each, for the log and for people: damage, quarantine, adoptions
   };
 
   /// Takes the lock, checks the owner, recovers every partition that the commit log speaks of.
@@ -94,7 +94,7 @@ class DataDirectory {
   /// `checkpoint`, and every log leaves its index and state behind. No more use afterwards.
   Status close();
 
-  std::size_t open_files() const { return files_.size(); }
+  std::size_t open_files() const { return files_->size(); }
   /// Why nothing can be committed any more; nullopt while all is well.
   const std::optional<std::string>& failure() const { return failure_; }
 
@@ -129,19 +129,19 @@ class DataDirectory {
   FileSystem& file_system_;
   const Options options_;
   std::unique_ptr<FileLock> lock_;
-  OpenFiles files_;
+  const std::shared_ptr<OpenFiles> files_;
   Manifest manifest_;
   std::unique_ptr<CommitLog> commit_log_;
   Uuid cluster_id_;
   Uuid directory_id_;
   std::unordered_map<TopicIdPartition, Entry> entries_;
-  std::unordered_map<TopicIdPartition, Offset> recovery_points_;   ///< of logs that are not open
+  std::unordered_map<TopicIdPartition, Offset> recovery_points_;  ///< of logs that are not open
   std::unordered_map<TopicIdPartition, Offset> log_starts_;
   std::unordered_map<TopicIdPartition, Offset> high_watermarks_;
-  std::vector<TopicIdPartition> turn_;       ///< logs with appends in this turn
-  std::deque<TopicIdPartition> dirty_;       ///< logs with unsynced bytes, oldest first, each once
-  std::deque<TopicIdPartition> settling_;    ///< those of them that keep a full commit-log file from being used again
-  std::size_t settle_total_ = 0;             ///< how many those were when the file was full
+  std::vector<TopicIdPartition> turn_;     ///< logs with appends in this turn
+  std::deque<TopicIdPartition> dirty_;     ///< logs with unsynced bytes, oldest first, each once
+  std::deque<TopicIdPartition> settling_;  ///< those of them that keep a full commit-log file from being used again
+  std::size_t settle_total_ = 0;           ///< how many those were when the file was full
   std::optional<std::string> failure_;
 };
 

@@ -24,12 +24,9 @@ std::string limit_sentence(int error) {
 Errc errc_of_errno(int error) noexcept {
   switch (error) {
     case ENOSPC:
-    case EDQUOT:
-      return Errc::storage_full;
-    case ENOENT:
-      return Errc::not_found;
-    default:
-      return Errc::storage_error;
+    case EDQUOT: return Errc::storage_full;
+    case ENOENT: return Errc::not_found;
+    default: return Errc::storage_error;
   }
 }
 

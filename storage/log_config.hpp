@@ -15,13 +15,14 @@ enum class FlushPolicy : std::uint8_t {
 /// How one partition's log is kept. Sizes in bytes, times in milliseconds, -1: no limit.
 struct LogConfig {
   FlushPolicy flush = FlushPolicy::fsync;
-  Millis flush_interval_ms = 1000;                         ///< 10 and more; with FlushPolicy::interval
-  std::uint32_t segment_bytes_max = std::uint32_t{1} << 30;  ///< 4 KiB to 2 GiB; a larger single batch gets a segment of its own
+  Millis flush_interval_ms = 1000;  ///< 10 and more; with FlushPolicy::interval
+  std::uint32_t segment_bytes_max = std::uint32_t{1}
+                                    << 30;  ///< 4 KiB to 2 GiB; a larger single batch gets a segment of its own
   Millis segment_age_ms_max = Millis{7} * 24 * 3600 * 1000;  ///< by record timestamps: old records leave in time
-  std::uint32_t index_interval_bytes = 4096;               ///< batches between two index entries
-  Millis retention_ms = Millis{7} * 24 * 3600 * 1000;      ///< records older than this may go
-  std::int64_t retention_bytes = -1;                       ///< whole segments above this size go, oldest first
-  std::int64_t retention_records = -1;                     ///< whole segments above this many offsets go, oldest first
+  std::uint32_t index_interval_bytes = 4096;                 ///< batches between two index entries
+  Millis retention_ms = Millis{7} * 24 * 3600 * 1000;        ///< records older than this may go
+  std::int64_t retention_bytes = -1;                         ///< whole segments above this size go, oldest first
+  std::int64_t retention_records = -1;                       ///< whole segments above this many offsets go, oldest first
 };
 
 }  // namespace troupe::storage

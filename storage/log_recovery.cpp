@@ -55,11 +55,12 @@ struct Scanned {
 
 class Recovery {
  public:
-  Recovery(OpenFiles& files, const LogLocation& location, const LogConfig& config, const LogExpectation& expectation)
+  Recovery(const std::shared_ptr<OpenFiles>& files, const LogLocation& location, const LogConfig& config,
+           const LogExpectation& expectation)
       : files_(files), location_(location), config_(config), expectation_(expectation) {}
 
   Result<RecoveredLog> run() {
-    TROUPE_TRY_ASSIGN(auto listing, list_log(files_.file_system(), location_.directory));
+    TROUPE_TRY_ASSIGN(auto listing, list_log(files_->file_system(), location_.directory));
     if (expectation_.reset_to) TROUPE_TRY(finish_reset(listing));
     if (listing.segments.empty()) return without_segments();
     TROUPE_TRY(scan_segments(listing));
@@ -69,13 +70,13 @@ class Recovery {
       note_missing_end();
       TROUPE_TRY(remove_stale_states(listing));
     }
-    TROUPE_TRY_ASSIGN(log_.state, rebuild_state(files_, location_.directory, log_.segments, log_.log_start_offset,
-                                                log_.log_end_offset));
+    TROUPE_TRY_ASSIGN(
+        log_.state, rebuild_state(*files_, location_.directory, log_.segments, log_.log_start_offset, log_.log_end_offset));
     return std::move(log_);
   }
 
  private:
-  FileSystem& file_system() { return files_.file_system(); }
+  FileSystem& file_system() { return files_->file_system(); }
 
   Status finish_reset(Listing& listing) {
     std::erase_if(listing.segments, [&](Offset base) {
@@ -94,8 +95,8 @@ class Recovery {
     log_.log_start_offset = log_.log_end_offset = start;
     if (expectation_.was_written && expectation_.recovery_point > start) {
       log_.health = {LogHealth::Kind::damaged, start,
-                     location_.directory + " holds no segments, but offsets below " + to_string(expectation_.recovery_point) +
-                         " were written"};
+                     location_.directory + " holds no segments, but offsets below " +
+                         to_string(expectation_.recovery_point) + " were written"};
     }
     return std::move(log_);
   }
@@ -114,15 +115,17 @@ class Recovery {
                          to_string(listing.segments[i + 1]);
       }
       log_.segments.push_back(scanned.segment);
-      if (scanned.damage) return settle_damage(scanned, {listing.segments.begin() + static_cast<std::ptrdiff_t>(i) + 1,
-                                                         listing.segments.end()});
+      if (scanned.damage)
+        return settle_damage(scanned,
+                             {listing.segments.begin() + static_cast<std::ptrdiff_t>(i) + 1, listing.segments.end()});
     }
     return ok();
   }
 
   Result<Scanned> scan_segment(Offset base_offset, LeaderEpoch epoch_min, Offset next_base) {
     Scanned scanned;
-    scanned.segment.segment = std::make_shared<Segment>(files_, location_.directory, base_offset, config_.index_interval_bytes);
+    scanned.segment.segment =
+        std::make_shared<Segment>(files_, location_.directory, base_offset, config_.index_interval_bytes);
     auto& segment = *scanned.segment.segment;
     TROUPE_TRY_ASSIGN(const auto file, segment.file());
     TROUPE_TRY_ASSIGN(scanned.file_bytes, file->size());
@@ -130,9 +133,9 @@ class Recovery {
     // What an index covers was whole when the index was written; it is believed as far as its bytes were synced then.
     SegmentIndex index{base_offset, config_.index_interval_bytes};
     if (auto saved = segment.load_saved_index()) {
-      const bool fits = saved->end_position() <= scanned.file_bytes && saved->next_offset() <= expectation_.recovery_point &&
-                        (next_base == no_offset ||
-                         (saved->end_position() == scanned.file_bytes && saved->next_offset() == next_base));
+      const bool fits =
+          saved->end_position() <= scanned.file_bytes && saved->next_offset() <= expectation_.recovery_point &&
+          (next_base == no_offset || (saved->end_position() == scanned.file_bytes && saved->next_offset() == next_base));
       if (fits) {
         index = std::move(*saved);
       } else {
@@ -141,7 +144,9 @@ class Recovery {
         log_.directory_changed = true;
       }
     }
-    const auto visit = [&](const record::RecordBatchView& batch, std::uint32_t position) { index.note(batch.header, position); };
+    const auto visit = [&](const record::RecordBatchView& batch, std::uint32_t position) {
+      index.note(batch.header, position);
+    };
     auto from = index.end_position();
     BatchExpectation expected{index.next_offset(), false, epoch_min};
     TROUPE_TRY_ASSIGN(auto end, scan_batches(*file, from, scanned.file_bytes, expected, ScanDepth::checksums, visit));
@@ -178,16 +183,16 @@ class Recovery {
     const auto bad = scanned.segment.next_offset;
     const auto where = "batch at " + std::to_string(scanned.segment.end_position) + " in " + segment.path() + " (offset " +
                        to_string(bad) + "): " + *scanned.damage;
-    const bool repairable = expectation_.commit_log_from && *expectation_.commit_log_from <= bad &&
-                            bad < expectation_.durable_end;
+    const bool repairable =
+        expectation_.commit_log_from && *expectation_.commit_log_from <= bad && bad < expectation_.durable_end;
     if (bad < expectation_.durable_end && !repairable) {
       log_.health = {LogHealth::Kind::damaged, bad, where};
       log::error("log damaged", {log::kv("offset", bad), log::kv("reason", where)});
       return ok();
     }
     TROUPE_TRY_ASSIGN(const auto file, segment.file());
-    TROUPE_TRY_ASSIGN(const auto intact, find_intact_batch(*file, scanned.segment.end_position + std::uint64_t{1},
-                                                           scanned.file_bytes, bad));
+    TROUPE_TRY_ASSIGN(const auto intact,
+                      find_intact_batch(*file, scanned.segment.end_position + std::uint64_t{1}, scanned.file_bytes, bad));
     const bool something_follows = intact.has_value() || !later.empty();
     if (something_follows) TROUPE_TRY(quarantine_rest(scanned, *file, later));
     TROUPE_TRY(file->truncate(scanned.segment.end_position));
@@ -199,8 +204,9 @@ class Recovery {
       log::error("unclean recovery: batches that were never synced are lost in part, the rest is in quarantine",
                  {log::kv("offset", bad), log::kv("reason", where), log::kv("quarantine", location_.quarantine)});
     } else {
-      log::info("torn tail cut", {log::kv("offset", bad), log::kv("bytes", scanned.file_bytes - scanned.segment.end_position),
-                                  log::kv("reason", where)});
+      log::info("torn tail cut",
+                {log::kv("offset", bad), log::kv("bytes", scanned.file_bytes - scanned.segment.end_position),
+                 log::kv("reason", where)});
     }
     return ok();
   }
@@ -208,12 +214,12 @@ class Recovery {
   Status quarantine_rest(const Scanned& scanned, const File& file, const std::vector<Offset>& later) {
     const auto base_offset = scanned.segment.segment->base_offset();
     const auto name = segment_file_name(base_offset, ".from-" + std::to_string(scanned.segment.end_position));
-    TROUPE_TRY(quarantine_bytes(file_system(), file, scanned.segment.end_position, scanned.file_bytes, location_.quarantine,
-                                name));
+    TROUPE_TRY(
+        quarantine_bytes(file_system(), file, scanned.segment.end_position, scanned.file_bytes, location_.quarantine, name));
     // From the last on, so that a crash in between leaves a log without a hole in its middle.
     for (auto base = later.rbegin(); base != later.rend(); ++base) {
       const auto path = location_.directory + "/" + segment_file_name(*base, log_extension);
-      files_.forget(path);
+      files_->forget(path);
       TROUPE_TRY(quarantine_path(file_system(), path, location_.quarantine, std::string(file_name(path))));
     }
     return ok();
@@ -240,7 +246,7 @@ class Recovery {
     return ok();
   }
 
-  OpenFiles& files_;
+  const std::shared_ptr<OpenFiles>& files_;
   const LogLocation& location_;
   const LogConfig& config_;
   const LogExpectation& expectation_;
@@ -259,8 +265,8 @@ std::string_view to_string(LogHealth::Kind kind) noexcept {
   return "offline";
 }
 
-Result<RecoveredLog> recover_log(OpenFiles& files, const LogLocation& location, const LogConfig& config,
-                                 const LogExpectation& expectation) {
+Result<RecoveredLog> recover_log(const std::shared_ptr<OpenFiles>& files, const LogLocation& location,
+                                 const LogConfig& config, const LogExpectation& expectation) {
   return Recovery{files, location, config, expectation}.run();
 }
 

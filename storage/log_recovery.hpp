@@ -36,10 +36,10 @@ struct LogLocation {
 
 /// What is known about a log from outside its directory.
 struct LogExpectation {
-  Offset recovery_point{0};       ///< everything below was synced to segments
-  Offset durable_end{0};          ///< everything below was promised: the recovery point, or what the commit log holds beyond it
-  Offset log_start_offset{0};     ///< records below were deleted
-  bool was_written = false;       ///< the log had files: an empty directory means that they are lost
+  Offset recovery_point{0};    ///< everything below was synced to segments
+  Offset durable_end{0};       ///< everything below was promised: the recovery point, or what the commit log holds beyond it
+  Offset log_start_offset{0};  ///< records below were deleted
+  bool was_written = false;    ///< the log had files: an empty directory means that they are lost
   std::optional<Offset> commit_log_from;  ///< the commit log holds everything from here to `durable_end`
   std::optional<Offset> reset_to;         ///< a reset was under way: older segments go
 };
@@ -75,8 +75,8 @@ struct RecoveredLog {
 ///
 /// Indexes and state files are taken where they check out and rebuilt where not (S4).
 /// Errors: storage_error (the disk does not answer; nothing was changed), wrong kinds of files (invalid_argument).
-Result<RecoveredLog> recover_log(OpenFiles& files, const LogLocation& location, const LogConfig& config,
-                                 const LogExpectation& expectation);
+Result<RecoveredLog> recover_log(const std::shared_ptr<OpenFiles>& files, const LogLocation& location,
+                                 const LogConfig& config, const LogExpectation& expectation);
 
 /// State of a log at its end, from the newest usable `.state` file at or below it and the batches after it.
 Result<LogState> rebuild_state(OpenFiles& files, const std::string& directory, const std::vector<RecoveredSegment>& segments,

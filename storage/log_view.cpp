@@ -69,8 +69,8 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
     const auto& part = this->part(index);
     TROUPE_TRY_ASSIGN(const auto file, part.segment->file());
     std::uint32_t position = 0;
-    bool exact = hint.offset == from && hint.segment_base_offset == part.segment->base_offset() &&
-                 hint.position <= part.end_position;
+    bool exact =
+        hint.offset == from && hint.segment_base_offset == part.segment->base_offset() && hint.position <= part.end_position;
     if (exact) {
       position = hint.position;
     } else if (from > part.segment->base_offset()) {
@@ -81,8 +81,8 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
 
     auto wanted = std::max(bytes_max, record::batch_header_bytes) + (exact ? 0 : read_ahead_bytes);
     TROUPE_TRY_ASSIGN(auto piece, read_piece(part, *file, position, wanted));
-    std::size_t begin = 0;   // of the first batch of the answer, in the piece
-    std::size_t end = 0;     // after the last one
+    std::size_t begin = 0;  // of the first batch of the answer, in the piece
+    std::size_t end = 0;    // after the last one
     bool found = false;
     LogSlice slice = nothing;
     while (piece.position + end < part.end_position) {
@@ -146,7 +146,8 @@ Result<std::optional<TimestampAndOffset>> LogView::find(TimestampMs timestamp) c
     Status failed;
     bool done = false;
     const auto look_inside = [&](const record::RecordBatchView& batch, std::uint32_t) {
-      if (done || !failed || batch.header.max_timestamp < timestamp || batch.header.last_offset() < log_start_offset_) return;
+      if (done || !failed || batch.header.max_timestamp < timestamp || batch.header.last_offset() < log_start_offset_)
+        return;
       auto block = record::open_records(batch, {});
       if (!block) {
         failed = std::move(block).error();

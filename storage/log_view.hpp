@@ -23,8 +23,8 @@ struct ReadPosition {
 /// Whole batches as they lie in the log, checksums verified. The first one may begin before the offset that was asked for.
 struct LogSlice {
   Bytes batches;
-  Offset next_offset;      ///< where to read on; the offset asked for when there was nothing to read
-  ReadPosition position;   ///< of `next_offset`
+  Offset next_offset;     ///< where to read on; the offset asked for when there was nothing to read
+  ReadPosition position;  ///< of `next_offset`
 };
 
 struct TimestampAndOffset {
@@ -59,7 +59,8 @@ class LogView {
   /// that reaches `up_to` or beyond (a high watermark; the log end offset by default).
   /// Errors: offset_out_of_range (below the log start or above the log end), corrupt_message (damaged at rest: names file
   /// and position; batches before the damage are served), stale_log_view, storage_error.
-  Result<LogSlice> read(Offset from, std::size_t bytes_max, Offset up_to = Offset::max(), const ReadPosition& hint = {}) const;
+  Result<LogSlice> read(Offset from, std::size_t bytes_max, Offset up_to = Offset::max(),
+                        const ReadPosition& hint = {}) const;
 
   /// The first record whose timestamp is at or after `timestamp`; nullopt when there is none.
   /// Errors: corrupt_message, stale_log_view, storage_error.

@@ -25,10 +25,10 @@ void write_stamp(std::byte* to, const PlacedBatch& batch) {
 
 }  // namespace
 
-Result<std::unique_ptr<PartitionLog>> PartitionLog::open(OpenFiles& files, LogLocation location, LogConfig config,
-                                                         const LogExpectation& expectation) {
-  auto log = std::unique_ptr<PartitionLog>(new PartitionLog(files, std::move(location), config));
-  TROUPE_TRY_ASSIGN(auto recovered, recover_log(files, log->location_, config, expectation));
+Result<std::unique_ptr<PartitionLog>> PartitionLog::open(std::shared_ptr<OpenFiles> files, LogLocation location,
+                                                         LogConfig config, const LogExpectation& expectation) {
+  auto log = std::unique_ptr<PartitionLog>(new PartitionLog(std::move(files), std::move(location), config));
+  TROUPE_TRY_ASSIGN(auto recovered, recover_log(log->files_, log->location_, config, expectation));
   log->adopt(std::move(recovered), expectation);
   return log;
 }
@@ -65,7 +65,8 @@ void PartitionLog::adopt(RecoveredLog recovered, const LogExpectation& expectati
 
 Status PartitionLog::writable() const {
   if (health_.can_append()) return ok();
-  return Error{Errc::log_offline, location_.directory + " is " + std::string(to_string(health_.kind)) + ": " + health_.reason};
+  return Error{Errc::log_offline,
+               location_.directory + " is " + std::string(to_string(health_.kind)) + ": " + health_.reason};
 }
 
 Status PartitionLog::check(std::span<const PlacedBatch> batches, std::vector<record::RecordBatchHeader>& headers) const {
@@ -79,8 +80,8 @@ Status PartitionLog::check(std::span<const PlacedBatch> batches, std::vector<rec
     }
     if (placed.base_offset != expected || placed.leader_epoch < epoch) {
       return Error{Errc::invalid_argument, "batch at offset " + to_string(placed.base_offset) + " of epoch " +
-                                               to_string(placed.leader_epoch) + ", but " + location_.directory + " ends at " +
-                                               to_string(expected) + " of epoch " + to_string(epoch)};
+                                               to_string(placed.leader_epoch) + ", but " + location_.directory +
+                                               " ends at " + to_string(expected) + " of epoch " + to_string(epoch)};
     }
     batch.header.base_offset = placed.base_offset;
     batch.header.leader_epoch = placed.leader_epoch;
@@ -147,7 +148,7 @@ bool PartitionLog::must_roll(const record::RecordBatchHeader& next, std::size_t 
 Status PartitionLog::start_segment(Offset base_offset) {
   TROUPE_TRY(create_directories_durably(file_system(), location_.directory));
   auto segment = std::make_shared<Segment>(files_, location_.directory, base_offset, config_.index_interval_bytes);
-  TROUPE_TRY_ASSIGN(auto file, files_.get(segment->path(), OpenMode::create));
+  TROUPE_TRY_ASSIGN(auto file, files_->get(segment->path(), OpenMode::create));
   TROUPE_TRY_ASSIGN(const auto size, file->size());
   if (size != 0) TROUPE_TRY(file->truncate(0));
   segment->set_index(SegmentIndex{base_offset, config_.index_interval_bytes});
@@ -198,7 +199,7 @@ void PartitionLog::start_writeback() {
 Status PartitionLog::sync() {
   TROUPE_TRY(writable());
   if (barrier_needed_) {
-    if (auto synced = files_.sync_file_system(); !synced) return offline(synced.error());
+    if (auto synced = files_->sync_file_system(); !synced) return offline(synced.error());
     settled();
     return ok();
   }
@@ -270,8 +271,7 @@ Status PartitionLog::truncate_to(Offset offset) {
   if (auto removed = keep->segment->remove_saved_index(); !removed) return offline(removed.error());
   // What speaks of the bytes that go must be gone before they are, or it would be believed of those that come.
   if (auto synced = file_system().sync_directory(location_.directory); !synced) return offline(synced.error());
-  auto closed = std::make_shared<LogView::Parts>(closed_->begin(),
-                                                 closed_->begin() + (segments.rend() - keep - 1));
+  auto closed = std::make_shared<LogView::Parts>(closed_->begin(), closed_->begin() + (segments.rend() - keep - 1));
   closed_ = std::move(closed);
   active_ = keep->segment;
   active_file_ = file;
@@ -288,8 +288,8 @@ Status PartitionLog::truncate_to(Offset offset) {
   active_->set_index(std::move(index));
   log_end_offset_ = offset;
   recovery_point_ = std::min(recovery_point_, offset);
-  TROUPE_TRY_ASSIGN(state_, rebuild_state(files_, location_.directory, recovered_segments(), log_start_offset_,
-                                          log_end_offset_));
+  TROUPE_TRY_ASSIGN(state_,
+                    rebuild_state(*files_, location_.directory, recovered_segments(), log_start_offset_, log_end_offset_));
   // Segments before this one may have been dirty, too.
   for (const auto& part : *closed_) {
     if (part.next_offset <= recovery_point_) continue;
@@ -311,7 +311,8 @@ Status PartitionLog::remove_states_above(Offset offset) {
   for (const auto& entry : *entries) {
     const auto of = parse_segment_file_name(entry.name, state_extension);
     if (!of || *of <= offset) continue;
-    if (auto removed = file_system().remove(location_.directory + "/" + entry.name); !removed) return offline(removed.error());
+    if (auto removed = file_system().remove(location_.directory + "/" + entry.name); !removed)
+      return offline(removed.error());
   }
   return ok();
 }

@@ -28,7 +28,7 @@ namespace troupe::storage {
 class PartitionLog {
  public:
   /// Recovers the log that lies at `location`, or an empty one. Errors: as `recover_log`.
-  static Result<std::unique_ptr<PartitionLog>> open(OpenFiles& files, LogLocation location, LogConfig config,
+  static Result<std::unique_ptr<PartitionLog>> open(std::shared_ptr<OpenFiles> files, LogLocation location, LogConfig config,
                                                     const LogExpectation& expectation);
 
   /// Writes `batches` behind the log's end: into the page cache, visible to the next `view()`, on stable storage after `sync()`
@@ -91,10 +91,13 @@ class PartitionLog {
   void fail(std::string reason);
 
  private:
-  PartitionLog(OpenFiles& files, LogLocation location, LogConfig config)
-      : files_(files), location_(std::move(location)), config_(config), closed_(std::make_shared<LogView::Parts>()) {}
+  PartitionLog(std::shared_ptr<OpenFiles> files, LogLocation location, LogConfig config)
+      : files_(std::move(files)),
+        location_(std::move(location)),
+        config_(config),
+        closed_(std::make_shared<LogView::Parts>()) {}
 
-  FileSystem& file_system() const { return files_.file_system(); }
+  FileSystem& file_system() const { return files_->file_system(); }
   void adopt(RecoveredLog recovered, const LogExpectation& expectation);
   Status writable() const;
   Status check(std::span<const PlacedBatch> batches, std::vector<record::RecordBatchHeader>& headers) const;
@@ -108,7 +111,7 @@ class PartitionLog {
   Status doom(std::shared_ptr<Segment>& segment);
   std::vector<RecoveredSegment> recovered_segments() const;
 
-  OpenFiles& files_;
+  const std::shared_ptr<OpenFiles> files_;
   const LogLocation location_;
   LogConfig config_;
   std::shared_ptr<const LogView::Parts> closed_;  ///< replaced, never changed: views share it

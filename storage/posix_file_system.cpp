@@ -55,7 +55,8 @@ class Descriptor {
 /// A path with a NUL inside would name another file to the kernel than it names in our messages.
 Status check_path(std::string_view what, const std::string& path) {
   if (path.find('\0') == std::string::npos) return ok();
-  return Error{Errc::invalid_argument, std::string(what) + " " + std::string(path.c_str()) + "...: the path contains a NUL byte"};
+  return Error{Errc::invalid_argument,
+               std::string(what) + " " + std::string(path.c_str()) + "...: the path contains a NUL byte"};
 }
 
 Status write_fully(int fd, const std::string& path, std::uint64_t position, std::span<const ByteView> parts) {
@@ -78,7 +79,8 @@ Status write_fully(int fd, const std::string& path, std::uint64_t position, std:
     if (written <= 0) {
       // A device that takes nothing and names no reason would keep us here for ever.
       const auto error = written == 0 ? EIO : errno;
-      return errno_error(error, "write " + std::to_string(chunk_bytes) + " bytes at " + std::to_string(position) + " to " + path);
+      return errno_error(error,
+                         "write " + std::to_string(chunk_bytes) + " bytes at " + std::to_string(position) + " to " + path);
     }
     position += static_cast<std::uint64_t>(written);
     auto advance = static_cast<std::size_t>(written);
@@ -101,8 +103,8 @@ Result<std::size_t> read_fully(int fd, const std::string& path, std::uint64_t po
     const auto got = retry_interrupted(
         [&] { return ::pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(position + done)); });
     if (got < 0) {
-      return errno_error(errno, "read " + std::to_string(out.size() - done) + " bytes at " + std::to_string(position + done) +
-                                    " from " + path);
+      return errno_error(errno, "read " + std::to_string(out.size() - done) + " bytes at " +
+                                    std::to_string(position + done) + " from " + path);
     }
     if (got == 0) break;
     done += static_cast<std::size_t>(got);
@@ -134,6 +136,8 @@ class PosixFile final : public File {
     retry_interrupted([&] { return ::sync_file_range(descriptor_.get(), 0, 0, SYNC_FILE_RANGE_WRITE); });
   }
 
+  void drop_cache() const override { ::posix_fadvise(descriptor_.get(), 0, 0, POSIX_FADV_DONTNEED); }
+
   Status truncate(std::uint64_t size) override {
     if (retry_interrupted([&] { return ::ftruncate(descriptor_.get(), static_cast<off_t>(size)); }) != 0)
       return errno_error(errno, "truncate " + path_ + " to " + std::to_string(size) + " bytes");
@@ -144,6 +148,22 @@ class PosixFile final : public File {
     struct stat status {};
     if (::fstat(descriptor_.get(), &status) != 0) return errno_error(errno, "take the size of " + path_);
     return static_cast<std::uint64_t>(status.st_size);
+  }
+
+ private:
+  Descriptor descriptor_;
+  std::string path_;
+};
+
+/// syncfs reports every write-back error since the descriptor was opened (Linux 5.8 and later).
+class PosixSyncBarrier final : public SyncBarrier {
+ public:
+  PosixSyncBarrier(Descriptor descriptor, std::string path) : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
+
+  Status sync() override {
+    if (retry_interrupted([&] { return ::syncfs(descriptor_.get()); }) != 0)
+      return errno_error(errno, "sync the file system of " + path_);
+    return ok();
   }
 
  private:
@@ -208,7 +228,8 @@ EntryType type_of_mode(mode_t mode) {
 Result<std::optional<EntryType>> type_of_entry(int directory, const std::string& path, const dirent& entry) {
   if (entry.d_type != DT_UNKNOWN) return std::optional{type_of_mode(DTTOIF(entry.d_type))};
   struct stat status {};
-  if (::fstatat(directory, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0) return std::optional{type_of_mode(status.st_mode)};
+  if (::fstatat(directory, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+    return std::optional{type_of_mode(status.st_mode)};
   if (errno == ENOENT) return std::optional<EntryType>{};
   return errno_error(errno, "list " + path + ": look at " + entry.d_name);
 }
@@ -220,7 +241,8 @@ std::string holder_of(int fd, const std::string& path) {
   if (!size || *size == 0) return "which left no note";
   std::string text(as_text(ByteView{content}.first(*size)));
   while (!text.empty() && text.back() == '\n') text.pop_back();
-  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
   return text;
 }
 
@@ -289,7 +311,8 @@ Status PosixFileSystem::remove(const std::string& path) {
 
 Status PosixFileSystem::sync_directory(const std::string& path) {
   TROUPE_TRY_ASSIGN(const auto descriptor, open_directory("sync the directory", path));
-  if (retry_interrupted([&] { return ::fsync(descriptor.get()); }) != 0) return errno_error(errno, "sync the directory " + path);
+  if (retry_interrupted([&] { return ::fsync(descriptor.get()); }) != 0)
+    return errno_error(errno, "sync the directory " + path);
   return ok();
 }
 
@@ -300,10 +323,16 @@ Result<std::unique_ptr<FileLock>> PosixFileSystem::lock(const std::string& path,
     return Error{Errc::wrong_owner, "lock " + path + ": held by another process: " + holder_of(descriptor.get(), path)};
   }
   // The file stays behind on release: removing it would let two processes lock two files of one name.
-  if (retry_interrupted([&] { return ::ftruncate(descriptor.get(), 0); }) != 0) return errno_error(errno, "empty the lock " + path);
+  if (retry_interrupted([&] { return ::ftruncate(descriptor.get(), 0); }) != 0)
+    return errno_error(errno, "empty the lock " + path);
   const auto note = as_bytes(content);
   TROUPE_TRY(write_fully(descriptor.get(), path, 0, std::span{&note, 1}));
   return std::unique_ptr<FileLock>(std::make_unique<PosixFileLock>(std::move(descriptor)));
+}
+
+Result<std::unique_ptr<SyncBarrier>> PosixFileSystem::open_barrier(const std::string& path) {
+  TROUPE_TRY_ASSIGN(auto descriptor, open_directory("open for syncing", path));
+  return std::unique_ptr<SyncBarrier>(std::make_unique<PosixSyncBarrier>(std::move(descriptor), path));
 }
 
 Result<std::uint64_t> PosixFileSystem::free_bytes(const std::string& path) {

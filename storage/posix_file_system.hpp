@@ -15,6 +15,7 @@ class PosixFileSystem final : public FileSystem {
   Status remove(const std::string& path) override;
   Status sync_directory(const std::string& path) override;
   Result<std::unique_ptr<FileLock>> lock(const std::string& path, const std::string& content) override;
+  Result<std::unique_ptr<SyncBarrier>> open_barrier(const std::string& path) override;
   Result<std::uint64_t> free_bytes(const std::string& path) override;
 };
 

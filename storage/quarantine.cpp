@@ -38,7 +38,8 @@ Status quarantine_bytes(FileSystem& file_system, const File& file, std::uint64_t
   return file_system.sync_directory(directory);
 }
 
-Status quarantine_path(FileSystem& file_system, const std::string& path, const std::string& directory, const std::string& name) {
+Status quarantine_path(FileSystem& file_system, const std::string& path, const std::string& directory,
+                       const std::string& name) {
   TROUPE_TRY_ASSIGN(const auto to, free_path(file_system, directory, name));
   TROUPE_TRY(file_system.rename(path, to));
   TROUPE_TRY(file_system.sync_directory(directory));

@@ -14,6 +14,7 @@ Status quarantine_bytes(FileSystem& file_system, const File& file, std::uint64_t
                         const std::string& directory, const std::string& name);
 
 /// Moves a file or directory into `directory`, on the same file system. Durable on return.
-Status quarantine_path(FileSystem& file_system, const std::string& path, const std::string& directory, const std::string& name);
+Status quarantine_path(FileSystem& file_system, const std::string& path, const std::string& directory,
+                       const std::string& name);
 
 }  // namespace troupe::storage

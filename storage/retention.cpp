@@ -20,7 +20,8 @@ Offset retained_from(std::span<const SegmentFacts> segments, const LogConfig& co
     const bool too_old = now && config.retention_ms >= 0 && segment.max_timestamp >= TimestampMs{0} &&
                          *now - segment.max_timestamp > config.retention_ms;
     const bool too_large = !active && config.retention_bytes >= 0 && bytes - size >= config.retention_bytes;
-    const bool too_many = !active && config.retention_records >= 0 && log_end - segment.next_offset >= config.retention_records;
+    const bool too_many =
+        !active && config.retention_records >= 0 && log_end - segment.next_offset >= config.retention_records;
     if (!too_old && !too_large && !too_many) break;
     bytes -= size;
     start = segment.next_offset;

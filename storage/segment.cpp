@@ -32,8 +32,9 @@ std::optional<Offset> parse_segment_file_name(std::string_view name, std::string
   return Offset{static_cast<std::int64_t>(value)};
 }
 
-Segment::Segment(OpenFiles& files, std::string directory, Offset base_offset, std::uint32_t index_interval_bytes)
-    : files_(files),
+Segment::Segment(std::shared_ptr<OpenFiles> files, std::string directory, Offset base_offset,
+                 std::uint32_t index_interval_bytes)
+    : files_(std::move(files)),
       directory_(std::move(directory)),
       base_offset_(base_offset),
       index_interval_bytes_(index_interval_bytes) {}
@@ -42,8 +43,8 @@ Segment::~Segment() {
   if (!doomed_.load(std::memory_order_acquire)) return;
   for (const auto extension : {log_extension, index_extension}) {
     const auto path = path_of(extension);
-    files_.forget(path);
-    const auto removed = files_.file_system().remove(path);
+    files_->forget(path);
+    const auto removed = files_->file_system().remove(path);
     if (!removed && removed.error().code != Errc::not_found) {
       log::warn("segment file not removed", {log::kv("path", path), log::kv("error", removed.error())});
     }
@@ -59,9 +60,9 @@ std::string Segment::path_of(std::string_view extension) const {
 std::string Segment::path() const { return path_of(log_extension); }
 
 Result<std::shared_ptr<File>> Segment::file() const {
-  auto file = files_.get(path());
+  auto file = files_->get(path());
   // The writer may have doomed the segment between the path and the look-up.
-  if (!file && file.error().code == Errc::not_found) file = files_.get(path());
+  if (!file && file.error().code == Errc::not_found) file = files_->get(path());
   return file;
 }
 
@@ -108,13 +109,13 @@ Status Segment::save_index() const {
   }
   // Not replaced atomically and not synced: its checksum tells a torn one from a whole one, and it can be rebuilt.
   const auto path = path_of(index_extension);
-  TROUPE_TRY_ASSIGN(const auto file, files_.file_system().open(path, OpenMode::create));
+  TROUPE_TRY_ASSIGN(const auto file, files_->file_system().open(path, OpenMode::create));
   TROUPE_TRY(file->truncate(0));
   return file->write_at(0, bytes);
 }
 
 Result<SegmentIndex> Segment::load_saved_index() const {
-  TROUPE_TRY_ASSIGN(const auto file, files_.file_system().open(path_of(index_extension), OpenMode::read));
+  TROUPE_TRY_ASSIGN(const auto file, files_->file_system().open(path_of(index_extension), OpenMode::read));
   TROUPE_TRY_ASSIGN(const auto size, file->size());
   if (size > index_bytes_max) return Error{Errc::corrupt_message, "segment index: " + std::to_string(size) + " bytes"};
   ByteBuffer bytes(static_cast<std::size_t>(size));
@@ -124,7 +125,7 @@ Result<SegmentIndex> Segment::load_saved_index() const {
 }
 
 Status Segment::remove_saved_index() const {
-  auto removed = files_.file_system().remove(path_of(index_extension));
+  auto removed = files_->file_system().remove(path_of(index_extension));
   if (!removed && removed.error().code == Errc::not_found) return ok();
   return removed;
 }
@@ -146,12 +147,12 @@ Result<SegmentIndex> Segment::load_or_rebuild(std::uint32_t end_position) const 
 }
 
 Status Segment::doom() {
-  auto& file_system = files_.file_system();
+  auto& file_system = files_->file_system();
   for (const auto extension : {log_extension, index_extension}) {
     const auto path = path_of(extension);
     const auto renamed = file_system.rename(path, path + std::string(deleted_extension));
     if (!renamed && renamed.error().code != Errc::not_found) return renamed;
-    files_.forget(path);
+    files_->forget(path);
   }
   doomed_.store(true, std::memory_order_release);
   return ok();

@@ -24,7 +24,7 @@ inline constexpr std::string_view deleted_extension = ".deleted";
 /// a doomed segment's file goes when the last view of it goes. Safe to share between threads.
 class Segment {
  public:
-  Segment(OpenFiles& files, std::string directory, Offset base_offset, std::uint32_t index_interval_bytes);
+  Segment(std::shared_ptr<OpenFiles> files, std::string directory, Offset base_offset, std::uint32_t index_interval_bytes);
   ~Segment();
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
@@ -63,7 +63,7 @@ class Segment {
   Status ensure_index(std::uint32_t end_position) const;
   std::string path_of(std::string_view extension) const;
 
-  OpenFiles& files_;
+  const std::shared_ptr<OpenFiles> files_;  ///< shared: a view may outlive the log that made it
   const std::string directory_;
   const Offset base_offset_;
   const std::uint32_t index_interval_bytes_;

@@ -31,9 +31,8 @@ SegmentIndex::Entry SegmentIndex::floor(Offset offset) const {
 }
 
 SegmentIndex::Entry SegmentIndex::floor(TimestampMs timestamp) const {
-  const auto after = std::partition_point(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    return entry.max_timestamp_before < timestamp;
-  });
+  const auto after = std::partition_point(entries_.begin(), entries_.end(),
+                                          [&](const Entry& entry) { return entry.max_timestamp_before < timestamp; });
   return after == entries_.begin() ? Entry{base_offset_, 0, no_timestamp} : *std::prev(after);
 }
 
@@ -85,8 +84,8 @@ Result<SegmentIndex> SegmentIndex::decode(ByteView bytes, Offset base_offset) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const Entry entry{Offset{*in.integer<std::int64_t>()}, *in.integer<std::uint32_t>(),
                       TimestampMs{*in.integer<std::int64_t>()}};
-    if (!index.entries_.empty() && (entry.position <= index.entries_.back().position ||
-                                    entry.offset <= index.entries_.back().offset)) {
+    if (!index.entries_.empty() &&
+        (entry.position <= index.entries_.back().position || entry.offset <= index.entries_.back().offset)) {
       return corrupt("entries do not ascend");
     }
     index.entries_.push_back(entry);

@@ -18,9 +18,9 @@ namespace troupe::storage {
 class SegmentIndex {
  public:
   struct Entry {
-    Offset offset;                        ///< base offset of the batch at `position`
+    Offset offset;  ///< base offset of the batch at `position`
     std::uint32_t position;
-    TimestampMs max_timestamp_before;     ///< largest timestamp of all batches before this one
+    TimestampMs max_timestamp_before;  ///< largest timestamp of all batches before this one
     friend bool operator==(const Entry&, const Entry&) = default;
   };
 
@@ -38,7 +38,7 @@ class SegmentIndex {
   /// Forgets batches at and above `position`. `max_timestamp`: of those that stay.
   void truncate(std::uint32_t position, Offset next_offset, TimestampMs max_timestamp);
 
-  Offset next_offset() const { return next_offset_; }          ///< of the segment, as far as it was noted
+  Offset next_offset() const { return next_offset_; }  ///< of the segment, as far as it was noted
   std::uint32_t end_position() const { return end_position_; }
   TimestampMs max_timestamp() const { return max_timestamp_; }
   std::size_t size() const { return entries_.size(); }

@@ -15,8 +15,8 @@ inline constexpr std::size_t stored_batch_bytes_max = std::size_t{64} << 20;
 
 /// What a batch at some place of a log must be (S6): where it has to stand, and after what.
 struct BatchExpectation {
-  Offset base_offset;             ///< of the next batch
-  bool holes_allowed = false;     ///< compaction left holes: any offset from `base_offset` on
+  Offset base_offset;          ///< of the next batch
+  bool holes_allowed = false;  ///< compaction left holes: any offset from `base_offset` on
   LeaderEpoch epoch_min = no_leader_epoch;
 };
 
@@ -26,7 +26,7 @@ enum class ScanDepth {
 };
 
 struct ScanEnd {
-  std::uint64_t position;             ///< after the last good batch
+  std::uint64_t position;  ///< after the last good batch
   Offset next_offset;
   LeaderEpoch last_epoch;
   std::optional<std::string> damage;  ///< why the scan ended before `to`: what is wrong with the batch at `position`
@@ -42,6 +42,7 @@ Result<ScanEnd> scan_batches(const File& file, std::uint64_t from, std::uint64_t
 
 /// The position of the first intact batch in [from, to) that could belong to the log at `offset_min` or later; nullopt when there is
 /// none. Tells a torn tail (nothing good follows) from damage in the middle (something does): S3.
-Result<std::optional<std::uint64_t>> find_intact_batch(const File& file, std::uint64_t from, std::uint64_t to, Offset offset_min);
+Result<std::optional<std::uint64_t>> find_intact_batch(const File& file, std::uint64_t from, std::uint64_t to,
+                                                       Offset offset_min);
 
 }  // namespace troupe::storage

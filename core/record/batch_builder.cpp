@@ -40,8 +40,9 @@ std::size_t record_size(std::int64_t timestamp_delta, std::int64_t offset_delta,
 
 std::uint16_t attributes_of(const BatchBuilderOptions& options) noexcept {
   const auto bit = [](bool set, unsigned at) { return set ? 1U << at : 0U; };
-  return static_cast<std::uint16_t>(static_cast<unsigned>(options.codec) | static_cast<unsigned>(options.timestamp_type) << 3 |
-                                    bit(options.transactional, 4) | bit(options.control, 5));
+  return static_cast<std::uint16_t>(static_cast<unsigned>(options.codec) |
+                                    static_cast<unsigned>(options.timestamp_type) << 3 | bit(options.transactional, 4) |
+                                    bit(options.control, 5));
 }
 
 }  // namespace
@@ -91,7 +92,8 @@ Result<ByteBuffer> RecordBatchBuilder::build() {
   }
   const auto size = batch_header_bytes + records.size();
   if (size > batch_bytes_max) {
-    return Error{Errc::invalid_argument, "batch: bytes: got " + std::to_string(size) + ", wanted at most " + std::to_string(batch_bytes_max)};
+    return Error{Errc::invalid_argument,
+                 "batch: bytes: got " + std::to_string(size) + ", wanted at most " + std::to_string(batch_bytes_max)};
   }
 
   ByteBuffer batch;
@@ -116,8 +118,8 @@ Result<ByteBuffer> RecordBatchBuilder::build() {
 }
 
 ByteBuffer build_transaction_marker(ControlRecordType type, Offset base_offset, LeaderEpoch leader_epoch,
-                                    ProducerId producer_id, ProducerEpoch producer_epoch,
-                                    std::int32_t coordinator_epoch, TimestampMs timestamp) {
+                                    ProducerId producer_id, ProducerEpoch producer_epoch, std::int32_t coordinator_epoch,
+                                    TimestampMs timestamp) {
   constexpr std::int16_t version = 0;
   std::array<std::byte, 4> key{};
   store_big_endian(key.data(), version);

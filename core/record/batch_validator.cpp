@@ -57,7 +57,8 @@ Status check_producer(const RecordBatchHeader& header) {
   if (header.is_control() && sequence != no_sequence_number) {
     return refused("base sequence", sequence.value(), "-1 in a control batch");
   }
-  if (!header.is_control() && sequence.value() < 0) return refused("base sequence", sequence.value(), "0 or more with a producer id");
+  if (!header.is_control() && sequence.value() < 0)
+    return refused("base sequence", sequence.value(), "0 or more with a producer id");
   return ok();
 }
 
@@ -90,11 +91,14 @@ Status check_records(const RecordBatchHeader& header, ByteView block, const Batc
       return wrong(Errc::invalid_record, "offset delta", offset_delta, "above " + std::to_string(offset_delta_before));
     }
     if (record->headers_count > limits.headers_max) {
-      return wrong(Errc::message_too_large, "headers", record->headers_count, "at most " + std::to_string(limits.headers_max));
+      return wrong(Errc::message_too_large, "headers", record->headers_count,
+                   "at most " + std::to_string(limits.headers_max));
     }
-    const auto size = (record->key ? record->key->size() : 0) + (record->value ? record->value->size() : 0) + record->headers.size();
+    const auto size =
+        (record->key ? record->key->size() : 0) + (record->value ? record->value->size() : 0) + record->headers.size();
     if (size > limits.record_bytes_max) {
-      return wrong(Errc::message_too_large, "bytes", static_cast<std::int64_t>(size), "at most " + std::to_string(limits.record_bytes_max));
+      return wrong(Errc::message_too_large, "bytes", static_cast<std::int64_t>(size),
+                   "at most " + std::to_string(limits.record_bytes_max));
     }
     offset_delta_before = offset_delta;
     max_timestamp = std::max(max_timestamp, record->timestamp);
@@ -118,7 +122,8 @@ Result<RecordBatchView> validate_batch(ByteView bytes, const BatchLimits& limits
                    "at most " + std::to_string(limits.batch_bytes_max));
   }
   if (!crc_matches(batch)) {
-    return refused(Errc::corrupt_message, "crc", hex(header.crc), hex(crc32c(batch.bytes.subspan(batch_crc_start))) + ", its bytes' own");
+    return refused(Errc::corrupt_message, "crc", hex(header.crc),
+                   hex(crc32c(batch.bytes.subspan(batch_crc_start))) + ", its bytes' own");
   }
   TROUPE_TRY(check_attributes(header, origin));
   TROUPE_TRY(check_producer(header));

@@ -29,10 +29,12 @@ bool is_xerial(ByteView packed) {
 Status inflate_block(ByteView block, InflateBuffer& output, std::size_t packed_bytes, const InflateLimits& limits) {
   const auto* data = reinterpret_cast<const char*>(block.data());
   std::size_t declared = 0;
-  if (!snappy::GetUncompressedLength(data, block.size(), &declared)) return codec_corrupt(codec, "no length in front of a block");
+  if (!snappy::GetUncompressedLength(data, block.size(), &declared))
+    return codec_corrupt(codec, "no length in front of a block");
   // The densest element turns 3 bytes into 64. A length beyond that is a lie, and is not worth an allocation.
   if (declared > block.size() * 64 / 3) {
-    return codec_corrupt(codec, "a block of " + std::to_string(block.size()) + " bytes claims to hold " + std::to_string(declared));
+    return codec_corrupt(codec,
+                         "a block of " + std::to_string(block.size()) + " bytes claims to hold " + std::to_string(declared));
   }
   if (!output.reserve(declared)) return codec_over_limit(codec, packed_bytes, limits);
   if (!snappy::RawUncompress(data, block.size(), reinterpret_cast<char*>(output.room().data()))) {

@@ -62,7 +62,8 @@ Result<ByteBuffer> decompress_zstd(ByteView packed, const InflateLimits& limits)
   if (context == nullptr) return codec_failed(codec, "no memory for a context");
   TROUPE_TRY(check_frames(packed));
   const auto bytes_max = inflated_bytes_max(packed.size(), limits);
-  for (auto room = std::min(bytes_max, first_guess(packed));; room = std::min(bytes_max, std::max<std::size_t>(room, 1024) * 4)) {
+  for (auto room = std::min(bytes_max, first_guess(packed));;
+       room = std::min(bytes_max, std::max<std::size_t>(room, 1024) * 4)) {
     ByteBuffer plain(room);
     const auto size = ZSTD_decompressDCtx(context.get(), plain.data(), plain.size(), packed.data(), packed.size());
     if (ZSTD_isError(size) == 0U) {

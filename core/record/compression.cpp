@@ -66,12 +66,11 @@ Error codec_corrupt(CompressionCodec codec, std::string_view what) {
 }
 
 Error codec_over_limit(CompressionCodec codec, std::size_t packed_bytes, const InflateLimits& limits) {
-  return {Errc::message_too_large, std::string(to_string(codec)) + ": " + std::to_string(packed_bytes) +
-                                       " bytes inflate to more than " +
-                                       std::to_string(inflated_bytes_max(packed_bytes, limits)) +
-                                       " (at most " + std::to_string(limits.bytes_max) + " bytes, and above " +
-                                       std::to_string(limits.ratio_free_bytes) + " at most " +
-                                       std::to_string(limits.ratio_max) + " for one)"};
+  return {Errc::message_too_large,
+          std::string(to_string(codec)) + ": " + std::to_string(packed_bytes) + " bytes inflate to more than " +
+              std::to_string(inflated_bytes_max(packed_bytes, limits)) + " (at most " + std::to_string(limits.bytes_max) +
+              " bytes, and above " + std::to_string(limits.ratio_free_bytes) + " at most " +
+              std::to_string(limits.ratio_max) + " for one)"};
 }
 
 InflateBuffer::InflateBuffer(std::size_t packed_bytes, const InflateLimits& limits)

@@ -11,7 +11,8 @@ std::optional<LeaderEpochCache> LeaderEpochCache::from_entries(std::vector<Entry
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (entries[i].epoch < LeaderEpoch{0} || entries[i].start_offset < Offset{0}) return std::nullopt;
     if (i == 0) continue;
-    if (entries[i].epoch <= entries[i - 1].epoch || entries[i].start_offset <= entries[i - 1].start_offset) return std::nullopt;
+    if (entries[i].epoch <= entries[i - 1].epoch || entries[i].start_offset <= entries[i - 1].start_offset)
+      return std::nullopt;
   }
   LeaderEpochCache cache;
   cache.entries_ = std::move(entries);

@@ -86,7 +86,8 @@ Result<BatchEntry> read_batch(ByteReader& reader, Offset lowest) {
   const auto last_offset_delta = *reader.integer<std::int32_t>();
   const auto timestamp = TimestampMs{*reader.integer<std::int64_t>()};
   if (base_sequence.value() < 0) return odd("base sequence " + to_string(base_sequence) + ", wanted 0 or more");
-  if (base_offset < lowest) return odd("base offset " + to_string(base_offset) + ", wanted " + to_string(lowest) + " or more");
+  if (base_offset < lowest)
+    return odd("base offset " + to_string(base_offset) + ", wanted " + to_string(lowest) + " or more");
   // The next offset has to be a number, too.
   if (last_offset_delta < 0 || last_offset_delta >= Offset::max() - base_offset)
     return odd("last offset delta " + std::to_string(last_offset_delta) + " at offset " + to_string(base_offset));
@@ -122,8 +123,7 @@ Result<Producer> read_producer(ByteReader& reader) {
 Result<std::optional<ProducerStates::Duplicate>> ProducerStates::check(const RecordBatchHeader& batch) const {
   const std::optional<Duplicate> is_new;
   if (!batch.has_producer()) return is_new;
-  if (batch.producer_epoch < ProducerEpoch{0})
-    return refused(Errc::invalid_producer_epoch, batch, "no producer epoch");
+  if (batch.producer_epoch < ProducerEpoch{0}) return refused(Errc::invalid_producer_epoch, batch, "no producer epoch");
   const auto* known = find(batch.producer_id);
   if (known != nullptr && batch.producer_epoch < known->epoch)
     return refused(Errc::invalid_producer_epoch, batch, "fenced by epoch " + to_string(known->epoch));
@@ -159,8 +159,7 @@ void ProducerStates::apply(const RecordBatchHeader& batch) {
   }
   if (!is_sequenced(batch)) return;
   TROUPE_ASSERT(batch.base_offset >= Offset{0} && batch.last_offset_delta >= 0);
-  TROUPE_ASSERT(producer.batches_count == 0 ||
-                batch.base_offset > producer.batches[producer.batches_count - 1].last_offset);
+  TROUPE_ASSERT(producer.batches_count == 0 || batch.base_offset > producer.batches[producer.batches_count - 1].last_offset);
   push_batch(producer, {.base_sequence = batch.base_sequence,
                         .last_sequence = batch.last_sequence(),
                         .base_offset = batch.base_offset,
@@ -221,7 +220,8 @@ Result<ProducerStates> ProducerStates::decode(ByteView bytes) {
   auto previous = no_producer_id;
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto where = "producer " + std::to_string(i) + " of " + std::to_string(count);
-    if (reader.remaining() < producer_bytes_min) return corrupt(where + ": " + std::to_string(reader.remaining()) + " bytes left");
+    if (reader.remaining() < producer_bytes_min)
+      return corrupt(where + ": " + std::to_string(reader.remaining()) + " bytes left");
     const auto id = ProducerId{*reader.integer<std::int64_t>()};
     if (id <= previous) return corrupt(where + ": id " + to_string(id) + " after " + to_string(previous));
     auto producer = read_producer(reader);

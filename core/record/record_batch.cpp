@@ -57,13 +57,15 @@ bool has_next_offset(std::int64_t base_offset, std::int32_t last_offset_delta) n
 }
 
 [[gnu::cold, gnu::noinline]] Error truncated(const char* what, std::size_t got, std::size_t wanted) {
-  return {Errc::corrupt_message, std::string(what) + ": got " + std::to_string(got) + " bytes, wanted " + std::to_string(wanted)};
+  return {Errc::corrupt_message,
+          std::string(what) + ": got " + std::to_string(got) + " bytes, wanted " + std::to_string(wanted)};
 }
 
 }  // namespace
 
 Result<RecordBatchHeader> parse_batch_header(ByteView bytes) {
-  if (bytes.size() < batch_header_bytes) [[unlikely]] return truncated("batch header", bytes.size(), batch_header_bytes);
+  if (bytes.size() < batch_header_bytes) [[unlikely]]
+    return truncated("batch header", bytes.size(), batch_header_bytes);
   const RecordBatchHeader header{
       .base_offset = Offset{load<std::int64_t>(bytes, base_offset_at)},
       .batch_length = load<std::int32_t>(bytes, batch_length_at),
@@ -81,10 +83,11 @@ Result<RecordBatchHeader> parse_batch_header(ByteView bytes) {
   const auto found_magic = std::to_integer<int>(bytes[magic_at]);
   // One branch for all: a sign bit anywhere in these is wrong, and so is the rest.
   const auto signs = header.base_offset.value() | header.last_offset_delta | header.records_count;
-  const bool well_formed = static_cast<int>(found_magic == magic) & static_cast<int>(header.batch_length >= batch_length_min) &
-                           static_cast<int>(signs >= 0) &
+  const bool well_formed = static_cast<int>(found_magic == magic) &
+                           static_cast<int>(header.batch_length >= batch_length_min) & static_cast<int>(signs >= 0) &
                            static_cast<int>(has_next_offset(header.base_offset.value(), header.last_offset_delta));
-  if (!well_formed) [[unlikely]] return malformed_header(found_magic, header);
+  if (!well_formed) [[unlikely]]
+    return malformed_header(found_magic, header);
   return header;
 }
 
@@ -102,7 +105,8 @@ bool crc_matches(const RecordBatchView& batch) noexcept {
 
 void stamp_batch(MutableByteView batch, Offset base_offset, LeaderEpoch leader_epoch) noexcept {
   TROUPE_ASSERT(batch.size() >= batch_header_bytes);
-  TROUPE_ASSERT(base_offset >= Offset{0} && has_next_offset(base_offset.value(), load<std::int32_t>(batch, last_offset_delta_at)));
+  TROUPE_ASSERT(base_offset >= Offset{0} &&
+                has_next_offset(base_offset.value(), load<std::int32_t>(batch, last_offset_delta_at)));
   store_big_endian(batch.data() + base_offset_at, base_offset.value());
   store_big_endian(batch.data() + leader_epoch_at, leader_epoch.value());
 }

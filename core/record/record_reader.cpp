@@ -101,13 +101,14 @@ Result<std::vector<RecordHeader>> decode_headers(const RecordView& record) {
   for (std::int32_t i = 0; i < record.headers_count; ++i) {
     RecordHeader header;
     if (!read_header(at, end, header)) {
-      return Error{Errc::corrupt_message, "header " + std::to_string(i) + " of " + std::to_string(record.headers_count) + ": malformed"};
+      return Error{Errc::corrupt_message,
+                   "header " + std::to_string(i) + " of " + std::to_string(record.headers_count) + ": malformed"};
     }
     headers.push_back(header);
   }
   if (at != end || record.headers_count < 0) {
-    return Error{Errc::corrupt_message, std::to_string(end - at) + " bytes left over after " +
-                                            std::to_string(record.headers_count) + " headers"};
+    return Error{Errc::corrupt_message,
+                 std::to_string(end - at) + " bytes left over after " + std::to_string(record.headers_count) + " headers"};
   }
   return headers;
 }

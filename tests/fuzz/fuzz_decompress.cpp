@@ -10,7 +10,8 @@ using namespace troupe::record;
 namespace {
 
 constexpr auto codec = CompressionCodec::FUZZ_CODEC;
-constexpr InflateLimits limits{.bytes_max = std::size_t{1} << 20, .ratio_max = 200, .ratio_free_bytes = std::size_t{1} << 16};
+constexpr InflateLimits limits{
+    .bytes_max = std::size_t{1} << 20, .ratio_max = 200, .ratio_free_bytes = std::size_t{1} << 16};
 
 void check_round_trip(ByteView plain) {
   const auto packed = compress(codec, plain).value();

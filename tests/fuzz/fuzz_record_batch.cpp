@@ -27,7 +27,8 @@ void check_rebuilt(const RecordBatchView& batch, ByteView block) {
   while (const auto record = reader.next()) {
     const auto headers = decode_headers(*record);
     TROUPE_ASSERT(headers.has_value() && headers->size() == static_cast<std::size_t>(record->headers_count));
-    builder.add_at(record->offset, {.timestamp = record->timestamp, .key = record->key, .value = record->value, .headers = *headers});
+    builder.add_at(record->offset,
+                   {.timestamp = record->timestamp, .key = record->key, .value = record->value, .headers = *headers});
     records.push_back(*record);
   }
   TROUPE_ASSERT(reader.finish().has_value());
@@ -40,8 +41,9 @@ void check_rebuilt(const RecordBatchView& batch, ByteView block) {
   RecordReader again(rebuilt.header, rebuilt.records_block());
   for (const auto& record : records) {
     const auto copy = again.next();
-    TROUPE_ASSERT(copy && copy->offset == record.offset && copy->timestamp == record.timestamp && same(copy->key, record.key) &&
-                  same(copy->value, record.value) && copy->headers_count == record.headers_count);
+    TROUPE_ASSERT(copy && copy->offset == record.offset && copy->timestamp == record.timestamp &&
+                  same(copy->key, record.key) && same(copy->value, record.value) &&
+                  copy->headers_count == record.headers_count);
     const auto headers = decode_headers(record).value();
     const auto copied = decode_headers(*copy).value();
     for (std::size_t i = 0; i < headers.size(); ++i) {

@@ -32,7 +32,8 @@ bool write(const fs::path& folder, const std::string& name, ByteView bytes) {
 std::string words(std::size_t size) {
   Prng prng(size);
   std::string text;
-  while (text.size() < size) text += "\"field" + std::to_string(prng.below(20)) + "\":" + std::to_string(prng.below(1000)) + ",";
+  while (text.size() < size)
+    text += "\"field" + std::to_string(prng.below(20)) + "\":" + std::to_string(prng.below(1000)) + ",";
   text.resize(size);
   return text;
 }
@@ -59,10 +60,15 @@ bool write_batches(const fs::path& folder) {
     written &= write(folder, name + "-20", batch({.codec = codec, .base_offset = Offset{1000}}, 20, 60, 1));
     written &= write(folder, name + "-holes", batch({.codec = codec, .base_offset = Offset{7}}, 5, 5, 1000));
   }
-  const BatchBuilderOptions transactional{.producer_id = ProducerId{9}, .producer_epoch = ProducerEpoch{1}, .base_sequence = SequenceNumber{3}, .transactional = true};
+  const BatchBuilderOptions transactional{.producer_id = ProducerId{9},
+                                          .producer_epoch = ProducerEpoch{1},
+                                          .base_sequence = SequenceNumber{3},
+                                          .transactional = true};
   written &= write(folder, "transactional", batch(transactional, 3, 5, 1));
   written &= write(folder, "log-append-time", batch({.timestamp_type = TimestampType::log_append_time}, 3, 5, 1));
-  written &= write(folder, "commit", build_transaction_marker(ControlRecordType::commit, Offset{7}, LeaderEpoch{2}, ProducerId{4000}, ProducerEpoch{5}, 3, t0));
+  written &= write(folder, "commit",
+                   build_transaction_marker(ControlRecordType::commit, Offset{7}, LeaderEpoch{2}, ProducerId{4000},
+                                            ProducerEpoch{5}, 3, t0));
   return written;
 }
 

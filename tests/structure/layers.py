@@ -58,7 +58,7 @@ OUTSIDE = [  # (library, pattern of its headers)
     ("zlib", r"zlib\.h|zconf\.h"), ("snappy", r"snappy.*\.h"), ("lz4", r"lz4.*\.h"), ("zstd", r"zstd.*\.h"),
     ("cli11", r"CLI/"), ("catch2", r"catch2/"), ("rapidcheck", r"rapidcheck(/|\.h)"), ("nlohmann", r"nlohmann/"),
     ("simdjson", r"simdjson\.h"), ("toml", r"toml\+\+/"), ("benchmark", r"benchmark/"), ("openssl", r"openssl/"),
-    ("posix", r"(sys|linux|netinet|arpa|net)/|(unistd|fcntl|dirent|poll|pthread|sched|signal|termios|netdb|dlfcn|time|ftw)\.h"),
+    ("posix", r"(sys|linux|netinet|arpa|net)/|(unistd|fcntl|dirent|poll|pthread|sched|signal|termios|netdb|dlfcn|time|ftw|malloc)\.h"),
 ]
 STANDARD = re.compile(r"[a-z_0-9]+$|(std[a-z]+|errno|string|math|assert|inttypes|float|limits)\.h$")
 

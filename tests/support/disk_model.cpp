@@ -13,7 +13,9 @@ const Page zero_page{};
 
 const Page& bytes_of(const PagePtr& page) { return page ? *page : zero_page; }
 
-PagePtr page_at(const std::vector<PagePtr>& pages, std::size_t index) { return index < pages.size() ? pages[index] : nullptr; }
+PagePtr page_at(const std::vector<PagePtr>& pages, std::size_t index) {
+  return index < pages.size() ? pages[index] : nullptr;
+}
 
 std::size_t page_count_of(std::uint64_t size) { return static_cast<std::size_t>((size + page_size - 1) / page_size); }
 
@@ -68,7 +70,8 @@ ByteBuffer ModelFile::content() const {
 }
 
 std::size_t ModelFile::allocated_page_count() const {
-  return static_cast<std::size_t>(std::count_if(current_.begin(), current_.end(), [](const PagePtr& page) { return page != nullptr; }));
+  return static_cast<std::size_t>(
+      std::count_if(current_.begin(), current_.end(), [](const PagePtr& page) { return page != nullptr; }));
 }
 
 std::size_t ModelFile::writable_bytes(std::uint64_t position, std::size_t size, std::uint64_t pages_free) const {
@@ -130,7 +133,8 @@ void ModelFile::drop_clean_pages() {
   current_ = std::move(pages);
 }
 
-void ModelFile::alter(std::uint64_t position, const std::function<std::byte(std::size_t, std::byte)>& change, std::size_t size) {
+void ModelFile::alter(std::uint64_t position, const std::function<std::byte(std::size_t, std::byte)>& change,
+                      std::size_t size) {
   for (std::size_t done = 0; done < size;) {
     const auto index = static_cast<std::size_t>((position + done) / page_size);
     const auto in_page = static_cast<std::size_t>((position + done) % page_size);
@@ -284,7 +288,8 @@ void commit_changes(const NodePtr& root, ModelDirectory& directory, std::size_t 
     if (change.rename_id == 0) continue;
     if (directories.empty()) directories = directories_below(root);
     for (const auto& other : directories) {
-      if (const auto through = changes_through(*other->directory, change.rename_id)) commit_changes(root, *other->directory, through);
+      if (const auto through = changes_through(*other->directory, change.rename_id))
+        commit_changes(root, *other->directory, through);
     }
   }
 }
@@ -370,7 +375,9 @@ NodePtr copy_tree(const NodePtr& root) {
   return copy_from(root, copies);
 }
 
-void sync_directory_node(const NodePtr& root, ModelDirectory& directory) { commit_changes(root, directory, directory.unsynced.size()); }
+void sync_directory_node(const NodePtr& root, ModelDirectory& directory) {
+  commit_changes(root, directory, directory.unsynced.size());
+}
 
 NodePtr tree_after_power_cut(const NodePtr& root, Choices& choices, const PowerCutOptions& options) {
   return TreeCutter(root, choices, options).cut(root);

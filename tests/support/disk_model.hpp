@@ -45,7 +45,8 @@ class ModelFile {
   /// What a read finds once the cache no longer holds clean pages: lost pages show what the disk has.
   void drop_clean_pages();
   /// Changes the bytes wherever they are, without anybody having written them.
-  void alter(std::uint64_t position, const std::function<std::byte(std::size_t index, std::byte old)>& change, std::size_t size);
+  void alter(std::uint64_t position, const std::function<std::byte(std::size_t index, std::byte old)>& change,
+             std::size_t size);
 
   std::size_t unsynced_page_count() const { return unsynced_.size(); }
   std::size_t lost_page_count() const;

@@ -32,8 +32,10 @@ Names names_of(const std::string& path) {
     auto name = path.substr(begin, end - begin);
     begin = end + 1;
     if (name.empty() || name == ".") continue;
-    if (name != "..") names.push_back(std::move(name));
-    else if (!names.empty()) names.pop_back();
+    if (name != "..")
+      names.push_back(std::move(name));
+    else if (!names.empty())
+      names.pop_back();
   }
   return names;
 }
@@ -124,7 +126,7 @@ struct FaultyFileSystem::State {
   std::map<OperationKind, std::size_t> counts;
   std::size_t operation_count = 0;
   std::uint64_t rename_count = 0;
-  std::uint64_t process = 1;                  ///< handles of earlier processes are dead
+  std::uint64_t process = 1;                   ///< handles of earlier processes are dead
   std::map<const Node*, std::uint64_t> locks;  ///< by file: the number of the lock that holds it
   std::uint64_t lock_count = 0;
 
@@ -195,7 +197,11 @@ struct FaultyFileSystem::State {
 class FaultyFileSystem::OpenFile final : public File {
  public:
   OpenFile(std::shared_ptr<State> state, NodePtr node, std::string path, bool writable)
-      : state_(std::move(state)), node_(std::move(node)), path_(std::move(path)), writable_(writable), process_(state_->process) {}
+      : state_(std::move(state)),
+        node_(std::move(node)),
+        path_(std::move(path)),
+        writable_(writable),
+        process_(state_->process) {}
 
   using File::write_at;
 
@@ -239,6 +245,10 @@ class FaultyFileSystem::OpenFile final : public File {
   }
 
   void start_writeback() override {}
+  void drop_cache() const override {
+    std::lock_guard guard(state_->mutex);
+    node_->file.drop_clean_pages();
+  }
 
   Status truncate(std::uint64_t size) override {
     return state_->perform(OperationKind::truncate, path_, [&](State::Context& context) -> Status {
@@ -275,6 +285,30 @@ class FaultyFileSystem::OpenFile final : public File {
   std::string path_;
   bool writable_;
   std::uint64_t process_;
+};
+
+class FaultyFileSystem::Barrier final : public storage::SyncBarrier {
+ public:
+  Barrier(std::shared_ptr<State> state, std::string path) : state_(std::move(state)), path_(std::move(path)) {}
+
+  Status sync() override {
+    return state_->perform(OperationKind::sync, path_, [&](State::Context& context) -> Status {
+      context.changes_disk = true;
+      for_each_node(state_->root, [&](const NodePtr& node) {
+        if (node->directory) return;
+        context.fault ? node->file.fail_sync() : node->file.sync();
+      });
+      if (context.fault) return errno_error(context.fault->error, "sync the file system of " + path_);
+      for_each_node(state_->root, [&](const NodePtr& node) {
+        if (node->directory) sync_directory_node(state_->root, *node->directory);
+      });
+      return ok();
+    });
+  }
+
+ private:
+  std::shared_ptr<State> state_;
+  std::string path_;
 };
 
 class FaultyFileSystem::HeldLock final : public FileLock {
@@ -379,7 +413,8 @@ Status FaultyFileSystem::rename(const std::string& from, const std::string& to) 
     if (source.node->directory && contains(source.node, target.parent)) return errno_error(EINVAL, what);
     if (target.node && target.node->directory && !source.node->directory) return errno_error(EISDIR, what);
     if (target.node && !target.node->directory && source.node->directory) return errno_error(ENOTDIR, what);
-    if (target.node && target.node->directory && !target.node->directory->entries.empty()) return errno_error(ENOTEMPTY, what);
+    if (target.node && target.node->directory && !target.node->directory->entries.empty())
+      return errno_error(ENOTEMPTY, what);
 
     context.changes_disk = true;
     if (source.parent == target.parent) {
@@ -442,6 +477,10 @@ Result<std::unique_ptr<FileLock>> FaultyFileSystem::lock(const std::string& path
     state_->locks[place.node.get()] = number;
     return std::unique_ptr<FileLock>(std::make_unique<HeldLock>(state_, place.node, number));
   });
+}
+
+Result<std::unique_ptr<storage::SyncBarrier>> FaultyFileSystem::open_barrier(const std::string& path) {
+  return std::unique_ptr<storage::SyncBarrier>(std::make_unique<Barrier>(state_, path));
 }
 
 Result<std::uint64_t> FaultyFileSystem::free_bytes(const std::string& path) {
@@ -530,14 +569,16 @@ Status FaultyFileSystem::flip_bit(const std::string& path, std::uint64_t positio
   TROUPE_ASSERT(bit < 8);
   std::lock_guard guard(state_->mutex);
   TROUPE_TRY_ASSIGN(const auto node, state_->file_at(path, position + 1));
-  node->file.alter(position, [&](std::size_t, std::byte old) { return old ^ static_cast<std::byte>(1U << bit); }, 1);
+  node->file.alter(
+      position, [&](std::size_t, std::byte old) { return old ^ static_cast<std::byte>(1U << bit); }, 1);
   return ok();
 }
 
 Status FaultyFileSystem::overwrite(const std::string& path, std::uint64_t position, ByteView bytes) {
   std::lock_guard guard(state_->mutex);
   TROUPE_TRY_ASSIGN(const auto node, state_->file_at(path, position + bytes.size()));
-  node->file.alter(position, [&](std::size_t i, std::byte) { return bytes[i]; }, bytes.size());
+  node->file.alter(
+      position, [&](std::size_t i, std::byte) { return bytes[i]; }, bytes.size());
   return ok();
 }
 

@@ -32,10 +32,10 @@ std::string to_string(OperationKind kind);
 
 struct Operation {
   OperationKind kind;
-  std::string path;    ///< of a rename: "<from> -> <to>"
-  std::size_t index;   ///< from 1, over all operations of this disk
+  std::string path;   ///< of a rename: "<from> -> <to>"
+  std::size_t index;  ///< from 1, over all operations of this disk
   bool succeeded;
-  bool changes_disk;   ///< false: the disk is as it was after the operation before, another cut shows nothing new
+  bool changes_disk;  ///< false: the disk is as it was after the operation before, another cut shows nothing new
 };
 
 /// An error that some later operation returns instead of its result.
@@ -80,6 +80,8 @@ class FaultyFileSystem final : public storage::FileSystem {
   Status remove(const std::string& path) override;
   Status sync_directory(const std::string& path) override;
   Result<std::unique_ptr<storage::FileLock>> lock(const std::string& path, const std::string& content) override;
+  /// Syncs all files and directories; a fault of kind `sync` on the barrier's path fails it, and with it every unsynced page.
+  Result<std::unique_ptr<storage::SyncBarrier>> open_barrier(const std::string& path) override;
   Result<std::uint64_t> free_bytes(const std::string& path) override;
 
   // --- Errors on command
@@ -130,6 +132,7 @@ class FaultyFileSystem final : public storage::FileSystem {
   struct State;
   class OpenFile;
   class HeldLock;
+  class Barrier;
 
   explicit FaultyFileSystem(std::shared_ptr<State> state);
 

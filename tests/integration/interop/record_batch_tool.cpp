@@ -68,7 +68,9 @@ bool add_line(RecordBatchBuilder& builder, const std::string& line) {
     if (!fields[i]) return false;
     headers.push_back({*fields[i], view_of(fields[i + 1])});
   }
-  builder.add_at(Offset{offset}, {.timestamp = TimestampMs{timestamp}, .key = view_of(fields[0]), .value = view_of(fields[1]), .headers = headers});
+  builder.add_at(
+      Offset{offset},
+      {.timestamp = TimestampMs{timestamp}, .key = view_of(fields[0]), .value = view_of(fields[1]), .headers = headers});
   return true;
 }
 
@@ -107,7 +109,8 @@ int read_batches() {
     std::cout << "batch " << to_string(batch->header.codec()) << '\n';
     RecordReader reader(batch->header, records->bytes);
     while (const auto record = reader.next()) {
-      std::cout << record->offset.value() << ' ' << record->timestamp.value() << ' ' << to_word(record->key) << ' ' << to_word(record->value);
+      std::cout << record->offset.value() << ' ' << record->timestamp.value() << ' ' << to_word(record->key) << ' '
+                << to_word(record->value);
       const auto headers = decode_headers(*record);
       if (!headers) return fail(to_string(headers.error()));
       for (const auto& header : *headers) std::cout << ' ' << to_word(header.key) << ' ' << to_word(header.value);

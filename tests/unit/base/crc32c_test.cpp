@@ -70,7 +70,8 @@ TEST_CASE("crc32c counts beyond what its library takes at once", "[base]") {
   const ByteView zeros{static_cast<const std::byte*>(memory), size};
   constexpr std::size_t piece = 300'000'007;
   std::uint32_t expected = 0;
-  for (std::size_t at = 0; at < size; at += piece) expected = crc32c(zeros.subspan(at, std::min(piece, size - at)), expected);
+  for (std::size_t at = 0; at < size; at += piece)
+    expected = crc32c(zeros.subspan(at, std::min(piece, size - at)), expected);
   const auto actual = crc32c(zeros);
   ::munmap(memory, size);
   CHECK(actual == expected);

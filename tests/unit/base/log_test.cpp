@@ -28,7 +28,9 @@ std::string json_line(std::string_view event, std::initializer_list<log::Field> 
 }
 
 /// What a reader of the line gets for `value`.
-std::string through_json(std::string_view value) { return json::parse(json_line("e", {kv("k", value)}))["k"].get<std::string>(); }
+std::string through_json(std::string_view value) {
+  return json::parse(json_line("e", {kv("k", value)}))["k"].get<std::string>();
+}
 
 /// The value as it stands in a JSON line, without its quotes.
 std::string in_json(std::string_view value) {
@@ -79,8 +81,8 @@ TEST_CASE("anything with a to_string can be a field", "[log]") {
 }
 
 TEST_CASE("valid UTF-8 passes unchanged", "[log]") {
-  for (const std::string_view text : {"Grüße", "Привет", "日本語", "🎭", "\u00a0", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff",
-                                      "\U00010000", "\U0010ffff", "~ plain /ascii/ '"}) {
+  for (const std::string_view text : {"Grüße", "Привет", "日本語", "🎭", "\u00a0", "\u07ff", "\u0800", "\ud7ff", "\ue000",
+                                      "\uffff", "\U00010000", "\U0010ffff", "~ plain /ascii/ '"}) {
     CAPTURE(text);
     CHECK(in_json(text) == text);
   }
@@ -88,20 +90,21 @@ TEST_CASE("valid UTF-8 passes unchanged", "[log]") {
 
 TEST_CASE("each byte that is no UTF-8 becomes the replacement character", "[log]") {
   const std::string r = "\ufffd";
-  CHECK(in_json("a\xff" "b") == "a" + r + "b");
-  CHECK(in_json("\x80") == r);                              // continuation without a lead
-  CHECK(in_json("\xc3") == r);                              // cut off
+  CHECK(in_json("a\xff"
+                "b") == "a" + r + "b");
+  CHECK(in_json("\x80") == r);  // continuation without a lead
+  CHECK(in_json("\xc3") == r);  // cut off
   CHECK(in_json("\xe6\x97") == r + r);
   CHECK(in_json("\xf0\x9f\x8e") == r + r + r);
-  CHECK(in_json("\xc3(") == r + "(");                       // the byte after a bad lead is looked at anew
+  CHECK(in_json("\xc3(") == r + "(");  // the byte after a bad lead is looked at anew
   CHECK(in_json("\xe6\x97(") == r + r + "(");
-  CHECK(in_json("\xc0\xaf") == r + r);                      // longer than need be
+  CHECK(in_json("\xc0\xaf") == r + r);  // longer than need be
   CHECK(in_json("\xe0\x80\xaf") == r + r + r);
   CHECK(in_json("\xf0\x80\x80\xaf") == r + r + r + r);
-  CHECK(in_json("\xed\xa0\x80") == r + r + r);              // a surrogate
-  CHECK(in_json("\xf4\x90\x80\x80") == r + r + r + r);      // above U+10FFFF
+  CHECK(in_json("\xed\xa0\x80") == r + r + r);          // a surrogate
+  CHECK(in_json("\xf4\x90\x80\x80") == r + r + r + r);  // above U+10FFFF
   CHECK(in_json("\xf8\x88\x80\x80\x80") == r + r + r + r + r);
-  CHECK(in_json("\xc3\"") == r + "\\\"");                   // a lead cannot swallow the quote that ends it
+  CHECK(in_json("\xc3\"") == r + "\\\"");  // a lead cannot swallow the quote that ends it
 }
 
 TEST_CASE("controls are escaped and read back as they were", "[log]") {

@@ -44,8 +44,10 @@ Status require_digits(std::string_view text, int& looked_at) {
 }
 
 Status forwarded(std::string_view text, int& looked_at) {
-  if (text.empty()) TROUPE_TRY(Status(Error{Errc::not_found, "nothing"}));
-  else TROUPE_TRY(require_digits(text, looked_at));
+  if (text.empty())
+    TROUPE_TRY(Status(Error{Errc::not_found, "nothing"}));
+  else
+    TROUPE_TRY(require_digits(text, looked_at));
   return ok();
 }
 

@@ -183,7 +183,8 @@ inline std::vector<OwnedRecord> random_records(Prng& prng, std::int64_t base_off
   for (auto& record : records) {
     if (holes) offset += static_cast<std::int64_t>(prng.below(1U << prng.below(20)));
     record.offset = offset++;
-    record.timestamp = prng.chance(1, 20) ? static_cast<std::int64_t>(prng.next()) : t0.value() + prng.between(-100'000, 100'000);
+    record.timestamp =
+        prng.chance(1, 20) ? static_cast<std::int64_t>(prng.next()) : t0.value() + prng.between(-100'000, 100'000);
     record.key = random_nullable(prng, 30);
     record.value = random_nullable(prng, prng.chance(1, 10) ? 20'000 : 200);
     record.headers.resize(prng.chance(1, 2) ? 0 : prng.below(5));

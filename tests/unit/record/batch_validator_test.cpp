@@ -135,8 +135,8 @@ TEST_CASE("records compressed with another codec than the header says are refuse
 }
 
 TEST_CASE("control batches, delete horizons and log append time come from replicas only", "[record]") {
-  const auto marker = build_transaction_marker(ControlRecordType::commit, Offset{0}, LeaderEpoch{0}, ProducerId{1},
-                                               ProducerEpoch{0}, 0, t0);
+  const auto marker =
+      build_transaction_marker(ControlRecordType::commit, Offset{0}, LeaderEpoch{0}, ProducerId{1}, ProducerEpoch{0}, 0, t0);
   CHECK(verdict(marker, client, "control bit") == "invalid_record");
   CHECK(verdict(marker, replica) == "accepted");
 
@@ -170,8 +170,8 @@ TEST_CASE("with a producer id the other producer fields are set", "[record]") {
 }
 
 TEST_CASE("a control batch has no sequence number", "[record]") {
-  const auto marker = build_transaction_marker(ControlRecordType::abort, Offset{0}, LeaderEpoch{0}, ProducerId{1},
-                                               ProducerEpoch{0}, 0, t0);
+  const auto marker =
+      build_transaction_marker(ControlRecordType::abort, Offset{0}, LeaderEpoch{0}, ProducerId{1}, ProducerEpoch{0}, 0, t0);
   CHECK(verdict(patched(marker, at::base_sequence, std::int32_t{0}), replica, "base sequence") == "invalid_record");
 }
 
@@ -179,14 +179,16 @@ TEST_CASE("a client's batch has one record for each offset", "[record]") {
   const auto batch = small_batch(3);
   CHECK(verdict(patched(batch, at::last_offset_delta, std::int32_t{3}), client, "records count: got 3") == "invalid_record");
   CHECK(verdict(patched(batch, at::last_offset_delta, std::int32_t{1}), client, "records count") == "invalid_record");
-  CHECK(verdict(patched(batch, at::records_count, std::int32_t{2}), client, "records count: got 2, wanted 3") == "invalid_record");
+  CHECK(verdict(patched(batch, at::records_count, std::int32_t{2}), client, "records count: got 2, wanted 3") ==
+        "invalid_record");
   CHECK(verdict(patched(batch, at::records_count, std::int32_t{0}), client, "records count") == "invalid_record");
 }
 
 TEST_CASE("a replica's batch may have lost records but not gained any", "[record]") {
   const auto batch = small_batch(3);
   CHECK(verdict(patched(batch, at::last_offset_delta, std::int32_t{300}), replica) == "accepted");
-  CHECK(verdict(patched(batch, at::last_offset_delta, std::int32_t{1}), replica, "records count: got 3") == "invalid_record");
+  CHECK(verdict(patched(batch, at::last_offset_delta, std::int32_t{1}), replica, "records count: got 3") ==
+        "invalid_record");
   auto empty = patched(with_block(batch, {}), at::records_count, std::int32_t{0});
   CHECK(verdict(empty, replica) == "accepted");
   CHECK(verdict(empty, client, "records count") == "invalid_record");

@@ -103,7 +103,9 @@ TEST_CASE("every truncation and every left-over byte of compressed bytes is refu
     }
     for (const auto* extra : {"\0", "x", "0123456789"}) {
       CAPTURE(to_string(codec), extra);
-      CHECK(code_of(decompress(codec, joined(packed, as_bytes(std::string_view(extra, extra[0] == 0 ? 1 : std::strlen(extra)))), {})) == "corrupt_message");
+      CHECK(code_of(decompress(
+                codec, joined(packed, as_bytes(std::string_view(extra, extra[0] == 0 ? 1 : std::strlen(extra)))), {})) ==
+            "corrupt_message");
     }
   }
 }
@@ -247,13 +249,16 @@ TEST_CASE("a size that a frame declares buys no memory", "[record]") {
   constexpr std::size_t slack = 128 * 1024;  // the first guess for a few bytes
   const auto costs_little = [&](CompressionCodec codec, const ByteBuffer& packed) {
     const HeapMeter meter;
-    CHECK(code_of(decompress(codec, packed, {.bytes_max = std::size_t{1} << 30, .ratio_max = 1U << 30})) == "corrupt_message");
+    CHECK(code_of(decompress(codec, packed, {.bytes_max = std::size_t{1} << 30, .ratio_max = 1U << 30})) ==
+          "corrupt_message");
     CHECK(meter.peak() <= slack);
   };
   // Snappy: a raw block of 512 MiB in six bytes. LZ4 and zstd: a content size of 1 GiB, then an end or a block of garbage.
   costs_little(CompressionCodec::snappy, from_hex("808080800200"));
-  costs_little(CompressionCodec::snappy, joined(from_hex("82534e4150505900000000010000000100000006"), from_hex("808080800200")));
-  const auto lying = from_hex("28b52ffda0000000400100000a");  // single segment, 4 bytes of content size, a last raw block of one byte
+  costs_little(CompressionCodec::snappy,
+               joined(from_hex("82534e4150505900000000010000000100000006"), from_hex("808080800200")));
+  const auto lying =
+      from_hex("28b52ffda0000000400100000a");  // single segment, 4 bytes of content size, a last raw block of one byte
   REQUIRE(ZSTD_getFrameContentSize(lying.data(), lying.size()) == std::size_t{1} << 30);
   costs_little(CompressionCodec::zstd, lying);
   LZ4F_preferences_t preferences{};

@@ -159,7 +159,8 @@ TEST_CASE("a batch is parsed from the front of longer bytes, and refused when it
   const auto cut = parse_batch(ByteView{bytes}.first(size - 1));
   REQUIRE_FALSE(cut);
   CHECK(cut.error().code == Errc::corrupt_message);
-  CHECK_THAT(cut.error().message, Catch::Contains("got " + std::to_string(size - 1) + " bytes, wanted " + std::to_string(size)));
+  CHECK_THAT(cut.error().message,
+             Catch::Contains("got " + std::to_string(size - 1) + " bytes, wanted " + std::to_string(size)));
 }
 
 TEST_CASE("a batch gets its place without a new checksum", "[record]") {
@@ -222,9 +223,12 @@ TEST_CASE("a reader stops at the first malformed record and says which and why",
   CHECK_THAT(finish(RawRecord{.offset_delta = 1, .value_length = 9, .value = "v"}.encode()), Contains("value length"));
   CHECK_THAT(finish(RawRecord{.offset_delta = 1, .headers_count = -1}.encode()), Contains("headers count"));
   CHECK_THAT(finish(RawRecord{.offset_delta = 1, .headers_count = 1}.encode()), Contains("headers"));
-  CHECK_THAT(finish(RawRecord{.offset_delta = 1, .headers_count = 0, .headers = from_hex("00")}.encode()), Contains("headers"));
-  CHECK_THAT(finish(RawRecord{.offset_delta = 1, .headers_count = 1, .headers = from_hex("0101")}.encode()), Contains("headers"));
-  CHECK_THAT(finish(RawRecord{.offset_delta = 1, .headers_count = 1, .headers = from_hex("0003")}.encode()), Contains("headers"));
+  CHECK_THAT(finish(RawRecord{.offset_delta = 1, .headers_count = 0, .headers = from_hex("00")}.encode()),
+             Contains("headers"));
+  CHECK_THAT(finish(RawRecord{.offset_delta = 1, .headers_count = 1, .headers = from_hex("0101")}.encode()),
+             Contains("headers"));
+  CHECK_THAT(finish(RawRecord{.offset_delta = 1, .headers_count = 1, .headers = from_hex("0003")}.encode()),
+             Contains("headers"));
 }
 
 TEST_CASE("a reader wants all records read and the block used up", "[record]") {
@@ -237,15 +241,15 @@ TEST_CASE("a reader wants all records read and the block used up", "[record]") {
   bytes = sealed(std::move(bytes));
   const auto longer = parse_batch(bytes).value();
   RecordReader reader(longer.header, longer.records_block());
-  while (reader.next()) {
-  }
+  while (reader.next()) {}
   const auto status = reader.finish();
   REQUIRE_FALSE(status);
   CHECK_THAT(status.error().message, Catch::Contains("2 bytes left over after 2 records"));
 }
 
 TEST_CASE("record headers keep order, empty keys, empty values and null values", "[record]") {
-  const std::vector<RecordHeader> headers{{as_bytes("b"), as_bytes("1")}, {as_bytes(""), std::nullopt}, {as_bytes("b"), as_bytes("")}};
+  const std::vector<RecordHeader> headers{
+      {as_bytes("b"), as_bytes("1")}, {as_bytes(""), std::nullopt}, {as_bytes("b"), as_bytes("")}};
   RecordBatchBuilder builder;
   builder.add({.timestamp = t0, .headers = headers});
   const auto bytes = builder.build().value();

@@ -15,15 +15,28 @@ namespace {
 ProducerStates example() {
   ProducerStates states;
   states.apply(marker({.id = 4001, .epoch = 2, .offset = 3, .timestamp = 1'700'000'000'500}));
-  states.apply(data_batch({.id = 4000, .epoch = 5, .sequence = 0, .records = 3, .offset = 4, .timestamp = 1'700'000'001'000}));
+  states.apply(
+      data_batch({.id = 4000, .epoch = 5, .sequence = 0, .records = 3, .offset = 4, .timestamp = 1'700'000'001'000}));
   return states;
 }
 
 constexpr std::string_view example_hex =
-    "54525053" "4916facf" "0001" "00000002"
-    "0000000000000fa0" "0005" "0000018bcfe56be8" "01"
-    "00000000" "0000000000000004" "00000002" "0000018bcfe56be8"
-    "0000000000000fa1" "0002" "0000018bcfe569f4" "00";
+    "54525053"
+    "4916facf"
+    "0001"
+    "00000002"
+    "0000000000000fa0"
+    "0005"
+    "0000018bcfe56be8"
+    "01"
+    "00000000"
+    "0000000000000004"
+    "00000002"
+    "0000018bcfe56be8"
+    "0000000000000fa1"
+    "0002"
+    "0000018bcfe569f4"
+    "00";
 
 constexpr std::size_t first_producer = 14;
 constexpr std::size_t first_batch = first_producer + 19;
@@ -42,9 +55,7 @@ Result<ProducerStates> decode_with(std::size_t at, Int value) {
   return decode_changed([&](ByteBuffer& bytes) { store_big_endian(bytes.data() + at, value); });
 }
 
-bool is_corrupt(const Result<ProducerStates>& decoded) {
-  return !decoded && decoded.error().code == Errc::corrupt_message;
-}
+bool is_corrupt(const Result<ProducerStates>& decoded) { return !decoded && decoded.error().code == Errc::corrupt_message; }
 
 }  // namespace
 

@@ -71,7 +71,9 @@ Model::Answer answer_of(const Verdict& verdict) {
 /// A new random batch of a log: mostly what a producer would send next, sometimes a gap, a newer epoch, a marker.
 RecordBatchHeader random_log_batch(Prng& prng, std::int64_t end, std::map<std::int64_t, BatchOf>& last) {
   const auto id = prng.between(0, 4);
-  auto& of = last.try_emplace(id, BatchOf{.id = id, .sequence = static_cast<std::int32_t>(prng.below(1U << 31)), .records = 0}).first->second;
+  auto& of =
+      last.try_emplace(id, BatchOf{.id = id, .sequence = static_cast<std::int32_t>(prng.below(1U << 31)), .records = 0})
+          .first->second;
   of.sequence = SequenceNumber{of.sequence}.plus(of.records).value();
   of.offset = end;
   of.records = static_cast<std::int32_t>(prng.between(1, 100));
@@ -147,8 +149,12 @@ TEST_CASE("random retries, gaps, epochs and markers are judged as by a model wit
         continue;
       }
 
-      const auto header = data_batch({.id = id, .epoch = epoch, .sequence = Model::sequence(position), .records = records,
-                                      .offset = end, .timestamp = step});
+      const auto header = data_batch({.id = id,
+                                      .epoch = epoch,
+                                      .sequence = Model::sequence(position),
+                                      .records = records,
+                                      .offset = end,
+                                      .timestamp = step});
       const auto before = states;
       const auto answer = answer_of(states.check(header));
       const auto wanted = model.check(id, epoch, position, records);
@@ -168,7 +174,8 @@ TEST_CASE("random retries, gaps, epochs and markers are judged as by a model wit
     REQUIRE(states.size() == model.producers.size());
   }
   // The generator reaches every verdict, or this test says little.
-  for (const auto* verdict : {"new", "duplicate", "out_of_order_sequence_number", "duplicate_sequence_number", "invalid_producer_epoch"}) {
+  for (const auto* verdict :
+       {"new", "duplicate", "out_of_order_sequence_number", "duplicate_sequence_number", "invalid_producer_epoch"}) {
     CAPTURE(verdict);
     CHECK(seen[verdict] > 100);
   }

@@ -123,7 +123,8 @@ TEST_CASE("what lies before the batches kept is told across the wrap", "[produce
   for (int i = 0; i < 8; ++i)  // three batches up to the wrap, five after it
     log.append({.sequence = SequenceNumber{sequence_max - 29}.plus(10 * i).value(), .records = 10});
   CHECK(log.states.find(ProducerId{7})->batches[0].base_sequence == SequenceNumber{0});
-  CHECK(refusal(log.states.check(data_batch({.sequence = sequence_max - 9, .records = 10}))) == Errc::duplicate_sequence_number);
+  CHECK(refusal(log.states.check(data_batch({.sequence = sequence_max - 9, .records = 10}))) ==
+        Errc::duplicate_sequence_number);
   CHECK(refusal(log.states.check(data_batch({.sequence = 100, .records = 10}))) == Errc::out_of_order_sequence_number);
   // Half of the circle is the limit of "before": 2^30 - 1 steps below the oldest kept, and 2^30.
   constexpr std::int32_t half = 1 << 30;

@@ -51,7 +51,12 @@ TEST_CASE("a checkpoint gives back what was written last", "[storage][checkpoint
 TEST_CASE("the bytes of a checkpoint are those that docs/formats/checkpoint.md works out", "[storage][checkpoint]") {
   CheckpointDisk on;
   REQUIRE(on.write("abc").has_value());
-  CHECK(to_hex(on.disk.content(path).value()) == "54525250" "00000001" "00000003" "e291568f" "616263");
+  CHECK(to_hex(on.disk.content(path).value()) ==
+        "54525250"
+        "00000001"
+        "00000003"
+        "e291568f"
+        "616263");
 }
 
 TEST_CASE("a checkpoint with any bit flipped is refused", "[storage][checkpoint]") {
@@ -122,15 +127,16 @@ TEST_CASE("after a power cut at any operation a checkpoint is the old or the new
   std::set<std::string> seen;
   std::size_t images = 0;
   on.disk.on_operation([&](const Operation& operation) {
-    images += for_each_power_cut(on.disk, {.options = {.torn_sectors = torn}}, random, [&](FaultyFileSystem& image, const std::string& choices) {
-      const auto payload = payload_of(image);
-      INFO("after operation " << operation.index << " " << test::to_string(operation.kind) << ", choices " << choices);
-      CHECK((payload == before || payload == new_payload));
-      seen.insert(payload);
-      // What the crash left behind is in nobody's way.
-      CHECK(write_checkpoint(image, path, magic, as_bytes("next")).has_value());
-      CHECK(payload_of(image) == "next");
-    });
+    images += for_each_power_cut(
+        on.disk, {.options = {.torn_sectors = torn}}, random, [&](FaultyFileSystem& image, const std::string& choices) {
+          const auto payload = payload_of(image);
+          INFO("after operation " << operation.index << " " << test::to_string(operation.kind) << ", choices " << choices);
+          CHECK((payload == before || payload == new_payload));
+          seen.insert(payload);
+          // What the crash left behind is in nobody's way.
+          CHECK(write_checkpoint(image, path, magic, as_bytes("next")).has_value());
+          CHECK(payload_of(image) == "next");
+        });
     auto killed = on.disk.clone();
     const auto after_kill = payload_of(killed);
     CHECK((after_kill == before || after_kill == new_payload));
@@ -146,9 +152,10 @@ TEST_CASE("after a power cut at any operation a checkpoint is the old or the new
   }
 }
 
-TEST_CASE("an error at any operation of a write leaves the old or the new checkpoint, and the next write works", "[storage][checkpoint]") {
-  const auto kind = GENERATE(OperationKind::open, OperationKind::write, OperationKind::sync, OperationKind::rename, OperationKind::remove,
-                             OperationKind::sync_directory);
+TEST_CASE("an error at any operation of a write leaves the old or the new checkpoint, and the next write works",
+          "[storage][checkpoint]") {
+  const auto kind = GENERATE(OperationKind::open, OperationKind::write, OperationKind::sync, OperationKind::rename,
+                             OperationKind::remove, OperationKind::sync_directory);
   const auto error = GENERATE(EIO, ENOSPC, EROFS);
   INFO(test::to_string(kind) << " errno " << error);
   CheckpointDisk on;

@@ -16,7 +16,8 @@ TopicIdPartition partition_of(std::uint8_t topic, std::int32_t partition) {
   return {TopicId{bytes}, PartitionId{partition}};
 }
 
-const LeaderEpochEntries some_epochs{{LeaderEpoch{0}, Offset{0}}, {LeaderEpoch{4}, Offset{30}}, {LeaderEpoch{7}, Offset::max()}};
+const LeaderEpochEntries some_epochs{
+    {LeaderEpoch{0}, Offset{0}}, {LeaderEpoch{4}, Offset{30}}, {LeaderEpoch{7}, Offset::max()}};
 
 }  // namespace
 
@@ -34,11 +35,13 @@ TEST_CASE("offsets come back ascending by partition", "[storage][checkpoint]") {
   FaultyFileSystem disk;
   const std::string path = "/high-watermarks";
   CHECK(read_offsets(disk, path, CheckpointMagic::high_watermarks).value() == std::nullopt);
-  REQUIRE(write_offsets(disk, path, CheckpointMagic::high_watermarks,
-                        {{partition_of(2, 0), Offset{5}}, {partition_of(1, 9), Offset{0}}, {partition_of(1, 2), Offset::max()}})
-              .has_value());
+  REQUIRE(
+      write_offsets(disk, path, CheckpointMagic::high_watermarks,
+                    {{partition_of(2, 0), Offset{5}}, {partition_of(1, 9), Offset{0}}, {partition_of(1, 2), Offset::max()}})
+          .has_value());
   CHECK(read_offsets(disk, path, CheckpointMagic::high_watermarks).value() ==
-        PartitionOffsets{{partition_of(1, 2), Offset::max()}, {partition_of(1, 9), Offset{0}}, {partition_of(2, 0), Offset{5}}});
+        PartitionOffsets{
+            {partition_of(1, 2), Offset::max()}, {partition_of(1, 9), Offset{0}}, {partition_of(2, 0), Offset{5}}});
 }
 
 TEST_CASE("offsets of one kind are not read as another", "[storage][checkpoint]") {
@@ -51,15 +54,28 @@ TEST_CASE("offsets of one kind are not read as another", "[storage][checkpoint]"
 
 TEST_CASE("payloads have the bytes that docs/formats/checkpoint.md shows", "[storage][checkpoint]") {
   CHECK(to_hex(encode_leader_epochs(LeaderEpochEntries{{LeaderEpoch{1}, Offset{0}}, {LeaderEpoch{4}, Offset{30}}})) ==
-        "00000002" "00000001" "0000000000000000" "00000004" "000000000000001e");
+        "00000002"
+        "00000001"
+        "0000000000000000"
+        "00000004"
+        "000000000000001e");
   CHECK(to_hex(encode_offsets({{partition_of(0xab, 3), Offset{42}}})) ==
-        "00000001" "ab000000000000000000000000000000" "00000003" "000000000000002a");
+        "00000001"
+        "ab000000000000000000000000000000"
+        "00000003"
+        "000000000000002a");
 
   FaultyFileSystem disk;
   REQUIRE(write_offsets(disk, "/a", CheckpointMagic::recovery_points, {{partition_of(0xab, 3), Offset{42}}}).has_value());
   CHECK(to_hex(disk.content("/a").value()) ==
-        "54525250" "00000001" "00000020" "f7d3d029"
-        "00000001" "ab000000000000000000000000000000" "00000003" "000000000000002a");
+        "54525250"
+        "00000001"
+        "00000020"
+        "f7d3d029"
+        "00000001"
+        "ab000000000000000000000000000000"
+        "00000003"
+        "000000000000002a");
 }
 
 TEST_CASE("payloads of a wrong length are refused", "[storage][checkpoint]") {
@@ -80,8 +96,10 @@ TEST_CASE("payloads of a wrong length are refused", "[storage][checkpoint]") {
 }
 
 TEST_CASE("negative numbers, a wrong order and a partition twice are refused", "[storage][checkpoint]") {
-  CHECK(failed_with(decode_leader_epochs(encode_leader_epochs(LeaderEpochEntries{{LeaderEpoch{-1}, Offset{0}}})), Errc::corrupt_message));
-  CHECK(failed_with(decode_leader_epochs(encode_leader_epochs(LeaderEpochEntries{{LeaderEpoch{0}, Offset{-1}}})), Errc::corrupt_message));
+  CHECK(failed_with(decode_leader_epochs(encode_leader_epochs(LeaderEpochEntries{{LeaderEpoch{-1}, Offset{0}}})),
+                    Errc::corrupt_message));
+  CHECK(failed_with(decode_leader_epochs(encode_leader_epochs(LeaderEpochEntries{{LeaderEpoch{0}, Offset{-1}}})),
+                    Errc::corrupt_message));
 
   constexpr std::size_t entry_size = 28;
   const auto good = encode_offsets({{partition_of(1, 1), Offset{5}}, {partition_of(1, 2), Offset{6}}});
@@ -91,7 +109,8 @@ TEST_CASE("negative numbers, a wrong order and a partition twice are refused", "
     std::swap_ranges(bytes.begin() + 4, bytes.begin() + 4 + entry_size, bytes.begin() + 4 + entry_size);
     return bytes;
   }();
-  CHECK_THAT(message_of(decode_offsets(swapped)), Catch::Contains("entry 1: partition 01000000-0000-0000-0000-000000000000/1 after"));
+  CHECK_THAT(message_of(decode_offsets(swapped)),
+             Catch::Contains("entry 1: partition 01000000-0000-0000-0000-000000000000/1 after"));
   const auto doubled = [&] {
     auto bytes = good;
     std::copy_n(bytes.begin() + 4, entry_size, bytes.begin() + 4 + entry_size);

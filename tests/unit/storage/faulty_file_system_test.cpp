@@ -21,7 +21,8 @@ std::string text_of(const FaultyFileSystem& disk, const std::string& path) {
 }
 
 /// What `text_of` finds in every possible image.
-std::set<std::string> contents_after_cut(const FaultyFileSystem& disk, const std::string& path, const PowerCutOptions& options = {}) {
+std::set<std::string> contents_after_cut(const FaultyFileSystem& disk, const std::string& path,
+                                         const PowerCutOptions& options = {}) {
   std::set<std::string> contents;
   for (AllChoices all; all.next();) contents.insert(text_of(disk.power_cut(all, options), path));
   return contents;
@@ -60,7 +61,8 @@ TEST_CASE("of unsynced overwritten pages any subset survives", "[faulty]") {
   DurableFile on(2);
   REQUIRE(on.file->write_at(0, as_bytes(pages_of("bb"))).has_value());
   CHECK(on.disk.unsynced_page_count() == 2);
-  CHECK(contents_after_cut(on.disk, "/log") == std::set<std::string>{pages_of("aa"), pages_of("ab"), pages_of("ba"), pages_of("bb")});
+  CHECK(contents_after_cut(on.disk, "/log") ==
+        std::set<std::string>{pages_of("aa"), pages_of("ab"), pages_of("ba"), pages_of("bb")});
   REQUIRE(on.file->sync().has_value());
   CHECK(contents_after_cut(on.disk, "/log") == std::set<std::string>{pages_of("bb")});
 }

@@ -102,7 +102,8 @@ TEST_CASE("what is not a regular file is refused at once", "[storage][posix]") {
 
   // Goal: without O_NONBLOCK the FIFO would hold the test for ever.
   for (const auto& path : {fifo, socket_path, std::string("/dev/null")}) {
-    for (const auto mode : {OpenMode::read, OpenMode::read_write}) CHECK(failed_with(files.open(path, mode), Errc::invalid_argument));
+    for (const auto mode : {OpenMode::read, OpenMode::read_write})
+      CHECK(failed_with(files.open(path, mode), Errc::invalid_argument));
   }
   CHECK(failed_with(files.lock(fifo, ""), Errc::invalid_argument));
   const auto entries = files.list(folder.path());
@@ -166,7 +167,8 @@ TEST_CASE("errno values become the reactions that callers have", "[storage][posi
   CHECK(errc_of_errno(ENOSPC) == Errc::storage_full);
   CHECK(errc_of_errno(EDQUOT) == Errc::storage_full);
   CHECK(errc_of_errno(ENOENT) == Errc::not_found);
-  for (const int error : {EIO, EROFS, EACCES, EMFILE, ENFILE, EFBIG, EINTR, EAGAIN}) CHECK(errc_of_errno(error) == Errc::storage_error);
+  for (const int error : {EIO, EROFS, EACCES, EMFILE, ENFILE, EFBIG, EINTR, EAGAIN})
+    CHECK(errc_of_errno(error) == Errc::storage_error);
   CHECK(errno_error(EIO, "sync /a").message == "sync /a: Input/output error (EIO)");
   CHECK_THAT(errno_error(ENFILE, "open /a").message, Catch::Contains("fs.file-max"));
 }
@@ -185,7 +187,8 @@ TEST_CASE("a write is continued after a short one and fails with the reason of t
   }
   std::signal(SIGXFSZ, before);
   CHECK(failed_with(written, Errc::storage_error));
-  CHECK_THAT(message_of(written), Catch::Contains("write 480 bytes at 3616 to " + (folder / "a")) && Catch::Contains("EFBIG"));
+  CHECK_THAT(message_of(written),
+             Catch::Contains("write 480 bytes at 3616 to " + (folder / "a")) && Catch::Contains("EFBIG"));
   CHECK((*file)->size().value() == 3616);
 }
 

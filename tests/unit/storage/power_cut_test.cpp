@@ -36,7 +36,8 @@ TEST_CASE("random choices can be replayed from what they printed", "[faulty]") {
 
   std::vector<std::size_t> answers;
   const auto text = first.to_string();
-  for (std::size_t at = 0; at != std::string::npos; at = text.find(' ', at + 1)) answers.push_back(std::stoul(text.substr(at)));
+  for (std::size_t at = 0; at != std::string::npos; at = text.find(' ', at + 1))
+    answers.push_back(std::stoul(text.substr(at)));
   ReplayedChoices again(answers);
   const auto same = disk.power_cut(again);
   CHECK(equal_bytes(image.content("/a").value(), same.content("/a").value()));

@@ -1,0 +1,273 @@
+#include "storage/data_directory.hpp"
+
+#include "tests/support/batches.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/faulty_file_system.hpp"
+
+using namespace troupe;
+using namespace troupe::test;
+using storage::DataDirectory;
+using storage::FlushPolicy;
+using storage::LogHealth;
+
+namespace {
+
+TopicIdPartition partition(int number) { return {Uuid{{9, 9}}, PartitionId{number}}; }
+
+struct DirectoryFixture {
+  FaultyFileSystem disk;
+  storage::LogConfig config{.segment_bytes_max = 8192, .index_interval_bytes = 256};
+  DataDirectory::Options options{.path = "/data",
+                                 .cluster_id = Uuid{{7}},
+                                 .node_id = BrokerId{1},
+                                 .commit_file_bytes = 64 << 10,
+                                 .commit_grow_bytes = 16 << 10};
+  DataDirectory::Opened opened;
+  MonotonicMs now{0};
+
+  DirectoryFixture() { open(); }
+
+  void open() {
+    opened.directory.reset();
+    auto result = DataDirectory::open(disk, options);
+    if (!result) FAIL(to_string(result.error()));
+    opened = std::move(*result);
+  }
+  void restart() {
+    disk.process_kill();
+    open();
+  }
+  void power_cut() {
+    KeepSynced choices;
+    disk = disk.power_cut(choices);
+    open();
+  }
+  DataDirectory& directory() { return *opened.directory; }
+
+  storage::PartitionLog& log(int number) {
+    auto log = directory().log(partition(number), config);
+    if (!log) FAIL(to_string(log.error()));
+    return **log;
+  }
+  Status append(int number, int records, const std::string& value = "value") {
+    const auto batch = make_batch(log(number).log_end_offset(), {.records = records, .value = value});
+    return directory().append(partition(number), std::span{&batch, 1}, now);
+  }
+  void append_and_commit(int number, int records) {
+    REQUIRE(append(number, records));
+    REQUIRE(directory().commit(now));
+  }
+  void check_holds(int number, Offset to) {
+    CHECK(log(number).log_end_offset() == to);
+    CHECK(log(number).health().kind == LogHealth::Kind::good);
+    CHECK(read_log(log(number).view(), Offset{0}) == expected_records(Offset{0}, to));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what a turn committed survives a power cut with one sync for all partitions", "[data_directory]") {
+  DirectoryFixture fixture;
+  for (int i = 0; i < 20; ++i) REQUIRE(fixture.append(i, 3));
+  REQUIRE(fixture.directory().commit(fixture.now));
+  for (int i = 0; i < 20; ++i) REQUIRE(fixture.append(i, 2));
+  const auto syncs = fixture.disk.operation_count(OperationKind::sync);
+  REQUIRE(fixture.directory().commit(fixture.now));
+  CHECK(fixture.disk.operation_count(OperationKind::sync) == syncs + 1);
+  fixture.power_cut();
+  for (int i = 0; i < 20; ++i) fixture.check_holds(i, Offset{5});
+  CHECK(fixture.opened.repaired_batches == 40);
+}
+
+TEST_CASE("what was not committed under fsync may be lost, but nothing else is", "[data_directory]") {
+  DirectoryFixture fixture;
+  fixture.append_and_commit(0, 5);
+  REQUIRE(fixture.append(0, 5));
+  fixture.power_cut();
+  fixture.check_holds(0, Offset{5});
+}
+
+TEST_CASE("under flush interval the deadline syncs, and a power cut loses no more than an interval", "[data_directory]") {
+  DirectoryFixture fixture;
+  fixture.config.flush = FlushPolicy::interval;
+  fixture.config.flush_interval_ms = 100;
+  fixture.append_and_commit(0, 5);
+  CHECK(fixture.directory().next_deadline() == MonotonicMs{100});
+  REQUIRE(fixture.directory().on_deadline(MonotonicMs{100}));
+  CHECK_FALSE(fixture.directory().next_deadline());
+  fixture.append_and_commit(0, 5);
+  fixture.power_cut();
+  fixture.check_holds(0, Offset{5});
+}
+
+TEST_CASE("commit-log files are used again once the segments are synced", "[data_directory]") {
+  DirectoryFixture fixture;
+  for (int i = 0; i < 300; ++i) fixture.append_and_commit(i % 7, 10);
+  std::size_t commit_files = 0;
+  for (const auto& path : fixture.disk.files()) commit_files += path.find("/commit/") != std::string::npos ? 1 : 0;
+  CHECK(commit_files <= 4);
+  fixture.power_cut();
+  for (int i = 0; i < 7; ++i) fixture.check_holds(i, Offset{(300 / 7 + (i < 300 % 7 ? 1 : 0)) * 10});
+}
+
+TEST_CASE("after a clean close nothing is restored and nothing is lost", "[data_directory]") {
+  DirectoryFixture fixture;
+  for (int i = 0; i < 50; ++i) fixture.append_and_commit(i % 3, 4);
+  fixture.directory().set_high_watermark(partition(1), Offset{17});
+  REQUIRE(fixture.directory().close());
+  fixture.power_cut();
+  CHECK(fixture.opened.repaired_batches == 0);
+  CHECK(fixture.opened.findings.empty());
+  CHECK(fixture.directory().partitions().size() == 3);
+  CHECK(fixture.directory().high_watermark(partition(1)) == Offset{17});
+  for (int i = 0; i < 3; ++i) fixture.check_holds(i, Offset{(50 / 3 + (i < 2 ? 1 : 0)) * 4});
+}
+
+TEST_CASE("a damaged batch that the commit log still holds is repaired", "[data_directory][recovery]") {
+  DirectoryFixture fixture;
+  for (int i = 0; i < 5; ++i) fixture.append_and_commit(0, 4);
+  std::string segment;
+  for (const auto& path : fixture.disk.files()) {
+    if (path.ends_with(".log")) segment = path;
+  }
+  REQUIRE(fixture.disk.flip_bit(segment, 150, 2));
+  fixture.restart();
+  fixture.check_holds(0, Offset{20});
+}
+
+TEST_CASE("a second process is refused, and told who holds the directory", "[data_directory]") {
+  DirectoryFixture fixture;
+  const auto second = DataDirectory::open(fixture.disk, fixture.options);
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == Errc::wrong_owner);
+  CHECK(second.error().message.find("pid ") != std::string::npos);
+}
+
+TEST_CASE("a directory of another node or cluster is refused with both names", "[data_directory]") {
+  DirectoryFixture fixture;
+  fixture.opened.directory.reset();
+  auto other = fixture.options;
+  other.node_id = BrokerId{2};
+  auto refused = DataDirectory::open(fixture.disk, other);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::wrong_owner);
+  CHECK(refused.error().message == "/data belongs to node 1, this is node 2");
+  other = fixture.options;
+  other.cluster_id = Uuid{{8}};
+  refused = DataDirectory::open(fixture.disk, other);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find(to_string(Uuid{{7}})) != std::string::npos);
+  CHECK(refused.error().message.find(to_string(Uuid{{8}})) != std::string::npos);
+}
+
+TEST_CASE("a removed partition stays removed, also when the power went in between", "[data_directory]") {
+  DirectoryFixture fixture;
+  fixture.append_and_commit(0, 5);
+  fixture.append_and_commit(1, 5);
+  REQUIRE(fixture.directory().remove(partition(0)));
+  fixture.power_cut();
+  CHECK(fixture.directory().partitions() == std::vector{partition(1)});
+  for (const auto& path : fixture.disk.files()) CHECK(path.find(to_string(partition(0))) == std::string::npos);
+  fixture.check_holds(1, Offset{5});
+}
+
+TEST_CASE("a quarantined partition keeps its files", "[data_directory]") {
+  DirectoryFixture fixture;
+  fixture.append_and_commit(0, 5);
+  REQUIRE(fixture.directory().quarantine(partition(0)));
+  fixture.power_cut();
+  CHECK(fixture.directory().partitions().empty());
+  std::size_t kept = 0;
+  for (const auto& path : fixture.disk.files())
+    kept += path.find("/quarantine/") != std::string::npos && path.ends_with(".log");
+  CHECK(kept == 1);
+}
+
+TEST_CASE("truncation and reset survive a power cut at once", "[data_directory]") {
+  DirectoryFixture fixture;
+  for (int i = 0; i < 30; ++i) fixture.append_and_commit(0, 10);
+  REQUIRE(fixture.directory().truncate(partition(0), Offset{120}));
+  fixture.power_cut();
+  fixture.check_holds(0, Offset{120});
+  fixture.append_and_commit(0, 5);
+  fixture.power_cut();
+  fixture.check_holds(0, Offset{125});
+  REQUIRE(fixture.directory().reset(partition(0), Offset{1000}));
+  fixture.append_and_commit(0, 5);
+  fixture.power_cut();
+  CHECK(read_log(fixture.log(0).view(), Offset{1000}) == expected_records(Offset{1000}, Offset{1005}));
+  CHECK(fixture.log(0).log_start_offset() == Offset{1000});
+}
+
+TEST_CASE("a failed sync of the commit log takes the directory offline: no later commit, reads go on", "[data_directory]") {
+  DirectoryFixture fixture;
+  fixture.append_and_commit(0, 5);
+  fixture.disk.fail({.kind = OperationKind::sync, .path_contains = "/commit/", .error = EIO});
+  REQUIRE(fixture.append(0, 5));
+  CHECK(fixture.directory().commit(fixture.now).error().code == Errc::storage_error);
+  CHECK(fixture.append(0, 5).error().code == Errc::log_offline);
+  CHECK(fixture.directory().failure());
+  CHECK(read_log(fixture.log(0).view(), Offset{0}).size() == 10);
+  fixture.disk.clear_faults();
+  fixture.restart();
+  CHECK(fixture.log(0).log_end_offset() >= Offset{5});
+  CHECK(fixture.log(0).health().can_append());
+}
+
+TEST_CASE("a full disk: nothing is acknowledged wrongly, and writes go on when there is space", "[data_directory]") {
+  DirectoryFixture fixture;
+  fixture.append_and_commit(0, 5);
+  fixture.disk.set_capacity(80 << 10);
+  bool refused = false;
+  Offset committed{5};
+  for (int i = 0; i < 100 && !refused; ++i) {
+    auto status = fixture.append(0, 10, "value");
+    if (status) status = fixture.directory().commit(fixture.now);
+    if (status) committed = fixture.log(0).log_end_offset();
+    refused = !status;
+    if (refused) CHECK(status.error().code == Errc::storage_full);
+  }
+  CHECK(refused);
+  CHECK(read_log(fixture.log(0).view(), Offset{0}) == expected_records(Offset{0}, fixture.log(0).log_end_offset()));
+  fixture.disk.set_capacity(10 << 20);
+  fixture.append_and_commit(0, 5);
+  committed = fixture.log(0).log_end_offset();
+  fixture.power_cut();
+  fixture.check_holds(0, committed);
+}
+
+TEST_CASE("each derived file of the directory may be missing or damaged", "[data_directory][recovery]") {
+  for (const std::string name : {"recovery-points", "log-start-offsets", "high-watermarks", "manifest"}) {
+    for (const bool missing : {true, false}) {
+      CAPTURE(name, missing);
+      DirectoryFixture fixture;
+      for (int i = 0; i < 20; ++i) fixture.append_and_commit(i % 2, 4);
+      fixture.directory().set_high_watermark(partition(0), Offset{40});
+      REQUIRE(fixture.directory().close());
+      if (missing) {
+        REQUIRE(fixture.disk.remove("/data/" + name));
+      } else {
+        REQUIRE(fixture.disk.flip_bit("/data/" + name, 20, 1));
+      }
+      fixture.restart();
+      fixture.check_holds(0, Offset{40});
+      fixture.check_holds(1, Offset{40});
+      fixture.append_and_commit(0, 1);
+      fixture.power_cut();
+      fixture.check_holds(0, Offset{41});
+    }
+  }
+}
+
+TEST_CASE("many partitions need few descriptors", "[data_directory]") {
+  DirectoryFixture fixture;
+  fixture.options.open_files_max = 16;
+  fixture.options.dirty_files_max = 16;
+  fixture.opened.directory.reset();
+  fixture.open();
+  for (int i = 0; i < 300; ++i) REQUIRE(fixture.append(i, 1));
+  REQUIRE(fixture.directory().commit(fixture.now));
+  CHECK(fixture.directory().open_files() <= 16);
+  fixture.power_cut();
+  for (int i = 0; i < 300; i += 37) fixture.check_holds(i, Offset{1});
+}
