@@ -10,12 +10,15 @@
 #include "base/assert.hpp"
 #include "base/byte_codec.hpp"
 #include "base/crc32c.hpp"
+#include "core/record/buffer_growth.hpp"
 #include "core/record/varint.hpp"
 
 namespace troupe::record {
 namespace {
 
 constexpr std::size_t batch_bytes_max = std::numeric_limits<std::int32_t>::max();
+
+constexpr std::size_t records_bytes_min = 1024;  // room for some records from the first one on
 
 std::size_t nullable_size(const std::optional<ByteView>& bytes) noexcept {
   if (!bytes) return varlong_size(-1);
@@ -62,7 +65,9 @@ void RecordBatchBuilder::add_at(Offset offset, const NewRecord& record) {
   TROUPE_ASSERT(size <= batch_bytes_max);
 
   const auto start = records_.size();
-  records_.resize(start + varlong_size(static_cast<std::int64_t>(size)) + size);
+  const auto end = start + varlong_size(static_cast<std::int64_t>(size)) + size;
+  if (end > records_.capacity()) grow_capacity(records_, std::max({end, 2 * records_.capacity(), records_bytes_min}));
+  records_.resize(end);
   auto* to = records_.data() + start;
   to = write_varint(to, static_cast<std::int64_t>(size));
   *to++ = std::byte{0};  // attributes

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/record/buffer_growth.hpp"
 #include "core/record/codecs.hpp"
 
 namespace troupe::record {
@@ -112,7 +113,7 @@ ByteBuffer InflateBuffer::take() && {
 }
 
 void InflateBuffer::grow_to(std::size_t size) {
-  buffer_.reserve(size);
+  grow_capacity(buffer_, size);
   buffer_.resize(size);
 }
 

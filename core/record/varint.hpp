@@ -9,9 +9,25 @@
 /// The longer ones, and the malformed, are left to ByteReader. Internal to core/record.
 namespace troupe::record {
 
+/// The long way, kept out of line so that the short one can be inlined.
+template <class Int>
+[[gnu::noinline]] bool read_long_varint(const std::byte*& at, const std::byte* end, Int& value) noexcept {
+  ByteReader reader(ByteView{at, end});
+  std::optional<Int> number;
+  if constexpr (sizeof(Int) == sizeof(std::int32_t)) {
+    number = reader.varint();
+  } else {
+    number = reader.varlong();
+  }
+  if (!number) return false;
+  at = end - reader.remaining();
+  value = *number;
+  return true;
+}
+
 /// Reads the number at `at` and steps over it; false when there is none before `end` that fits `Int`.
 template <class Int>
-bool read_varint(const std::byte*& at, const std::byte* end, Int& value) noexcept {
+[[gnu::always_inline]] inline bool read_varint(const std::byte*& at, const std::byte* end, Int& value) noexcept {
   const auto left = end - at;
   if (left >= 1) {
     const auto low = std::to_integer<std::uint32_t>(at[0]);
@@ -30,17 +46,7 @@ bool read_varint(const std::byte*& at, const std::byte* end, Int& value) noexcep
       }
     }
   }
-  ByteReader reader(ByteView{at, end});
-  std::optional<Int> number;
-  if constexpr (sizeof(Int) == sizeof(std::int32_t)) {
-    number = reader.varint();
-  } else {
-    number = reader.varlong();
-  }
-  if (!number) return false;
-  at = end - reader.remaining();
-  value = *number;
-  return true;
+  return read_long_varint(at, end, value);
 }
 
 /// Writes `number`, which takes `varlong_size(number)` bytes, and returns the place behind it.
