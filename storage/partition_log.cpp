@@ -146,7 +146,13 @@ bool PartitionLog::must_roll(const record::RecordBatchHeader& next, std::size_t 
 }
 
 Status PartitionLog::start_segment(Offset base_offset) {
-  TROUPE_TRY(create_directories_durably(file_system(), location_.directory));
+  if (!active_) {
+    TROUPE_TRY_ASSIGN(const bool there, file_system().exists(location_.directory));
+    if (!there) {
+      TROUPE_TRY(file_system().create_directories(location_.directory));
+      parents_dirty_ = true;  // durable with the first sync; the commit log holds what is promised before it
+    }
+  }
   auto segment = std::make_shared<Segment>(files_, location_.directory, base_offset, config_.index_interval_bytes);
   TROUPE_TRY_ASSIGN(auto file, files_->get(segment->path(), OpenMode::create));
   TROUPE_TRY_ASSIGN(const auto size, file->size());
@@ -209,6 +215,12 @@ Status PartitionLog::sync() {
   if (directory_dirty_) {
     if (auto synced = file_system().sync_directory(location_.directory); !synced) return offline(synced.error());
   }
+  if (parents_dirty_) {
+    const auto topic = parent_path(location_.directory);
+    for (const auto& parent : {topic, parent_path(topic)}) {
+      if (auto synced = file_system().sync_directory(parent); !synced) return offline(synced.error());
+    }
+  }
   settled();
   return ok();
 }
@@ -216,6 +228,7 @@ Status PartitionLog::sync() {
 void PartitionLog::settled() {
   dirty_.clear();
   directory_dirty_ = false;
+  parents_dirty_ = false;
   barrier_needed_ = false;
   recovery_point_ = log_end_offset_;
   active_file_.reset();  // reopened when it is written to again: a quiet partition needs no descriptor
@@ -394,7 +407,7 @@ Status PartitionLog::remove_files() {
   active_.reset();
   active_file_.reset();
   dirty_.clear();
-  directory_dirty_ = barrier_needed_ = false;
+  directory_dirty_ = parents_dirty_ = barrier_needed_ = false;
   health_ = {LogHealth::Kind::offline, log_start_offset_, "the partition was removed"};
   return ok();
 }
