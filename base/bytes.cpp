@@ -39,7 +39,8 @@ void grow_capacity(ByteBuffer& buffer, std::size_t capacity) {
 void append_bytes(ByteBuffer& buffer, ByteView view) {
   if (view.empty()) return;
   const auto old_size = buffer.size();
-  if (old_size + view.size() > buffer.capacity()) grow_capacity(buffer, std::max(2 * buffer.capacity(), old_size + view.size()));
+  if (old_size + view.size() > buffer.capacity())
+    grow_capacity(buffer, std::max(2 * buffer.capacity(), old_size + view.size()));
   buffer.resize(old_size + view.size());
   std::memcpy(buffer.data() + old_size, view.data(), view.size());
 }

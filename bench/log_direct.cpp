@@ -76,7 +76,8 @@ int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.size() < 2) return 2;
   storage::PosixFileSystem files;
-  auto opened = must(storage::DataDirectory::open(files, {.path = arguments[1], .cluster_id = Uuid{{1}}, .node_id = BrokerId{1}}));
+  auto opened =
+      must(storage::DataDirectory::open(files, {.path = arguments[1], .cluster_id = Uuid{{1}}, .node_id = BrokerId{1}}));
   storage::LogConfig config;
   if (arguments.size() == 6 && arguments[0] == "append") {
     config.flush = arguments[5] == "fsync" ? storage::FlushPolicy::fsync : storage::FlushPolicy::interval;

@@ -23,7 +23,8 @@ inline ByteBuffer make_batch() {
   return builder.build().value();
 }
 
-inline const std::size_t records_per_batch = static_cast<std::size_t>(record::parse_batch_header(make_batch())->records_count);
+inline const std::size_t records_per_batch =
+    static_cast<std::size_t>(record::parse_batch_header(make_batch())->records_count);
 
 struct Figures {
   std::size_t records;
@@ -32,7 +33,8 @@ struct Figures {
   double cpu_seconds;  ///< of the whole process, user and system
 
   void print() const {
-    std::printf("{\"records\":%zu,\"bytes\":%zu,\"wall_s\":%.6f,\"cpu_s\":%.6f}\n", records, bytes, wall_seconds, cpu_seconds);
+    std::printf("{\"records\":%zu,\"bytes\":%zu,\"wall_s\":%.6f,\"cpu_s\":%.6f}\n", records, bytes, wall_seconds,
+                cpu_seconds);
   }
 };
 

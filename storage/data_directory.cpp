@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include <unistd.h>
 
@@ -369,8 +370,7 @@ Status DataDirectory::sync_turn() {
     auto& entry = entries_.at(id);
     if (entry.log->config().flush != FlushPolicy::fsync) continue;
     TROUPE_TRY(entry.log->sync());
-    entry.commit_file.reset();
-    std::erase(dirty_, id);
+    settled(id, entry);
   }
   return ok();
 }
@@ -389,9 +389,17 @@ Status DataDirectory::fail_turn(const Error& error) {
 
 /// Keeps the number of descriptors that wait for a sync bounded: the logs that have waited longest let go of theirs.
 void DataDirectory::release_descriptors() {
-  if (dirty_.size() <= options_.dirty_files_max) return;
-  const auto excess = dirty_.size() - options_.dirty_files_max;
-  for (std::size_t i = 0; i < excess; ++i) entries_.at(dirty_[i]).log->release_files();
+  for (const auto& id : turn_) {
+    auto& entry = entries_.at(id);
+    if (!entry.log->dirty() || std::exchange(entry.pinned, true)) continue;
+    pinned_.push_back(id);
+  }
+  while (pinned_.size() > options_.dirty_files_max) {
+    const auto oldest = entries_.find(pinned_.front());
+    pinned_.pop_front();
+    if (oldest == entries_.end() || !std::exchange(oldest->second.pinned, false)) continue;
+    oldest->second.log->release_files();
+  }
 }
 
 // --- settling: from the page cache to stable storage ------------------------------------------------------------------------
@@ -431,6 +439,7 @@ Status DataDirectory::settle_some(MonotonicMs) {
 void DataDirectory::settled(const TopicIdPartition& id, Entry& entry) {
   entry.commit_file.reset();
   entry.dirty_since.reset();
+  entry.pinned = false;
   std::erase(dirty_, id);
 }
 
@@ -452,7 +461,9 @@ Status DataDirectory::checkpoint_logs() {
     }
     entry.commit_file.reset();
     entry.dirty_since.reset();
+    entry.pinned = false;
   }
+  pinned_.clear();
   dirty_.clear();
   settling_.clear();
   return write_checkpoints();

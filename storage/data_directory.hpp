@@ -104,6 +104,7 @@ class DataDirectory {
     std::optional<MonotonicMs> dirty_since;    ///< FlushPolicy::interval: oldest unsynced append
     std::optional<std::uint64_t> commit_file;  ///< FlushPolicy::fsync: oldest commit-log file that holds unsynced batches
     bool in_turn = false;
+    bool pinned = false;  ///< its unsynced files are open
   };
 
   DataDirectory(FileSystem& file_system, Options options, std::unique_ptr<SyncBarrier> barrier, Manifest manifest);
@@ -142,6 +143,7 @@ class DataDirectory {
   std::deque<TopicIdPartition> dirty_;     ///< logs with unsynced bytes, oldest first, each once
   std::deque<TopicIdPartition> settling_;  ///< those of them that keep a full commit-log file from being used again
   std::size_t settle_total_ = 0;           ///< how many those were when the file was full
+  std::deque<TopicIdPartition> pinned_;    ///< logs whose unsynced files were opened, oldest first; some are settled by now
   std::optional<std::string> failure_;
 };
 

@@ -64,6 +64,7 @@ class Recovery {
     if (expectation_.reset_to) TROUPE_TRY(finish_reset(listing));
     if (listing.segments.empty()) return without_segments();
     TROUPE_TRY(scan_segments(listing));
+    TROUPE_TRY(log_.segments.back().segment->resume_index(log_.segments.back().end_position));
     log_.log_start_offset = std::max(expectation_.log_start_offset, log_.segments.front().segment->base_offset());
     log_.log_end_offset = std::max(log_.segments.back().next_offset, log_.log_start_offset);
     if (log_.health.can_append()) {
@@ -164,7 +165,11 @@ class Recovery {
     scanned.segment.end_position = index.end_position();
     scanned.segment.max_timestamp = index.max_timestamp();
     TROUPE_TRY_ASSIGN(scanned.segment.first_timestamp, first_timestamp(*file, index.end_position()));
-    segment.set_index(std::move(index));
+    const bool grows_on = next_base == no_offset || scanned.damage;
+    if (grows_on || from == 0) segment.set_index(std::move(index));
+    if (!grows_on && from == 0) {
+      if (auto saved = segment.save_index(); saved) segment.close_index();
+    }
     return scanned;
   }
 

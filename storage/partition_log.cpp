@@ -175,11 +175,13 @@ Status PartitionLog::roll() {
   };
   report(active_->save_index());
   report(save_log_state(file_system(), location_.directory, log_end_offset_, state_));
+  const auto closed_segment = active_;
   const LogView::Part closing{active_, log_end_offset_, end_position_, active_->generation(), max_timestamp_};
   TROUPE_TRY(start_segment(log_end_offset_));
   auto closed = std::make_shared<LogView::Parts>(*closed_);
   closed->push_back(closing);
   closed_ = std::move(closed);
+  closed_segment->close_index();
   return ok();
 }
 
