@@ -7,6 +7,7 @@ std::string_view to_string(ActorState state) noexcept {
     case ActorState::starting: return "starting";
     case ActorState::running: return "running";
     case ActorState::waiting_restart: return "waiting_restart";
+    case ActorState::stopping: return "stopping";
     case ActorState::stopped: return "stopped";
     case ActorState::failed: return "failed";
   }

@@ -14,9 +14,10 @@
 namespace troupe::actors {
 
 enum class ActorState : std::uint8_t {
-  starting,         ///< spawned, has not handled anything yet
-  running,          ///<
+  starting,         ///< spawned, not ready for work yet
+  running,          ///< ready
   waiting_restart,  ///< it failed, and its supervisor lets some time pass
+  stopping,         ///< told to stop, still running
   stopped,          ///< it was asked to
   failed,           ///< it failed, and nobody restarts it
 };

@@ -17,7 +17,7 @@ namespace troupe::actors {
 ///
 /// When the directory fails, everything that waits is answered with storage_error, what is still in the mailbox with log_offline,
 /// and the actor ends with that error: its supervisor starts it again, and the new one recovers the directory from disk.
-/// A wish to stop (exit_reason::user_shutdown, shutdown) is fulfilled behind what already waits in the mailbox.
+/// A wish to stop (an exit message, but for kill) is fulfilled behind what already waits in the mailbox.
 struct DiskWorkerOptions {
   storage::FileSystem* file_system = nullptr;  ///< outlives the actor
   storage::DataDirectory::Options directory = {};

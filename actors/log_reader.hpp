@@ -17,7 +17,8 @@ namespace troupe::actors {
 ///                              `-- no --> ReadResult{overloaded}
 ///
 /// A partition's requests go to the same reader and are answered in order. Any thread may call; calls never block on a disk.
-/// Every request is answered once, also when its reader is gone before it got to it (log_offline: try again).
+/// Every request is answered once, also when its reader goes down before it comes to it (overloaded: try again).
+/// Destroyed before the actor system.
 class LogReaders {
  public:
   struct Options {

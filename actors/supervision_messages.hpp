@@ -16,7 +16,7 @@ struct GetChild {
   std::string name;
 };
 struct Child {
-  caf::actor handle;  ///< null unless running
+  caf::actor handle;  ///< null while there is none: before a restart, after the end
   ActorState state = ActorState::starting;
 };
 

@@ -19,6 +19,7 @@ struct ChildSpec {
 };
 
 struct SupervisorOptions {
+  std::string name = "supervisor";
   std::vector<ChildSpec> children;  ///< in the order in which they are started; stopped in reverse
   RestartPolicy::Options restart = {};
   Millis stop_deadline_ms = 10'000;  ///< when it is told to stop by an exit message
@@ -29,12 +30,11 @@ struct SupervisorOptions {
 /// Starts its children, restarts each that fails (one for one), and gives up when one fails too often: then it stops the others and
 /// ends with the error of that one, for its own supervisor to see.
 ///
-///             start               fails, not too often
-///   starting ------> running ---------------------------> waiting_restart --- pause is over ---> running
-///                     |  `-- fails too often --> failed, and the supervisor ends
-///                     `-- ends without error, or was told to --> stopped
+///   starting --> running --- fails, not too often ---> waiting_restart --- the pause is over ---> starting
+///                  | `------ fails too often --------> failed, and the supervisor ends
+///                  `-------- ends without error -----> stopped
 ///
-/// A child that ends normally stays ended. An exit message with user_shutdown or shutdown stops everything in order first.
+/// A child that ends normally stays ended. An exit message (but for kill) stops everything in order first.
 Supervisor spawn_supervisor(caf::actor_system& system, SupervisorOptions options);
 
 }  // namespace troupe::actors
