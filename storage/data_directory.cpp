@@ -315,6 +315,11 @@ Result<PartitionLog*> DataDirectory::log(const TopicIdPartition& id, const LogCo
   return entry->log.get();
 }
 
+const PartitionLog* DataDirectory::find(const TopicIdPartition& id) const {
+  const auto found = entries_.find(id);
+  return found == entries_.end() ? nullptr : found->second.log.get();
+}
+
 Result<DataDirectory::Entry*> DataDirectory::opened(const TopicIdPartition& id) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) {

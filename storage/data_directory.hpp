@@ -62,6 +62,9 @@ class DataDirectory {
   /// Errors: storage_error, unknown_topic_or_partition (it was removed).
   Result<PartitionLog*> log(const TopicIdPartition& id, const LogConfig& config);
 
+  /// A log that is open; null otherwise. Valid until its partition is removed or quarantined.
+  const PartitionLog* find(const TopicIdPartition& id) const;
+
   /// Appends to a log in this turn. Errors: as PartitionLog::append, and nothing was appended.
   Status append(const TopicIdPartition& id, std::span<const PlacedBatch> batches, MonotonicMs now);
 

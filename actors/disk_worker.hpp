@@ -1,0 +1,31 @@
+#pragma once
+
+#include <caf/fwd.hpp>
+
+#include "actors/handles.hpp"
+#include "actors/spawn_mode.hpp"
+
+namespace troupe::actors {
+
+/// Owns one data directory: opens it when it starts, is its only writer, and closes it when it is told to stop.
+///
+///   mailbox   A1 A2 B1 [end of turn] A3 ...        the first append of a turn sends "end of turn" behind what already waits
+///   disk      a1 a2 b1 sync          a3 ...        appends go to the page cache as they come, one sync makes them durable
+///   replies            A{1,2} B{1}                 then each requester gets one AppendResults
+///
+/// A turn also ends when it has taken `turn_bytes_max` or `turn_ms_max`, and before any other request is carried out.
+///
+/// When the directory fails, everything that waits is answered with storage_error, what is still in the mailbox with log_offline,
+/// and the actor ends with that error: its supervisor starts it again, and the new one recovers the directory from disk.
+/// A wish to stop (an exit message, but for kill) is fulfilled behind what already waits in the mailbox.
+struct DiskWorkerOptions {
+  storage::FileSystem* file_system = nullptr;  ///< outlives the actor
+  storage::DataDirectory::Options directory = {};
+  std::size_t turn_bytes_max = std::size_t{8} << 20;
+  Millis turn_ms_max = 10;
+  caf::actor listener = {};  ///< gets DirectoryOpened; may be null
+};
+
+DiskWorker spawn_disk_worker(caf::actor_system& system, SpawnMode mode, DiskWorkerOptions options, ActorRowPtr row);
+
+}  // namespace troupe::actors
