@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
@@ -121,8 +123,8 @@ caf::behavior consumer(caf::event_based_actor* self, const actors::LogReaders* r
   }};
 }
 
-bench::Figures read(caf::actor_system& system, const actors::DiskWorker& disk, const actors::ActorTablePtr& table,
-                    const storage::LogConfig& config) {
+bench::Figures read(caf::actor_system& system, const actors::DiskWorker& disk,
+                    const std::shared_ptr<actors::ActorTable>& table, const storage::LogConfig& config) {
   caf::scoped_actor self{system};
   storage::LogView view;
   self->request(disk, caf::infinite, actors::OpenLog{partition(0), config})
