@@ -111,6 +111,9 @@ Result<DataDirectory::Opened> DataDirectory::open(FileSystem& file_system, Optio
   TROUPE_TRY(self.check_owner());
   TROUPE_TRY(self.read_checkpoints(opened.findings));
   TROUPE_TRY(self.reconcile(opened.findings));
+  // What a killed process left in the page cache, directories and deletions included, is built upon from here on: a directory
+  // that exists is not made, and so not synced, a second time.
+  TROUPE_TRY(self.files_->sync_file_system());
   TROUPE_TRY(self.recover_commit_log(opened));
   // Only now does nothing speak of them any more.
   if (const auto removed = self.manifest_.with(Manifest::State::removed); !removed.empty()) {
