@@ -283,7 +283,7 @@ Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const Com
     TROUPE_TRY(log.append(std::span{&batch, 1}));
     ++restored;
   }
-  if (log.dirty()) dirty_.push_back(id);
+  if (log.dirty()) note_dirty(id, *entry);
   return restored;
 }
 
@@ -301,8 +301,10 @@ Result<PartitionLog*> DataDirectory::log(const TopicIdPartition& id, const LogCo
   if (const auto found = entries_.find(id); found != entries_.end()) {
     auto& log = *found->second.log;
     // What was appended under `interval` is not in the commit log: it must be on disk before a promise is made beyond it.
-    if (config.flush == FlushPolicy::fsync && log.config().flush == FlushPolicy::interval && log.dirty())
+    if (config.flush == FlushPolicy::fsync && log.config().flush == FlushPolicy::interval && log.dirty()) {
       TROUPE_TRY(log.sync());
+      settled(id, found->second);
+    }
     log.set_config(config);
     return &log;
   }
@@ -329,10 +331,9 @@ Status DataDirectory::append(const TopicIdPartition& id, std::span<const PlacedB
   if (failure_) return Error{Errc::log_offline, *failure_};
   TROUPE_TRY_ASSIGN(auto* entry, opened(id));
   auto& log = *entry->log;
-  const bool was_dirty = log.dirty();
   TROUPE_TRY(manifest_.note(id, Manifest::State::written));
   TROUPE_TRY(log.append(batches));
-  if (!was_dirty) dirty_.push_back(id);
+  note_dirty(id, *entry);
   if (!entry->in_turn) {
     entry->in_turn = true;
     turn_.push_back(id);
@@ -353,17 +354,29 @@ Status DataDirectory::commit(MonotonicMs now) {
     if (!committed && committed.error().code == Errc::storage_full) committed = sync_turn();
     if (!committed) return fail_turn(committed.error());
   }
-  for (const auto& id : turn_) {
-    auto& entry = entries_.at(id);
-    entry.in_turn = false;
-    if (entry.log->dirty() && entry.log->config().flush == FlushPolicy::fsync && !entry.commit_file) {
-      entry.commit_file = commit_log_->current_file();
-    }
-  }
+  note_committed();
+  for (const auto& id : turn_) entries_.at(id).in_turn = false;
   release_descriptors();
   turn_.clear();
   if (auto settled = settle_some(now); !settled) return fail_turn(settled.error());
   return ok();
+}
+
+/// Not whether the log was dirty already: retention and the like leave a directory to sync, and nobody waits for that.
+void DataDirectory::note_dirty(const TopicIdPartition& id, Entry& entry) {
+  if (!entry.queued) dirty_.push_back(id);
+  entry.queued = true;
+}
+
+/// The commit log has the turn's batches up to now. A truncation in mid-turn writes the first part of a turn earlier, perhaps to
+/// an earlier file than the rest.
+void DataDirectory::note_committed() {
+  for (const auto& id : turn_) {
+    auto& entry = entries_.at(id);
+    if (entry.log->dirty() && entry.log->config().flush == FlushPolicy::fsync && !entry.commit_file) {
+      entry.commit_file = commit_log_->current_file();
+    }
+  }
 }
 
 /// There is no room in the commit log: the turn's segments are synced instead, each for itself.
@@ -372,8 +385,7 @@ Status DataDirectory::sync_turn() {
     auto& entry = entries_.at(id);
     if (entry.log->config().flush != FlushPolicy::fsync) continue;
     TROUPE_TRY(entry.log->sync());
-    entry.commit_file.reset();
-    std::erase(dirty_, id);
+    settled(id, entry);
   }
   return ok();
 }
@@ -434,7 +446,8 @@ Status DataDirectory::settle_some(MonotonicMs) {
 void DataDirectory::settled(const TopicIdPartition& id, Entry& entry) {
   entry.commit_file.reset();
   entry.dirty_since.reset();
-  std::erase(dirty_, id);
+  if (entry.queued) std::erase(dirty_, id);
+  entry.queued = false;
 }
 
 /// Syncs all logs and writes down how far each is on disk. The commit log is left as it is.
@@ -456,6 +469,7 @@ Status DataDirectory::checkpoint_logs() {
     entry.commit_file.reset();
     entry.dirty_since.reset();
   }
+  for (const auto& id : dirty_) entries_.at(id).queued = false;
   dirty_.clear();
   settling_.clear();
   return write_checkpoints();
@@ -528,6 +542,7 @@ Status DataDirectory::truncate(const TopicIdPartition& id, Offset offset) {
   if (offset >= entry->log->log_end_offset()) return ok();
   commit_log_->add_truncation(id, offset);
   if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
+  note_committed();
   auto truncated = entry->log->truncate_to(offset);
   // Refused, so the commit log now says less about this log than it holds: its segments have to say it.
   if (!truncated && entry->log->health().can_append()) TROUPE_TRY(entry->log->sync());
@@ -542,6 +557,7 @@ Status DataDirectory::reset(const TopicIdPartition& id, Offset offset) {
   TROUPE_TRY(manifest_.sync());
   commit_log_->add_reset(id, offset);
   if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
+  note_committed();
   TROUPE_TRY(entry->log->reset_to(offset));
   log_starts_[id] = offset;
   recovery_points_[id] = offset;

@@ -64,6 +64,7 @@ std::optional<std::string> compare_state(const storage::PartitionLog& log, const
   const auto& state = log.state();
   const bool records = log.log_end_offset() > log.log_start_offset();
   if (records && state.epochs.entries() != wanted.epochs.entries()) return "leader epochs are not those of the records";
+  if (!records && log.log_start_offset() != lineage.base) return std::nullopt;
   // Producers of deleted records may still be remembered; all others must be what the records say.
   if (log.log_start_offset() == lineage.base) {
     if (!(state.producers == wanted.producers)) return "producers are not those of the records";
