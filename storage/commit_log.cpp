@@ -35,6 +35,7 @@ void apply(CommittedTails& tails, const DecodedEntry& entry) {
       tail.lowest_cut = std::min(tail.lowest_cut, entry.batch.base_offset);
       tail.reset_to = entry.batch.base_offset;
       break;
+    case EntryKind::reset_done: tail.reset_to.reset(); break;
   }
 }
 
@@ -89,6 +90,11 @@ void CommitLog::add_truncation(const TopicIdPartition& id, Offset offset) {
 void CommitLog::add_reset(const TopicIdPartition& id, Offset offset) {
   turn_bytes_ += entry_head_bytes;
   entries_.push_back({static_cast<std::uint8_t>(EntryKind::reset), id, {offset, no_leader_epoch, {}}});
+}
+
+void CommitLog::add_reset_done(const TopicIdPartition& id, Offset offset) {
+  turn_bytes_ += entry_head_bytes;
+  entries_.push_back({static_cast<std::uint8_t>(EntryKind::reset_done), id, {offset, no_leader_epoch, {}}});
 }
 
 void CommitLog::abandon_turn() {

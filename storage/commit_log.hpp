@@ -25,7 +25,7 @@ struct PlacedBatch {
 struct CommittedTail {
   std::vector<PlacedBatch> batches;   ///< ascending, without holes, truncations applied; offsets and epochs stamped
   Offset lowest_cut = Offset::max();  ///< the log was truncated to here: what was durable above it no longer is
-  std::optional<Offset> reset_to;     ///< the log was emptied to start anew here
+  std::optional<Offset> reset_to;     ///< a reset to here was begun, and nothing says that it was finished
 };
 using CommittedTails = std::unordered_map<TopicIdPartition, CommittedTail>;
 
@@ -64,6 +64,8 @@ class CommitLog {
   void add(const TopicIdPartition& id, const PlacedBatch& batch);
   void add_truncation(const TopicIdPartition& id, Offset offset);
   void add_reset(const TopicIdPartition& id, Offset offset);
+  /// The log was emptied, durably.
+  void add_reset_done(const TopicIdPartition& id, Offset offset);
   bool turn_empty() const { return entries_.empty(); }
   std::size_t turn_bytes() const { return turn_bytes_; }
 

@@ -68,7 +68,7 @@ std::optional<DecodedTurn> TurnReader::turn_at(std::size_t position, std::size_t
       record::stamp_batch(stamped, entry.batch.base_offset, entry.batch.leader_epoch);
       entry.batch.batch = Bytes::adopt(std::move(stamped));
       body += batch_bytes;
-    } else if (entry.kind != EntryKind::truncate && entry.kind != EntryKind::reset) {
+    } else if (entry.kind != EntryKind::truncate && entry.kind != EntryKind::reset && entry.kind != EntryKind::reset_done) {
       return std::nullopt;
     }
     turn.entries.push_back(std::move(entry));

@@ -19,12 +19,12 @@ inline constexpr std::size_t entry_head_bytes = 1 + 16 + 4 + 8 + 4 + 4 + 4;
 /// Turn numbers skipped at each start: a torn turn of the last run keeps a number that is never given again.
 inline constexpr std::uint64_t turn_number_gap = 1024;
 
-enum class EntryKind : std::uint8_t { batch = 1, truncate = 2, reset = 3 };
+enum class EntryKind : std::uint8_t { batch = 1, truncate = 2, reset = 3, reset_done = 4 };
 
 struct DecodedEntry {
   EntryKind kind;
   TopicIdPartition id;
-  PlacedBatch batch;  ///< stamped; for truncate and reset only the base offset counts
+  PlacedBatch batch;  ///< stamped; for all but batch only the base offset counts
 };
 
 struct DecodedTurn {

@@ -226,7 +226,6 @@ LogExpectation DataDirectory::expectation(const TopicIdPartition& id, const Comm
   expected.was_written = manifest_.state(id) == Manifest::State::written;
   if (tail != nullptr) {
     expected.recovery_point = std::min(expected.recovery_point, tail->lowest_cut);
-    expected.reset_to = tail->reset_to;
     if (const auto batches = unbroken(*tail); !batches.empty()) {
       expected.commit_log_from = batches.front().base_offset;
       expected.durable_end = end_of(batches.back());
@@ -276,6 +275,8 @@ Status DataDirectory::recover_commit_log(Opened& opened) {
 Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const CommittedTail& tail) {
   TROUPE_TRY_ASSIGN(auto* entry, open_log(id, LogConfig{}, &tail));
   auto& log = *entry->log;
+  // Whatever it found: these records were given up, and which of them are gone already nobody knows.
+  if (tail.reset_to) TROUPE_TRY(log.reset_to(*tail.reset_to));
   std::size_t restored = 0;
   for (const auto& batch : unbroken(tail)) {
     if (!log.health().can_append()) break;
@@ -283,6 +284,9 @@ Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const Com
     TROUPE_TRY(log.append(std::span{&batch, 1}));
     ++restored;
   }
+  // All that is left lies below the log start: the log goes on where it starts.
+  if (log.health().can_append() && log.log_end_offset() < log.log_start_offset())
+    TROUPE_TRY(log.reset_to(log.log_start_offset()));
   if (log.dirty()) note_dirty(id, *entry);
   return restored;
 }
@@ -562,7 +566,11 @@ Status DataDirectory::reset(const TopicIdPartition& id, Offset offset) {
   log_starts_[id] = offset;
   recovery_points_[id] = offset;
   settled(id, *entry);
-  return write_checkpoints();
+  TROUPE_TRY(write_checkpoints());
+  // Until this is written, recovery empties the log again, so nothing may be appended before.
+  commit_log_->add_reset_done(id, offset);
+  if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
+  return ok();
 }
 
 Status DataDirectory::advance_log_start(const TopicIdPartition& id, Offset offset) {
