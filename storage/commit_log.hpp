@@ -81,10 +81,10 @@ class CommitLog {
   std::uint64_t oldest_file() const;
   /// How full the current file is, 0 to 1.
   double fullness() const;
-  /// Starts a new file with the next turn.
-  void rotate() { rotate_ = true; }
   /// Nothing in files up to and including `file` is needed any more; they will be written again. The current file stays.
   Status release(std::uint64_t file);
+  /// Nothing in any file is needed any more.
+  Status release_all();
   /// Leaves the files of an earlier run where they can be looked at: moves them to `directory`.
   Status move_recovered_files(const std::string& directory);
 
@@ -113,7 +113,6 @@ class CommitLog {
   std::uint64_t position_ = 0;   ///< where the next turn goes
   std::uint64_t allocated_ = 0;  ///< bytes of the current file that exist
   std::uint64_t next_turn_ = 1;
-  bool rotate_ = false;
   bool offline_ = false;
   std::vector<Entry> entries_;
   std::size_t turn_bytes_ = 0;

@@ -268,7 +268,7 @@ Status DataDirectory::recover_commit_log(Opened& opened) {
     opened.findings.push_back("the commit log of the last run is kept in quarantine");
     return commit_log_->move_recovered_files(path("quarantine/commit"));
   }
-  return commit_log_->release(commit_log_->current_file());
+  return commit_log_->release_all();
 }
 
 /// Appends to a log what its segments lack of its tail.
@@ -482,8 +482,7 @@ Status DataDirectory::checkpoint_logs() {
 Status DataDirectory::checkpoint() {
   if (failure_) return Error{Errc::log_offline, *failure_};
   TROUPE_TRY(checkpoint_logs());
-  commit_log_->rotate();
-  return commit_log_->release(commit_log_->current_file() - 1);
+  return commit_log_->release_all();
 }
 
 Status DataDirectory::write_checkpoints() {
