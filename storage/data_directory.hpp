@@ -108,6 +108,7 @@ class DataDirectory {
     std::optional<std::uint64_t> commit_file;  ///< FlushPolicy::fsync: oldest commit-log file that holds unsynced batches
     bool in_turn = false;
     bool pinned = false;  ///< its unsynced files are open
+    bool queued = false;  ///< in `dirty_`
   };
 
   DataDirectory(FileSystem& file_system, Options options, std::unique_ptr<SyncBarrier> barrier, Manifest manifest);
@@ -121,6 +122,8 @@ class DataDirectory {
   LogExpectation expectation(const TopicIdPartition& id, const CommittedTail* tail) const;
   LogLocation location(const TopicIdPartition& id) const;
   Result<Entry*> opened(const TopicIdPartition& id);
+  void note_dirty(const TopicIdPartition& id, Entry& entry);
+  void note_committed();
   Status sync_turn();
   void release_descriptors();
   Status settle_some(MonotonicMs now);

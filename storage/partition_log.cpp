@@ -117,6 +117,8 @@ Status PartitionLog::append(std::span<const PlacedBatch> batches) {
     log_end_offset_ = header.next_offset();
     state_.apply(header);
   }
+  // Only recovery appends below the log start.
+  if (headers.front().base_offset < log_start_offset_) state_.epochs.truncate_to_start(log_start_offset_);
   return ok();
 }
 
@@ -322,6 +324,7 @@ Status PartitionLog::doom(std::shared_ptr<Segment>& segment) {
 
 Status PartitionLog::remove_states_above(Offset offset) {
   auto entries = file_system().list(location_.directory);
+  if (!entries && entries.error().code == Errc::not_found) return ok();
   if (!entries) return offline(entries.error());
   for (const auto& entry : *entries) {
     const auto of = parse_segment_file_name(entry.name, state_extension);
@@ -335,7 +338,7 @@ Status PartitionLog::remove_states_above(Offset offset) {
 Status PartitionLog::reset_to(Offset offset) {
   if (health_.kind == LogHealth::Kind::offline) TROUPE_TRY(writable());
   auto segments = recovered_segments();
-  if (!segments.empty()) TROUPE_TRY(remove_states_above(Offset{-1}));
+  TROUPE_TRY(remove_states_above(Offset{-1}));
   for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) TROUPE_TRY(doom(segment->segment));
   closed_ = std::make_shared<LogView::Parts>();
   active_.reset();
