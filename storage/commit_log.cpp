@@ -64,6 +64,7 @@ Result<CommitLog::Recovered> CommitLog::open(FileSystem& file_system, Options op
   std::optional<std::uint64_t> last_turn;
   for (const auto& old_file : log.old_files_) {
     TROUPE_TRY_ASSIGN(const auto file, file_system.open(old_file.path, OpenMode::read));
+    file->drop_cache();  // a turn whose sync failed must not be taken for one that is on the disk (S2)
     TROUPE_TRY_ASSIGN(const auto size, file->size());
     ByteBuffer content(static_cast<std::size_t>(size));
     TROUPE_TRY_ASSIGN(const auto got, file->read_at(0, content));

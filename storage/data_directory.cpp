@@ -294,9 +294,12 @@ Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const Com
 
 Result<DataDirectory::Entry*> DataDirectory::open_log(const TopicIdPartition& id, const LogConfig& config,
                                                       const CommittedTail* tail) {
-  TROUPE_TRY_ASSIGN(auto log, PartitionLog::open(files_, location(id), config, expectation(id, tail)));
+  const auto expected = expectation(id, tail);
+  TROUPE_TRY_ASSIGN(auto log, PartitionLog::open(files_, location(id), config, expected));
   auto& entry = entries_[id];
   entry.log = std::move(log);
+  // It stays so: the next start does not have this commit log to tell it what was promised.
+  if (entry.log->health().kind == LogHealth::Kind::damaged) recovery_points_[id] = expected.durable_end;
   return &entry;
 }
 
@@ -317,7 +320,7 @@ Result<PartitionLog*> DataDirectory::log(const TopicIdPartition& id, const LogCo
     return Error{Errc::unknown_topic_or_partition, "partition " + to_string(id) + " was removed"};
   }
   TROUPE_TRY_ASSIGN(auto* entry, open_log(id, config, nullptr));
-  if (entry->log->dirty()) {
+  if (entry->log->dirty() && entry->log->health().can_append()) {
     // Bytes of the last run above its recovery point: promised again from now on, so they have to be on disk.
     TROUPE_TRY(entry->log->sync());
   }
@@ -338,7 +341,7 @@ Result<DataDirectory::Entry*> DataDirectory::opened(const TopicIdPartition& id) 
 }
 
 Status DataDirectory::append(const TopicIdPartition& id, std::span<const PlacedBatch> batches, MonotonicMs now) {
-  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY(usable());
   TROUPE_TRY_ASSIGN(auto* entry, opened(id));
   auto& log = *entry->log;
   TROUPE_TRY(manifest_.note(id, Manifest::State::written));
@@ -356,8 +359,14 @@ Status DataDirectory::append(const TopicIdPartition& id, std::span<const PlacedB
   return ok();
 }
 
-Status DataDirectory::commit(MonotonicMs now) {
+Status DataDirectory::usable() {
   if (failure_) return Error{Errc::log_offline, *failure_};
+  if (const auto& failed = files_->barrier_failure()) return fail_turn(*failed);
+  return ok();
+}
+
+Status DataDirectory::commit(MonotonicMs now) {
+  TROUPE_TRY(usable());
   if (auto synced = manifest_.sync(); !synced) return fail_turn(synced.error());
   if (!commit_log_->turn_empty()) {
     auto committed = commit_log_->commit();
@@ -368,7 +377,29 @@ Status DataDirectory::commit(MonotonicMs now) {
   for (const auto& id : turn_) entries_.at(id).in_turn = false;
   release_descriptors();
   turn_.clear();
-  if (auto settled = settle_some(now); !settled) return fail_turn(settled.error());
+  if (auto settled = settle_some(now); !settled) return unless_full(std::move(settled));
+  return ok();
+}
+
+/// Of work that only gives space back: on a full disk it waits for a later turn (S7), any other failure is one of the directory.
+Status DataDirectory::unless_full(Status status) {
+  if (status || status.error().code != Errc::storage_full) return status ? status : fail_turn(status.error());
+  log::warn("commit log and checkpoints wait for space", {log::kv("path", options_.path), log::kv("error", status.error())});
+  return ok();
+}
+
+/// Writes what a truncation or a reset of `id` added to the commit log, and the turn before it.
+Status DataDirectory::commit_now(const TopicIdPartition& id) {
+  auto committed = commit_log_->commit();
+  if (committed) {
+    note_committed();
+  } else if (committed.error().code == Errc::storage_full) {
+    // The turn went with it; its segments have to hold it then.
+    if (auto synced = sync_turn(); !synced) return fail_turn(synced.error());
+    return committed.error().with_context("partition " + to_string(id));
+  } else {
+    return fail_turn(committed.error());
+  }
   return ok();
 }
 
@@ -497,9 +528,12 @@ Status DataDirectory::checkpoint_logs() {
 }
 
 Status DataDirectory::checkpoint() {
-  if (failure_) return Error{Errc::log_offline, *failure_};
-  TROUPE_TRY(checkpoint_logs());
-  return commit_log_->release_all();
+  TROUPE_TRY(usable());
+  auto done = checkpoint_logs();
+  if (done) done = commit_log_->release_all();
+  // A caller who asked for it has to know about a full disk; any other failure leaves nothing to rest a promise on.
+  if (!done && done.error().code != Errc::storage_full) return fail_turn(done.error());
+  return done;
 }
 
 Status DataDirectory::write_checkpoints() {
@@ -535,15 +569,14 @@ std::optional<MonotonicMs> DataDirectory::next_deadline() const {
 }
 
 Status DataDirectory::on_deadline(MonotonicMs now) {
-  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY(usable());
   std::vector<TopicIdPartition> due;
   for (const auto& id : dirty_) {
     const auto& entry = entries_.at(id);
     if (entry.dirty_since && now - *entry.dirty_since >= entry.log->config().flush_interval_ms) due.push_back(id);
   }
   if (due.size() >= barrier_logs_min) {
-    if (auto done = checkpoint_logs(); !done) return fail_turn(done.error());
-    return ok();
+    return unless_full(checkpoint_logs());
   }
   for (const auto& id : due) {
     auto& entry = entries_.at(id);
@@ -551,42 +584,50 @@ Status DataDirectory::on_deadline(MonotonicMs now) {
       log::error("flush failed", {log::kv("partition", id), log::kv("error", synced.error())});
     settled(id, entry);
   }
-  return ok();
+  return usable();
 }
 
 // --- changes to one log -----------------------------------------------------------------------------------------------------
 
 Status DataDirectory::truncate(const TopicIdPartition& id, Offset offset) {
-  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY(usable());
   TROUPE_TRY_ASSIGN(auto* entry, opened(id));
-  if (offset >= entry->log->log_end_offset()) return ok();
+  auto& log = *entry->log;
+  if (offset >= log.log_end_offset()) return ok();
+  // Refused before recovery is told of it.
+  if (!log.health().can_append()) return log.truncate_to(offset);
   commit_log_->add_truncation(id, offset);
-  if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
-  note_committed();
-  auto truncated = entry->log->truncate_to(offset);
+  TROUPE_TRY(commit_now(id));
+  auto truncated = log.truncate_to(offset);
   // Refused, so the commit log now says less about this log than it holds: its segments have to say it.
-  if (!truncated && entry->log->health().can_append()) TROUPE_TRY(entry->log->sync());
-  if (!entry->log->dirty()) settled(id, *entry);
+  if (!truncated && log.health().can_append()) TROUPE_TRY(log.sync());
+  if (!log.dirty()) settled(id, *entry);
   return truncated;
 }
 
 Status DataDirectory::reset(const TopicIdPartition& id, Offset offset) {
-  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY(usable());
   TROUPE_TRY_ASSIGN(auto* entry, opened(id));
+  auto& log = *entry->log;
+  if (log.health().kind == LogHealth::Kind::offline) return log.reset_to(offset);
   TROUPE_TRY(manifest_.note(id, Manifest::State::written));
   TROUPE_TRY(manifest_.sync());
   commit_log_->add_reset(id, offset);
-  if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
-  note_committed();
-  TROUPE_TRY(entry->log->reset_to(offset));
-  log_starts_[id] = offset;
-  recovery_points_[id] = offset;
-  settled(id, *entry);
-  TROUPE_TRY(write_checkpoints());
-  // Until this is written, recovery empties the log again, so nothing may be appended before.
-  commit_log_->add_reset_done(id, offset);
-  if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
-  return ok();
+  TROUPE_TRY(commit_now(id));
+  auto done = log.reset_to(offset);
+  if (done) {
+    log_starts_[id] = offset;
+    recovery_points_[id] = offset;
+    settled(id, *entry);
+    done = write_checkpoints();
+  }
+  if (done) {
+    commit_log_->add_reset_done(id, offset);
+    done = commit_now(id);
+  }
+  // Until it is known to be done, recovery empties the log again: nothing may be appended before.
+  if (!done) log.fail(done.error().message);
+  return done;
 }
 
 Status DataDirectory::advance_log_start(const TopicIdPartition& id, Offset offset) {

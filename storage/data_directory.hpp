@@ -124,6 +124,8 @@ class DataDirectory {
   Result<Entry*> opened(const TopicIdPartition& id);
   void note_dirty(const TopicIdPartition& id, Entry& entry);
   void note_committed();
+  Status usable();
+  Status commit_now(const TopicIdPartition& id);
   Status sync_turn();
   void release_descriptors();
   Status settle_some(MonotonicMs now);
@@ -131,6 +133,7 @@ class DataDirectory {
   Status checkpoint_logs();
   Status write_checkpoints();
   Status fail_turn(const Error& error);
+  Status unless_full(Status status);
   std::string path(std::string_view name) const { return options_.path + "/" + std::string(name); }
 
   FileSystem& file_system_;

@@ -16,8 +16,9 @@ struct Listing {
   std::vector<Offset> indexes;
 };
 
-/// Sorts a log directory's names; finishes deletions that a crash interrupted; leaves what it does not know alone.
-Result<Listing> list_log(FileSystem& file_system, const std::string& directory) {
+/// Sorts a log directory's names; leaves what it does not know alone.
+/// `finish_deletions`: nobody reads the files any more that were renamed in order to go.
+Result<Listing> list_log(FileSystem& file_system, const std::string& directory, bool finish_deletions) {
   Listing listing;
   auto entries = file_system.list(directory);
   if (!entries && entries.error().code == Errc::not_found) return listing;
@@ -38,7 +39,7 @@ Result<Listing> list_log(FileSystem& file_system, const std::string& directory) 
         continue;
       }
       if (entry.name.ends_with(deleted_extension)) {
-        TROUPE_TRY(file_system.remove(path));
+        if (finish_deletions) TROUPE_TRY(file_system.remove(path));
         continue;
       }
     }
@@ -64,8 +65,9 @@ class Recovery {
       : files_(files), location_(location), config_(config), expectation_(expectation) {}
 
   Result<RecoveredLog> run() {
-    TROUPE_TRY_ASSIGN(auto listing, list_log(files_->file_system(), location_.directory));
+    TROUPE_TRY_ASSIGN(auto listing, list_log(files_->file_system(), location_.directory, true));
     TROUPE_TRY(finish_retention(listing));
+    TROUPE_TRY(drop_empty_end(listing));
     TROUPE_TRY(remove_orphans(listing));
     if (listing.segments.empty()) return without_segments(listing);
     TROUPE_TRY(scan_segments(listing));
@@ -101,6 +103,20 @@ class Recovery {
     while (listing.segments.size() > 1 && listing.segments[1] <= expectation_.log_start_offset) {
       TROUPE_TRY(discard(listing.segments.front()));
       listing.segments.erase(listing.segments.begin());
+    }
+    return ok();
+  }
+
+  /// A segment that was created and never written to holds nothing, and need not begin where the log ends: the append that it was
+  /// for may have failed.
+  Status drop_empty_end(Listing& listing) {
+    while (listing.segments.size() > 1) {
+      const Segment last{files_, location_.directory, listing.segments.back(), config_.index_interval_bytes};
+      TROUPE_TRY_ASSIGN(const auto file, last.file());
+      TROUPE_TRY_ASSIGN(const auto size, file->size());
+      if (size != 0) break;
+      TROUPE_TRY(discard(listing.segments.back()));
+      listing.segments.pop_back();
     }
     return ok();
   }
@@ -177,6 +193,8 @@ class Recovery {
         std::make_shared<Segment>(files_, location_.directory, base_offset, config_.index_interval_bytes);
     auto& segment = *scanned.segment.segment;
     TROUPE_TRY_ASSIGN(const auto file, segment.file());
+    // What counts is what the disk holds: after a failed sync the cache may show bytes that were never written (S2).
+    file->drop_cache();
     TROUPE_TRY_ASSIGN(scanned.file_bytes, file->size());
 
     // What an index covers was whole when the index was written; it is believed as far as its bytes were synced then.
@@ -327,7 +345,7 @@ Result<LogState> rebuild_state(OpenFiles& files, const std::string& directory, c
                                Offset log_start_offset, Offset log_end_offset) {
   auto& file_system = files.file_system();
   LogState state;
-  TROUPE_TRY_ASSIGN(const auto listing, list_log(file_system, directory));
+  TROUPE_TRY_ASSIGN(const auto listing, list_log(file_system, directory, false));
   auto replay_from = segments.empty() ? log_end_offset : segments.front().segment->base_offset();
   for (auto offset = listing.states.rbegin(); offset != listing.states.rend(); ++offset) {
     if (*offset > log_end_offset || *offset < replay_from) continue;

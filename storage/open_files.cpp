@@ -36,6 +36,13 @@ void OpenFiles::keep_index(std::shared_ptr<const SegmentIndex> index) {
   indexes_[next_index_++ % indexes_kept].swap(index);
 }
 
+Status OpenFiles::sync_file_system() {
+  if (barrier_failure_) return *barrier_failure_;
+  auto synced = barrier_->sync();
+  if (!synced) barrier_failure_ = synced.error();
+  return synced;
+}
+
 std::size_t OpenFiles::size() const {
   const std::lock_guard lock{mutex_};
   return entries_.size();

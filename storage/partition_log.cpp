@@ -282,6 +282,7 @@ Status PartitionLog::truncate_to(Offset offset) {
   if (end.damage) return offline({Errc::corrupt_message, keep->segment->path() + ": " + *end.damage});
   if (!boundary) return Error{Errc::invalid_argument, "truncation to " + to_string(offset) + ", inside a batch"};
 
+  recovery_point_ = std::min(recovery_point_, offset);
   // From the end backwards: a crash in between leaves a log that is longer than asked for, never one with a hole.
   TROUPE_TRY(remove_states_above(offset));
   for (auto segment = segments.rbegin(); segment != keep; ++segment) TROUPE_TRY(doom(segment->segment));
