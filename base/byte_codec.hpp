@@ -79,9 +79,9 @@ class ByteWriter {
 
   template <class Int>
   void integer(Int value) {
-    const auto at = buffer_.size();
-    buffer_.resize(at + sizeof(Int));
-    store_big_endian(buffer_.data() + at, value);
+    std::byte encoded[sizeof(Int)];
+    store_big_endian(encoded, value);
+    append_bytes(buffer_, encoded);
   }
 
   void bytes(ByteView view) { append_bytes(buffer_, view); }

@@ -66,6 +66,10 @@ inline std::string_view as_text(ByteView bytes) noexcept {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+/// Gives `buffer` room for `capacity` bytes, with one memcpy: std::vector moves elements one by one when its allocator is not the
+/// standard one.
+void grow_capacity(ByteBuffer& buffer, std::size_t capacity);
+
 /// Appends `view` to `buffer`.
 void append_bytes(ByteBuffer& buffer, ByteView view);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include <unistd.h>
 
@@ -111,6 +112,9 @@ Result<DataDirectory::Opened> DataDirectory::open(FileSystem& file_system, Optio
   TROUPE_TRY(self.check_owner());
   TROUPE_TRY(self.read_checkpoints(opened.findings));
   TROUPE_TRY(self.reconcile(opened.findings));
+  // What a killed process left in the page cache, directories and deletions included, is built upon from here on: a directory
+  // that exists is not made, and so not synced, a second time.
+  TROUPE_TRY(self.files_->sync_file_system());
   TROUPE_TRY(self.recover_commit_log(opened));
   // Only now does nothing speak of them any more.
   if (const auto removed = self.manifest_.with(Manifest::State::removed); !removed.empty()) {
@@ -223,7 +227,6 @@ LogExpectation DataDirectory::expectation(const TopicIdPartition& id, const Comm
   expected.was_written = manifest_.state(id) == Manifest::State::written;
   if (tail != nullptr) {
     expected.recovery_point = std::min(expected.recovery_point, tail->lowest_cut);
-    expected.reset_to = tail->reset_to;
     if (const auto batches = unbroken(*tail); !batches.empty()) {
       expected.commit_log_from = batches.front().base_offset;
       expected.durable_end = end_of(batches.back());
@@ -266,13 +269,15 @@ Status DataDirectory::recover_commit_log(Opened& opened) {
     opened.findings.push_back("the commit log of the last run is kept in quarantine");
     return commit_log_->move_recovered_files(path("quarantine/commit"));
   }
-  return commit_log_->release(commit_log_->current_file());
+  return commit_log_->release_all();
 }
 
 /// Appends to a log what its segments lack of its tail.
 Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const CommittedTail& tail) {
   TROUPE_TRY_ASSIGN(auto* entry, open_log(id, LogConfig{}, &tail));
   auto& log = *entry->log;
+  // Whatever it found: these records were given up, and which of them are gone already nobody knows.
+  if (tail.reset_to) TROUPE_TRY(log.reset_to(*tail.reset_to));
   std::size_t restored = 0;
   for (const auto& batch : unbroken(tail)) {
     if (!log.health().can_append()) break;
@@ -280,7 +285,10 @@ Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const Com
     TROUPE_TRY(log.append(std::span{&batch, 1}));
     ++restored;
   }
-  if (log.dirty()) dirty_.push_back(id);
+  // All that is left lies below the log start: the log goes on where it starts.
+  if (log.health().can_append() && log.log_end_offset() < log.log_start_offset())
+    TROUPE_TRY(log.reset_to(log.log_start_offset()));
+  if (log.dirty()) note_dirty(id, *entry);
   return restored;
 }
 
@@ -298,8 +306,10 @@ Result<PartitionLog*> DataDirectory::log(const TopicIdPartition& id, const LogCo
   if (const auto found = entries_.find(id); found != entries_.end()) {
     auto& log = *found->second.log;
     // What was appended under `interval` is not in the commit log: it must be on disk before a promise is made beyond it.
-    if (config.flush == FlushPolicy::fsync && log.config().flush == FlushPolicy::interval && log.dirty())
+    if (config.flush == FlushPolicy::fsync && log.config().flush == FlushPolicy::interval && log.dirty()) {
       TROUPE_TRY(log.sync());
+      settled(id, found->second);
+    }
     log.set_config(config);
     return &log;
   }
@@ -331,10 +341,9 @@ Status DataDirectory::append(const TopicIdPartition& id, std::span<const PlacedB
   if (failure_) return Error{Errc::log_offline, *failure_};
   TROUPE_TRY_ASSIGN(auto* entry, opened(id));
   auto& log = *entry->log;
-  const bool was_dirty = log.dirty();
   TROUPE_TRY(manifest_.note(id, Manifest::State::written));
   TROUPE_TRY(log.append(batches));
-  if (!was_dirty) dirty_.push_back(id);
+  note_dirty(id, *entry);
   if (!entry->in_turn) {
     entry->in_turn = true;
     turn_.push_back(id);
@@ -355,17 +364,29 @@ Status DataDirectory::commit(MonotonicMs now) {
     if (!committed && committed.error().code == Errc::storage_full) committed = sync_turn();
     if (!committed) return fail_turn(committed.error());
   }
-  for (const auto& id : turn_) {
-    auto& entry = entries_.at(id);
-    entry.in_turn = false;
-    if (entry.log->dirty() && entry.log->config().flush == FlushPolicy::fsync && !entry.commit_file) {
-      entry.commit_file = commit_log_->current_file();
-    }
-  }
+  note_committed();
+  for (const auto& id : turn_) entries_.at(id).in_turn = false;
   release_descriptors();
   turn_.clear();
   if (auto settled = settle_some(now); !settled) return fail_turn(settled.error());
   return ok();
+}
+
+/// Not whether the log was dirty already: retention and the like leave a directory to sync, and nobody waits for that.
+void DataDirectory::note_dirty(const TopicIdPartition& id, Entry& entry) {
+  if (!entry.queued) dirty_.push_back(id);
+  entry.queued = true;
+}
+
+/// The commit log has the turn's batches up to now. A truncation in mid-turn writes the first part of a turn earlier, perhaps to
+/// an earlier file than the rest.
+void DataDirectory::note_committed() {
+  for (const auto& id : turn_) {
+    auto& entry = entries_.at(id);
+    if (entry.log->dirty() && entry.log->config().flush == FlushPolicy::fsync && !entry.commit_file) {
+      entry.commit_file = commit_log_->current_file();
+    }
+  }
 }
 
 /// There is no room in the commit log: the turn's segments are synced instead, each for itself.
@@ -374,8 +395,7 @@ Status DataDirectory::sync_turn() {
     auto& entry = entries_.at(id);
     if (entry.log->config().flush != FlushPolicy::fsync) continue;
     TROUPE_TRY(entry.log->sync());
-    entry.commit_file.reset();
-    std::erase(dirty_, id);
+    settled(id, entry);
   }
   return ok();
 }
@@ -394,9 +414,17 @@ Status DataDirectory::fail_turn(const Error& error) {
 
 /// Keeps the number of descriptors that wait for a sync bounded: the logs that have waited longest let go of theirs.
 void DataDirectory::release_descriptors() {
-  if (dirty_.size() <= options_.dirty_files_max) return;
-  const auto excess = dirty_.size() - options_.dirty_files_max;
-  for (std::size_t i = 0; i < excess; ++i) entries_.at(dirty_[i]).log->release_files();
+  for (const auto& id : turn_) {
+    auto& entry = entries_.at(id);
+    if (!entry.log->dirty() || std::exchange(entry.pinned, true)) continue;
+    pinned_.push_back(id);
+  }
+  while (pinned_.size() > options_.dirty_files_max) {
+    const auto oldest = entries_.find(pinned_.front());
+    pinned_.pop_front();
+    if (oldest == entries_.end() || !std::exchange(oldest->second.pinned, false)) continue;
+    oldest->second.log->release_files();
+  }
 }
 
 // --- settling: from the page cache to stable storage ------------------------------------------------------------------------
@@ -436,7 +464,9 @@ Status DataDirectory::settle_some(MonotonicMs) {
 void DataDirectory::settled(const TopicIdPartition& id, Entry& entry) {
   entry.commit_file.reset();
   entry.dirty_since.reset();
-  std::erase(dirty_, id);
+  entry.pinned = false;
+  if (entry.queued) std::erase(dirty_, id);
+  entry.queued = false;
 }
 
 /// Syncs all logs and writes down how far each is on disk. The commit log is left as it is.
@@ -457,7 +487,10 @@ Status DataDirectory::checkpoint_logs() {
     }
     entry.commit_file.reset();
     entry.dirty_since.reset();
+    entry.pinned = false;
   }
+  pinned_.clear();
+  for (const auto& id : dirty_) entries_.at(id).queued = false;
   dirty_.clear();
   settling_.clear();
   return write_checkpoints();
@@ -466,8 +499,7 @@ Status DataDirectory::checkpoint_logs() {
 Status DataDirectory::checkpoint() {
   if (failure_) return Error{Errc::log_offline, *failure_};
   TROUPE_TRY(checkpoint_logs());
-  commit_log_->rotate();
-  return commit_log_->release(commit_log_->current_file() - 1);
+  return commit_log_->release_all();
 }
 
 Status DataDirectory::write_checkpoints() {
@@ -530,6 +562,7 @@ Status DataDirectory::truncate(const TopicIdPartition& id, Offset offset) {
   if (offset >= entry->log->log_end_offset()) return ok();
   commit_log_->add_truncation(id, offset);
   if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
+  note_committed();
   auto truncated = entry->log->truncate_to(offset);
   // Refused, so the commit log now says less about this log than it holds: its segments have to say it.
   if (!truncated && entry->log->health().can_append()) TROUPE_TRY(entry->log->sync());
@@ -544,11 +577,16 @@ Status DataDirectory::reset(const TopicIdPartition& id, Offset offset) {
   TROUPE_TRY(manifest_.sync());
   commit_log_->add_reset(id, offset);
   if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
+  note_committed();
   TROUPE_TRY(entry->log->reset_to(offset));
   log_starts_[id] = offset;
   recovery_points_[id] = offset;
   settled(id, *entry);
-  return write_checkpoints();
+  TROUPE_TRY(write_checkpoints());
+  // Until this is written, recovery empties the log again, so nothing may be appended before.
+  commit_log_->add_reset_done(id, offset);
+  if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
+  return ok();
 }
 
 Status DataDirectory::advance_log_start(const TopicIdPartition& id, Offset offset) {

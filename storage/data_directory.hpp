@@ -107,6 +107,8 @@ class DataDirectory {
     std::optional<MonotonicMs> dirty_since;    ///< FlushPolicy::interval: oldest unsynced append
     std::optional<std::uint64_t> commit_file;  ///< FlushPolicy::fsync: oldest commit-log file that holds unsynced batches
     bool in_turn = false;
+    bool pinned = false;  ///< its unsynced files are open
+    bool queued = false;  ///< in `dirty_`
   };
 
   DataDirectory(FileSystem& file_system, Options options, std::unique_ptr<SyncBarrier> barrier, Manifest manifest);
@@ -120,6 +122,8 @@ class DataDirectory {
   LogExpectation expectation(const TopicIdPartition& id, const CommittedTail* tail) const;
   LogLocation location(const TopicIdPartition& id) const;
   Result<Entry*> opened(const TopicIdPartition& id);
+  void note_dirty(const TopicIdPartition& id, Entry& entry);
+  void note_committed();
   Status sync_turn();
   void release_descriptors();
   Status settle_some(MonotonicMs now);
@@ -145,6 +149,7 @@ class DataDirectory {
   std::deque<TopicIdPartition> dirty_;     ///< logs with unsynced bytes, oldest first, each once
   std::deque<TopicIdPartition> settling_;  ///< those of them that keep a full commit-log file from being used again
   std::size_t settle_total_ = 0;           ///< how many those were when the file was full
+  std::deque<TopicIdPartition> pinned_;    ///< logs whose unsynced files were opened, oldest first; some are settled by now
   std::optional<std::string> failure_;
 };
 

@@ -13,6 +13,7 @@ namespace {
 struct Listing {
   std::vector<Offset> segments;
   std::vector<Offset> states;
+  std::vector<Offset> indexes;
 };
 
 /// Sorts a log directory's names; finishes deletions that a crash interrupted; leaves what it does not know alone.
@@ -32,7 +33,10 @@ Result<Listing> list_log(FileSystem& file_system, const std::string& directory) 
         listing.states.push_back(*offset);
         continue;
       }
-      if (parse_segment_file_name(entry.name, index_extension)) continue;
+      if (const auto base = parse_segment_file_name(entry.name, index_extension)) {
+        listing.indexes.push_back(*base);
+        continue;
+      }
       if (entry.name.ends_with(deleted_extension)) {
         TROUPE_TRY(file_system.remove(path));
         continue;
@@ -61,12 +65,21 @@ class Recovery {
 
   Result<RecoveredLog> run() {
     TROUPE_TRY_ASSIGN(auto listing, list_log(files_->file_system(), location_.directory));
-    if (expectation_.reset_to) TROUPE_TRY(finish_reset(listing));
-    if (listing.segments.empty()) return without_segments();
+    TROUPE_TRY(finish_retention(listing));
+    TROUPE_TRY(remove_orphans(listing));
+    if (listing.segments.empty()) return without_segments(listing);
     TROUPE_TRY(scan_segments(listing));
+    TROUPE_TRY(log_.segments.back().segment->resume_index(log_.segments.back().end_position));
     log_.log_start_offset = std::max(expectation_.log_start_offset, log_.segments.front().segment->base_offset());
-    log_.log_end_offset = std::max(log_.segments.back().next_offset, log_.log_start_offset);
-    if (log_.health.can_append()) {
+    log_.log_end_offset = log_.segments.back().next_offset;
+    if (log_.log_end_offset < log_.log_start_offset && log_.health.can_append() && !continued_by_commit_log()) {
+      if (expectation_.durable_end <= log_.log_start_offset) return below_start(listing);
+      note_missing_end();
+      log_.log_end_offset = log_.log_start_offset;
+    }
+    if (!log_.health.can_append()) {
+      log_.log_end_offset = std::max(log_.log_end_offset, log_.log_start_offset);
+    } else {
       note_missing_end();
       TROUPE_TRY(remove_stale_states(listing));
     }
@@ -78,26 +91,62 @@ class Recovery {
  private:
   FileSystem& file_system() { return files_->file_system(); }
 
-  Status finish_reset(Listing& listing) {
-    std::erase_if(listing.segments, [&](Offset base) {
-      if (base >= *expectation_.reset_to) return false;
-      Segment old{files_, location_.directory, base, config_.index_interval_bytes};
-      if (auto doomed = old.doom(); !doomed) {
-        log::warn("old segment left after a reset", {log::kv("path", old.path()), log::kv("error", doomed.error())});
-      }
-      return true;
-    });
+  bool continued_by_commit_log() const {
+    return expectation_.commit_log_from && *expectation_.commit_log_from <= log_.log_end_offset &&
+           expectation_.durable_end > log_.log_end_offset;
+  }
+
+  /// Segments that lie below the log start wholly are on their way out; what a crash left of them says nothing.
+  Status finish_retention(Listing& listing) {
+    while (listing.segments.size() > 1 && listing.segments[1] <= expectation_.log_start_offset) {
+      TROUPE_TRY(discard(listing.segments.front()));
+      listing.segments.erase(listing.segments.begin());
+    }
     return ok();
   }
 
-  Result<RecoveredLog> without_segments() {
-    const auto start = expectation_.reset_to.value_or(expectation_.commit_log_from.value_or(expectation_.log_start_offset));
-    log_.log_start_offset = log_.log_end_offset = start;
-    if (expectation_.was_written && expectation_.recovery_point > start) {
-      log_.health = {LogHealth::Kind::damaged, start,
+  Status discard(Offset base_offset) {
+    log_.directory_changed = true;
+    Segment old{files_, location_.directory, base_offset, config_.index_interval_bytes};
+    return old.doom();
+  }
+
+  /// An index without its segment would be taken for that of the next segment of this name.
+  Status remove_orphans(const Listing& listing) {
+    for (const auto base : listing.indexes) {
+      if (std::binary_search(listing.segments.begin(), listing.segments.end(), base)) continue;
+      TROUPE_TRY(remove_derived(base, index_extension));
+    }
+    return ok();
+  }
+
+  Status remove_derived(Offset offset, std::string_view extension) {
+    log_.directory_changed = true;
+    auto removed = file_system().remove(location_.directory + "/" + segment_file_name(offset, extension));
+    if (!removed && removed.error().code == Errc::not_found) return ok();
+    return removed;
+  }
+
+  Result<RecoveredLog> without_segments(const Listing& listing) {
+    for (const auto offset : listing.states) TROUPE_TRY(remove_derived(offset, state_extension));
+    const auto start = expectation_.log_start_offset;
+    log_.log_end_offset = expectation_.commit_log_from.value_or(start);
+    log_.log_start_offset = std::max(start, log_.log_end_offset);
+    const bool continued = expectation_.commit_log_from && *expectation_.commit_log_from <= start;
+    if (expectation_.was_written && expectation_.recovery_point > start && !continued) {
+      log_.health = {LogHealth::Kind::damaged, log_.log_start_offset,
                      location_.directory + " holds no segments, but offsets below " +
                          to_string(expectation_.recovery_point) + " were written"};
     }
+    return std::move(log_);
+  }
+
+  /// What was lost and what is left lies below the log start: nothing of it was promised any more.
+  Result<RecoveredLog> below_start(const Listing& listing) {
+    for (const auto base : listing.segments) TROUPE_TRY(discard(base));
+    for (const auto offset : listing.states) TROUPE_TRY(remove_derived(offset, state_extension));
+    log_.segments.clear();
+    log_.log_end_offset = log_.log_start_offset;
     return std::move(log_);
   }
 
@@ -164,7 +213,11 @@ class Recovery {
     scanned.segment.end_position = index.end_position();
     scanned.segment.max_timestamp = index.max_timestamp();
     TROUPE_TRY_ASSIGN(scanned.segment.first_timestamp, first_timestamp(*file, index.end_position()));
-    segment.set_index(std::move(index));
+    const bool grows_on = next_base == no_offset || scanned.damage;
+    if (grows_on || from == 0) segment.set_index(std::move(index));
+    if (!grows_on && from == 0) {
+      if (auto saved = segment.save_index(); saved) segment.close_index();
+    }
     return scanned;
   }
 
@@ -221,6 +274,7 @@ class Recovery {
       const auto path = location_.directory + "/" + segment_file_name(*base, log_extension);
       files_->forget(path);
       TROUPE_TRY(quarantine_path(file_system(), path, location_.quarantine, std::string(file_name(path))));
+      TROUPE_TRY(remove_derived(*base, index_extension));
     }
     return ok();
   }
@@ -240,8 +294,7 @@ class Recovery {
   Status remove_stale_states(const Listing& listing) {
     for (const auto offset : listing.states) {
       if (offset <= log_.log_end_offset) continue;
-      TROUPE_TRY(file_system().remove(location_.directory + "/" + segment_file_name(offset, state_extension)));
-      log_.directory_changed = true;
+      TROUPE_TRY(remove_derived(offset, state_extension));
     }
     return ok();
   }

@@ -31,6 +31,11 @@ void OpenFiles::forget(const std::string& path) {
   entries_.erase(found);
 }
 
+void OpenFiles::keep_index(std::shared_ptr<const SegmentIndex> index) {
+  const std::lock_guard lock{mutex_};
+  indexes_[next_index_++ % indexes_kept].swap(index);
+}
+
 std::size_t OpenFiles::size() const {
   const std::lock_guard lock{mutex_};
   return entries_.size();

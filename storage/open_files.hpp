@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <list>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <unordered_map>
 
 #include "storage/file_system.hpp"
+#include "storage/segment_index.hpp"
 
 namespace troupe::storage {
 
@@ -31,6 +33,9 @@ class OpenFiles {
 
   std::size_t size() const;
 
+  /// Keeps the indexes of the closed segments that were last looked into; the others are read again when they are needed.
+  void keep_index(std::shared_ptr<const SegmentIndex> index);
+
   /// Everything written to the file system that holds these files is on stable storage on return, and every write-back error
   /// since the last call shows, in files that were closed meanwhile, too. Errors: storage_error.
   Status sync_file_system() const { return barrier_->sync(); }
@@ -41,12 +46,16 @@ class OpenFiles {
     std::list<std::string>::iterator use;
   };
 
+  static constexpr std::size_t indexes_kept = 16;  ///< of some megabytes each, at most
+
   FileSystem& file_system_;
   const std::unique_ptr<SyncBarrier> barrier_;
   const std::size_t files_max_;
   mutable std::mutex mutex_;
   std::list<std::string> uses_;  ///< most recent first
   std::unordered_map<std::string, Entry> entries_;
+  std::array<std::shared_ptr<const SegmentIndex>, indexes_kept> indexes_;
+  std::size_t next_index_ = 0;
 };
 
 }  // namespace troupe::storage

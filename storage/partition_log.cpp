@@ -117,6 +117,8 @@ Status PartitionLog::append(std::span<const PlacedBatch> batches) {
     log_end_offset_ = header.next_offset();
     state_.apply(header);
   }
+  // Only recovery appends below the log start.
+  if (headers.front().base_offset < log_start_offset_) state_.epochs.truncate_to_start(log_start_offset_);
   return ok();
 }
 
@@ -146,7 +148,13 @@ bool PartitionLog::must_roll(const record::RecordBatchHeader& next, std::size_t 
 }
 
 Status PartitionLog::start_segment(Offset base_offset) {
-  TROUPE_TRY(create_directories_durably(file_system(), location_.directory));
+  if (!active_) {
+    TROUPE_TRY_ASSIGN(const bool there, file_system().exists(location_.directory));
+    if (!there) {
+      TROUPE_TRY(file_system().create_directories(location_.directory));
+      parents_dirty_ = true;  // durable with the first sync; the commit log holds what is promised before it
+    }
+  }
   auto segment = std::make_shared<Segment>(files_, location_.directory, base_offset, config_.index_interval_bytes);
   TROUPE_TRY_ASSIGN(auto file, files_->get(segment->path(), OpenMode::create));
   TROUPE_TRY_ASSIGN(const auto size, file->size());
@@ -169,11 +177,13 @@ Status PartitionLog::roll() {
   };
   report(active_->save_index());
   report(save_log_state(file_system(), location_.directory, log_end_offset_, state_));
+  const auto closed_segment = active_;
   const LogView::Part closing{active_, log_end_offset_, end_position_, active_->generation(), max_timestamp_};
   TROUPE_TRY(start_segment(log_end_offset_));
   auto closed = std::make_shared<LogView::Parts>(*closed_);
   closed->push_back(closing);
   closed_ = std::move(closed);
+  closed_segment->close_index();
   return ok();
 }
 
@@ -209,6 +219,12 @@ Status PartitionLog::sync() {
   if (directory_dirty_) {
     if (auto synced = file_system().sync_directory(location_.directory); !synced) return offline(synced.error());
   }
+  if (parents_dirty_) {
+    const auto topic = parent_path(location_.directory);
+    for (const auto& parent : {topic, parent_path(topic)}) {
+      if (auto synced = file_system().sync_directory(parent); !synced) return offline(synced.error());
+    }
+  }
   settled();
   return ok();
 }
@@ -216,6 +232,7 @@ Status PartitionLog::sync() {
 void PartitionLog::settled() {
   dirty_.clear();
   directory_dirty_ = false;
+  parents_dirty_ = false;
   barrier_needed_ = false;
   recovery_point_ = log_end_offset_;
   active_file_.reset();  // reopened when it is written to again: a quiet partition needs no descriptor
@@ -307,6 +324,7 @@ Status PartitionLog::doom(std::shared_ptr<Segment>& segment) {
 
 Status PartitionLog::remove_states_above(Offset offset) {
   auto entries = file_system().list(location_.directory);
+  if (!entries && entries.error().code == Errc::not_found) return ok();
   if (!entries) return offline(entries.error());
   for (const auto& entry : *entries) {
     const auto of = parse_segment_file_name(entry.name, state_extension);
@@ -320,7 +338,7 @@ Status PartitionLog::remove_states_above(Offset offset) {
 Status PartitionLog::reset_to(Offset offset) {
   if (health_.kind == LogHealth::Kind::offline) TROUPE_TRY(writable());
   auto segments = recovered_segments();
-  if (!segments.empty()) TROUPE_TRY(remove_states_above(Offset{-1}));
+  TROUPE_TRY(remove_states_above(Offset{-1}));
   for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) TROUPE_TRY(doom(segment->segment));
   closed_ = std::make_shared<LogView::Parts>();
   active_.reset();
@@ -394,7 +412,7 @@ Status PartitionLog::remove_files() {
   active_.reset();
   active_file_.reset();
   dirty_.clear();
-  directory_dirty_ = barrier_needed_ = false;
+  directory_dirty_ = parents_dirty_ = barrier_needed_ = false;
   health_ = {LogHealth::Kind::offline, log_start_offset_, "the partition was removed"};
   return ok();
 }

@@ -129,6 +129,7 @@ class PartitionLog {
   LogHealth health_;
   std::vector<std::shared_ptr<File>> dirty_;
   bool directory_dirty_ = false;
+  bool parents_dirty_ = false;  ///< the log's directory is new: <topic>/ and the one above it
   bool barrier_needed_ = false;
 };
 

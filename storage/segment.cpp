@@ -66,46 +66,57 @@ Result<std::shared_ptr<File>> Segment::file() const {
   return file;
 }
 
-Status Segment::ensure_index(std::uint32_t end_position) const {
-  if (index_) return ok();
-  TROUPE_TRY_ASSIGN(index_, load_or_rebuild(end_position));
-  return ok();
+template <class Key>
+Result<SegmentIndex::Entry> Segment::find_floor(Key key, std::uint32_t end_position) const {
+  const std::lock_guard lock{index_mutex_};
+  if (growing_index_) return growing_index_->floor(key);
+  auto index = closed_index_.lock();
+  if (!index) {
+    TROUPE_TRY_ASSIGN(auto loaded, load_or_rebuild(end_position));
+    index = std::make_shared<const SegmentIndex>(std::move(loaded));
+    closed_index_ = index;
+    files_->keep_index(index);
+  }
+  return index->floor(key);
 }
 
 Result<SegmentIndex::Entry> Segment::floor(Offset offset, std::uint32_t end_position) const {
-  const std::lock_guard lock{index_mutex_};
-  TROUPE_TRY(ensure_index(end_position));
-  return index_->floor(offset);
+  return find_floor(offset, end_position);
 }
 
 Result<SegmentIndex::Entry> Segment::floor(TimestampMs timestamp, std::uint32_t end_position) const {
-  const std::lock_guard lock{index_mutex_};
-  TROUPE_TRY(ensure_index(end_position));
-  return index_->floor(timestamp);
+  return find_floor(timestamp, end_position);
 }
 
 void Segment::note(const record::RecordBatchHeader& batch, std::uint32_t position) {
   const std::lock_guard lock{index_mutex_};
-  if (!index_) index_.emplace(base_offset_, index_interval_bytes_);
-  index_->note(batch, position);
+  TROUPE_ASSERT(growing_index_);
+  growing_index_->note(batch, position);
 }
 
 void Segment::set_index(SegmentIndex index) {
   const std::lock_guard lock{index_mutex_};
-  index_ = std::move(index);
+  growing_index_ = std::move(index);
 }
 
-void Segment::truncate_index(std::uint32_t position, Offset next_offset, TimestampMs max_timestamp) {
+Status Segment::resume_index(std::uint32_t end_position) {
   const std::lock_guard lock{index_mutex_};
-  if (index_) index_->truncate(position, next_offset, max_timestamp);
+  if (growing_index_) return ok();
+  TROUPE_TRY_ASSIGN(growing_index_, load_or_rebuild(end_position));
+  return ok();
+}
+
+void Segment::close_index() {
+  const std::lock_guard lock{index_mutex_};
+  growing_index_.reset();
 }
 
 Status Segment::save_index() const {
   ByteBuffer bytes;
   {
     const std::lock_guard lock{index_mutex_};
-    if (!index_) return ok();
-    bytes = index_->encode();
+    if (!growing_index_) return ok();
+    bytes = growing_index_->encode();
   }
   // Not replaced atomically and not synced: its checksum tells a torn one from a whole one, and it can be rebuilt.
   const auto path = path_of(index_extension);

@@ -46,11 +46,15 @@ class Segment {
   // For the writer.
 
   void note(const record::RecordBatchHeader& batch, std::uint32_t position);
+  /// The index of a segment that grows on; it stays in memory.
   void set_index(SegmentIndex index);
-  void truncate_index(std::uint32_t position, Offset next_offset, TimestampMs max_timestamp);
   void begin_truncation() { generation_.fetch_add(1, std::memory_order_acq_rel); }
-  /// Writes the index beside the segment. A failure costs a rebuild later, no more, and is only reported.
+  /// Writes the index beside the segment. A failure costs a rebuild later, no more.
   Status save_index() const;
+  /// Makes a segment whose index may be on disk only one that can grow on. Errors: as `floor`.
+  Status resume_index(std::uint32_t end_position);
+  /// The segment grows no more: its index is read from the disk from now on, when it is needed.
+  void close_index();
   /// Reads the saved index; the error says why it cannot be used.
   Result<SegmentIndex> load_saved_index() const;
   /// The saved index no longer describes the segment. Durable after the directory's next sync.
@@ -60,7 +64,8 @@ class Segment {
 
  private:
   Result<SegmentIndex> load_or_rebuild(std::uint32_t end_position) const;
-  Status ensure_index(std::uint32_t end_position) const;
+  template <class Key>
+  Result<SegmentIndex::Entry> find_floor(Key key, std::uint32_t end_position) const;
   std::string path_of(std::string_view extension) const;
 
   const std::shared_ptr<OpenFiles> files_;  ///< shared: a view may outlive the log that made it
@@ -70,7 +75,8 @@ class Segment {
   std::atomic<std::uint32_t> generation_{0};
   std::atomic<bool> doomed_{false};
   mutable std::mutex index_mutex_;
-  mutable std::optional<SegmentIndex> index_;
+  std::optional<SegmentIndex> growing_index_;
+  mutable std::weak_ptr<const SegmentIndex> closed_index_;
 };
 
 }  // namespace troupe::storage

@@ -36,13 +36,6 @@ SegmentIndex::Entry SegmentIndex::floor(TimestampMs timestamp) const {
   return after == entries_.begin() ? Entry{base_offset_, 0, no_timestamp} : *std::prev(after);
 }
 
-void SegmentIndex::truncate(std::uint32_t position, Offset next_offset, TimestampMs max_timestamp) {
-  while (!entries_.empty() && entries_.back().position >= position) entries_.pop_back();
-  end_position_ = position;
-  next_offset_ = next_offset;
-  max_timestamp_ = max_timestamp;
-}
-
 ByteBuffer SegmentIndex::encode() const {
   ByteBuffer bytes;
   bytes.reserve(index_head_bytes + entries_.size() * index_entry_bytes);

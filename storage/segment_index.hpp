@@ -35,9 +35,6 @@ class SegmentIndex {
   /// The last entry before which all timestamps are smaller than `timestamp`.
   Entry floor(TimestampMs timestamp) const;
 
-  /// Forgets batches at and above `position`. `max_timestamp`: of those that stay.
-  void truncate(std::uint32_t position, Offset next_offset, TimestampMs max_timestamp);
-
   Offset next_offset() const { return next_offset_; }  ///< of the segment, as far as it was noted
   std::uint32_t end_position() const { return end_position_; }
   TimestampMs max_timestamp() const { return max_timestamp_; }

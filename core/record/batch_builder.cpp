@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/bytes.hpp"
 #include "base/byte_codec.hpp"
 #include "base/crc32c.hpp"
-#include "core/record/buffer_growth.hpp"
 #include "core/record/varint.hpp"
 
 namespace troupe::record {

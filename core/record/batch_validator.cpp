@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/crc32c.hpp"
+#include "core/record/record_walk.hpp"
 
 namespace troupe::record {
 namespace {
@@ -75,38 +76,43 @@ Status check_counts(const RecordBatchHeader& header, BatchOrigin origin) {
 
 /// One pass over the records, without allocating.
 Status check_records(const RecordBatchHeader& header, ByteView block, const BatchLimits& limits, BatchOrigin origin) {
-  RecordReader reader(header, block);
+  const auto* at = block.data();
+  const auto* const end = at + block.size();
   auto max_timestamp = TimestampMs::min();
-  std::int64_t offset_delta_before = -1;
-  std::int32_t index = 0;
-  const auto wrong = [&index](Errc code, const char* field, std::int64_t got, const std::string& wanted) {
-    return refused(code, "record " + std::to_string(index) + ": " + field, std::to_string(got), wanted);
-  };
-  while (const auto record = reader.next()) {
-    const auto offset_delta = record->offset - header.base_offset;
-    if (origin == BatchOrigin::client && offset_delta != index) {
-      return wrong(Errc::invalid_record, "offset delta", offset_delta, std::to_string(index));
+  std::int64_t offset_delta_min = 0;
+  for (std::int32_t index = 0; index < header.records_count; ++index) {
+    const auto wrong = [index](Errc code, const char* field, std::int64_t got, const std::string& wanted) {
+      return refused(code, "record " + std::to_string(index) + ": " + field, std::to_string(got), wanted);
+    };
+    WalkedRecord record;
+    if (const auto* reason = walk_record(at, end, header.last_offset_delta, record)) [[unlikely]] {
+      return Error{Errc::corrupt_message,
+                   "record " + std::to_string(index) + " of " + std::to_string(header.records_count) + ": " + reason};
     }
-    if (offset_delta <= offset_delta_before) {
-      return wrong(Errc::invalid_record, "offset delta", offset_delta, "above " + std::to_string(offset_delta_before));
+    if (origin == BatchOrigin::client && record.offset_delta != index) [[unlikely]] {
+      return wrong(Errc::invalid_record, "offset delta", record.offset_delta, std::to_string(index));
     }
-    if (record->headers_count > limits.headers_max) {
-      return wrong(Errc::message_too_large, "headers", record->headers_count,
+    if (record.offset_delta < offset_delta_min) [[unlikely]] {
+      return wrong(Errc::invalid_record, "offset delta", record.offset_delta,
+                   "above " + std::to_string(offset_delta_min - 1));
+    }
+    if (record.headers_count > limits.headers_max) [[unlikely]] {
+      return wrong(Errc::message_too_large, "headers", record.headers_count,
                    "at most " + std::to_string(limits.headers_max));
     }
-    const auto size =
-        (record->key ? record->key->size() : 0) + (record->value ? record->value->size() : 0) + record->headers.size();
-    if (size > limits.record_bytes_max) {
-      return wrong(Errc::message_too_large, "bytes", static_cast<std::int64_t>(size),
+    if (record.payload_bytes() > limits.record_bytes_max) [[unlikely]] {
+      return wrong(Errc::message_too_large, "bytes", static_cast<std::int64_t>(record.payload_bytes()),
                    "at most " + std::to_string(limits.record_bytes_max));
     }
-    offset_delta_before = offset_delta;
-    max_timestamp = std::max(max_timestamp, record->timestamp);
-    ++index;
+    offset_delta_min = std::int64_t{record.offset_delta} + 1;
+    max_timestamp = std::max(max_timestamp, record_timestamp(header, record.timestamp_delta));
   }
-  TROUPE_TRY(reader.finish());
+  if (at != end) {
+    return Error{Errc::corrupt_message,
+                 std::to_string(end - at) + " bytes left over after " + std::to_string(header.records_count) + " records"};
+  }
   // With log append time every record has the batch's timestamp, and a batch without records keeps what it had.
-  if (index > 0 && max_timestamp != header.max_timestamp) {
+  if (header.records_count > 0 && max_timestamp != header.max_timestamp) {
     return refused("max timestamp", header.max_timestamp.value(), to_string(max_timestamp) + ", the records' maximum");
   }
   return ok();

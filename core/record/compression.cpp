@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "core/record/buffer_growth.hpp"
+#include "base/bytes.hpp"
 #include "core/record/codecs.hpp"
 
 namespace troupe::record {

@@ -85,6 +85,13 @@ struct RecordView {
   ByteView headers;  ///< encoded; `decode_headers` reads them
 };
 
+/// A record's timestamp. Wraps around like every other implementation's, so that no delta, however silly, makes a batch unreadable.
+inline TimestampMs record_timestamp(const RecordBatchHeader& header, std::int64_t delta) {
+  if (header.timestamp_type() == TimestampType::log_append_time) return header.max_timestamp;
+  return TimestampMs{static_cast<std::int64_t>(static_cast<std::uint64_t>(header.base_timestamp.value()) +
+                                               static_cast<std::uint64_t>(delta))};
+}
+
 /// A batch in somebody else's bytes. Cheap to copy; valid as long as the bytes are.
 struct RecordBatchView {
   RecordBatchHeader header;
@@ -133,8 +140,6 @@ class RecordReader {
   Status finish() const;
 
  private:
-  std::optional<RecordView> stop(const char* reason);
-
   RecordBatchHeader header_;
   ByteView rest_;
   std::int32_t read_ = 0;

@@ -114,7 +114,7 @@ TEST_CASE("whatever was sent before the worker ended over a failed directory is 
 
 TEST_CASE("random faults of the disk never lose what was acknowledged", "[disk_worker]") {
   const auto first_seed = seed_or(1'000);
-  for (auto seed = first_seed; seed < first_seed + 40; ++seed) {
+  for (auto seed = first_seed; seed < first_seed + 200; ++seed) {
     INFO("TROUPE_SEED=" << seed);
     Prng random{seed};
     DiskFixture fixture{seed};
