@@ -1,5 +1,7 @@
 #include "actors/actor_table.hpp"
 
+#include <algorithm>
+
 namespace troupe::actors {
 
 std::string_view to_string(ActorState state) noexcept {
@@ -32,20 +34,27 @@ void ActorRow::set_last_error(std::string error) {
   last_error_ = std::move(error);
 }
 
-ActorRowPtr ActorTable::add(std::string kind, std::string name) {
-  auto row = std::make_shared<ActorRow>(std::move(kind), std::move(name));
+std::vector<ActorRowPtr>::iterator ActorTable::find(const std::string& kind, const std::string& name) {
+  return std::find_if(rows_.begin(), rows_.end(),
+                      [&](const auto& row) { return row->kind() == kind && row->name() == name; });
+}
+
+ActorRowPtr ActorTable::add(const std::string& kind, const std::string& name) {
   const std::lock_guard lock{mutex_};
-  std::erase_if(rows_, [](const auto& weak) { return weak.expired(); });
-  rows_.push_back(row);
-  return row;
+  if (const auto found = find(kind, name); found != rows_.end()) return *found;
+  rows_.push_back(std::make_shared<ActorRow>(kind, name));
+  return rows_.back();
+}
+
+void ActorTable::remove(const std::string& kind, const std::string& name) {
+  const std::lock_guard lock{mutex_};
+  if (const auto found = find(kind, name); found != rows_.end()) rows_.erase(found);
 }
 
 std::vector<ActorStatus> ActorTable::snapshot() const {
   std::vector<ActorStatus> all;
   const std::lock_guard lock{mutex_};
-  for (const auto& weak : rows_) {
-    if (const auto row = weak.lock()) all.push_back(row->status());
-  }
+  for (const auto& row : rows_) all.push_back(row->status());
   return all;
 }
 

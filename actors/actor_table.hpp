@@ -26,7 +26,7 @@ std::string_view to_string(ActorState state) noexcept;
 /// One actor as seen at one moment.
 struct ActorStatus {
   std::string kind;  ///< "disk_worker"
-  std::string name;  ///< unique below its supervisor
+  std::string name;  ///< unique among its kind on this node
   ActorState state = ActorState::starting;
   std::uint64_t restarts = 0;
   std::optional<std::string> last_error;  ///< of the last run that failed
@@ -81,17 +81,22 @@ class Handling {
   ActorRow& row_;
 };
 
-/// The actors of a node, for people and metrics: read without a message, so that one that hangs is seen to hang.
-/// A row leaves the table when its last owner lets go of it. Any thread.
+/// The actors of a node, for people and metrics: read without a message, so that one that hangs is seen to hang. Any thread.
 class ActorTable {
  public:
-  ActorRowPtr add(std::string kind, std::string name);
+  /// The row of that kind and name, a new one or the one that is there: counts and the last error go on when a whole branch of the
+  /// tree is built anew.
+  ActorRowPtr add(const std::string& kind, const std::string& name);
+  /// An actor that will not come back. Until then a row shows how it ended.
+  void remove(const std::string& kind, const std::string& name);
   /// In the order in which they were added.
   std::vector<ActorStatus> snapshot() const;
 
  private:
+  std::vector<ActorRowPtr>::iterator find(const std::string& kind, const std::string& name);
+
   mutable std::mutex mutex_;
-  std::vector<std::weak_ptr<ActorRow>> rows_;
+  std::vector<ActorRowPtr> rows_;
 };
 
 }  // namespace troupe::actors

@@ -118,26 +118,28 @@ class DiskWorkerState {
           if (directory_) directory_->set_high_watermark(request.partition, request.high_watermark);
         },
         [this](const OpenLog& request) {
-          return answer<LogSnapshot>([&]() -> Result<LogSnapshot> {
+          return answer_for<LogSnapshot>(request.partition, [&]() -> Result<LogSnapshot> {
             TROUPE_TRY_ASSIGN(const auto* log, directory_->log(request.partition, request.config));
             return snapshot(request.partition, *log, true);
           });
         },
         [this](const TruncateLog& request) {
-          return answer<LogSnapshot>(
-              [&] { return change(request.partition, true, directory_->truncate(request.partition, request.offset)); });
+          return answer_for<LogSnapshot>(request.partition, [&] {
+            return change(request.partition, true, directory_->truncate(request.partition, request.offset));
+          });
         },
         [this](const ResetLog& request) {
-          return answer<LogSnapshot>(
-              [&] { return change(request.partition, true, directory_->reset(request.partition, request.offset)); });
+          return answer_for<LogSnapshot>(request.partition, [&] {
+            return change(request.partition, true, directory_->reset(request.partition, request.offset));
+          });
         },
         [this](const AdvanceLogStart& request) {
-          return answer<LogSnapshot>([&] {
+          return answer_for<LogSnapshot>(request.partition, [&] {
             return change(request.partition, false, directory_->advance_log_start(request.partition, request.offset));
           });
         },
         [this](const ApplyRetention& request) {
-          return answer<LogSnapshot>([&]() -> Result<LogSnapshot> {
+          return answer_for<LogSnapshot>(request.partition, [&]() -> Result<LogSnapshot> {
             TROUPE_TRY(directory_->apply_retention(request.partition, request.now));
             return change(request.partition, false, ok());
           });
@@ -170,8 +172,8 @@ class DiskWorkerState {
     log::info("data directory opened", {log::kv("path", options_.directory.path), log::kv("partitions", opened->partitions),
                                         log::kv("repaired_batches", opened->repaired_batches)});
     if (options_.listener) {
-      caf::anon_send(options_.listener, DirectoryOpened{row_->restarts(), contents(), opened->repaired_batches,
-                                                        std::move(opened->findings)});
+      caf::anon_send(options_.listener,
+                     DirectoryOpened{row_->restarts(), contents(), opened->repaired_batches, std::move(opened->findings)});
     }
   }
 
@@ -192,6 +194,17 @@ class DiskWorkerState {
     completions_.add(request.reply_to, std::move(result));
     turn_bytes_ += bytes_of(request);
     if (turn_bytes_ >= options_.turn_bytes_max || time - turn_started_ >= options_.turn_ms_max) end_turn();
+    check_log(request.partition);
+  }
+
+  /// A log that failed alone comes back by recovery, and so through the next run. The rest of its turn is made durable first.
+  void check_log(const TopicIdPartition& id) {
+    if (!directory_) return;
+    const auto* log = directory_->find(id);
+    if (log == nullptr || log->health().kind != storage::LogHealth::Kind::offline) return;
+    const Error error{Errc::storage_error, "partition " + to_string(id) + ": " + log->health().reason};
+    end_turn();
+    if (!refusal_) fail(error);
   }
 
   void begin_turn(MonotonicMs time) {
@@ -228,6 +241,14 @@ class DiskWorkerState {
     auto reply = work();
     after_change();
     return to_caf_result<Reply>(std::move(reply));
+  }
+
+  /// Of one log, which may turn out to have failed.
+  template <class Reply, class Work>
+  caf::result<Reply> answer_for(const TopicIdPartition& id, Work work) {
+    auto reply = answer<Reply>(std::move(work));
+    check_log(id);
+    return reply;
   }
 
   static Result<Done> done(Status status) {
@@ -329,7 +350,8 @@ class DiskWorkerState {
     end_turn();
     if (directory_) {
       if (auto closed = directory_->close(); !closed) {
-        log::error("data directory not closed", {log::kv("path", options_.directory.path), log::kv("error", closed.error())});
+        log::error("data directory not closed",
+                   {log::kv("path", options_.directory.path), log::kv("error", closed.error())});
         exit_reason_ = to_caf_error(closed.error());
       }
       directory_.reset();

@@ -84,7 +84,7 @@ class SupervisorState {
         [this](const SupervisorWakeup& wakeup) {
           const Handling handling{*row_, now()};
           if (wakeup.kind == SupervisorWakeup::Kind::stop_deadline) return kill_rest();
-          if (!stopping_) start(children_[wakeup.child]);
+          if (!stopping_) restart(children_[wakeup.child]);
         },
     };
   }
@@ -104,6 +104,11 @@ class SupervisorState {
     child.handle = child.spec.start(self_->system(), child.row);
     TROUPE_ASSERT(child.handle);
     self_->monitor(child.handle);
+  }
+
+  void restart(ChildSlot& child) {
+    child.row->count_restart();
+    start(child);
   }
 
   void on_down(const caf::down_msg& message) {
@@ -133,7 +138,6 @@ class SupervisorState {
     }
     log::warn("actor failed", {log::kv("supervisor", options_.name), log::kv("name", child.spec.name),
                                log::kv("restart_in_ms", *pause), log::kv("error", error)});
-    child.row->count_restart();
     child.row->set_state(ActorState::waiting_restart);
     const auto index = static_cast<std::size_t>(found - children_.begin());
     self_->delayed_send(self_, std::chrono::milliseconds(*pause), SupervisorWakeup{SupervisorWakeup::Kind::restart, index});
@@ -146,7 +150,8 @@ class SupervisorState {
     stopping_ = true;
     exit_reason_ = reason;
     to_stop_ = children_.size();
-    self_->delayed_send(self_, std::chrono::milliseconds(deadline_ms), SupervisorWakeup{SupervisorWakeup::Kind::stop_deadline, 0});
+    self_->delayed_send(self_, std::chrono::milliseconds(deadline_ms),
+                        SupervisorWakeup{SupervisorWakeup::Kind::stop_deadline, 0});
     stop_next();
   }
 

@@ -46,6 +46,7 @@ WRAPPED = {
     "base/crc32c.cpp": "isal",
     "core/record/*.cpp": "zlib snappy lz4 zstd",
     "tests/unit/record/*.cpp": "zlib snappy lz4 zstd",
+    "tests/support/actor_fixture.hpp": "caf",
 }
 
 # Standard headers that would bring a clock, a thread, a file or a terminal into the pure rules.
