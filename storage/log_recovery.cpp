@@ -1,6 +1,7 @@
 #include "storage/log_recovery.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.hpp"
 #include "storage/paths.hpp"
@@ -64,19 +65,42 @@ class Recovery {
     if (expectation_.reset_to) TROUPE_TRY(finish_reset(listing));
     if (listing.segments.empty()) return without_segments();
     TROUPE_TRY(scan_segments(listing));
-    log_.log_start_offset = std::max(expectation_.log_start_offset, log_.segments.front().segment->base_offset());
-    log_.log_end_offset = std::max(log_.segments.back().next_offset, log_.log_start_offset);
+    const bool nothing_left = log_.segments.back().next_offset < expectation_.log_start_offset &&
+                              expectation_.durable_end <= expectation_.log_start_offset;
+    if (log_.health.can_append() && nothing_left) {
+      TROUPE_TRY(drop_deleted_segments());
+    }
+    log_.log_start_offset = expectation_.log_start_offset;
+    log_.log_end_offset = log_.log_start_offset;
+    if (!log_.segments.empty()) {
+      log_.log_start_offset = std::max(log_.log_start_offset, log_.segments.front().segment->base_offset());
+      log_.log_end_offset = std::max(log_.segments.back().next_offset, log_.log_start_offset);
+    }
     if (log_.health.can_append()) {
       note_missing_end();
       TROUPE_TRY(remove_stale_states(listing));
     }
-    TROUPE_TRY_ASSIGN(
-        log_.state, rebuild_state(*files_, location_.directory, log_.segments, log_.log_start_offset, log_.log_end_offset));
+    auto state = rebuild_state(*files_, location_.directory, log_.segments, log_.log_start_offset, log_.log_end_offset);
+    if (!state && state.error().code == Errc::corrupt_message && indexes_believed_) return again_without_indexes();
+    if (!state) return std::move(state).error();
+    log_.state = std::move(*state);
     return std::move(log_);
   }
 
  private:
   FileSystem& file_system() { return files_->file_system(); }
+
+  /// Bytes that an index vouched for have changed since: damage, and not a reason to refuse the log. One pass over every byte
+  /// finds out where it begins.
+  Result<RecoveredLog> again_without_indexes() {
+    indexes_believed_ = false;
+    const auto before = std::exchange(log_, {});
+    TROUPE_TRY_ASSIGN(auto log, run());
+    if (log.health.kind == LogHealth::Kind::good) log.health = before.health;
+    log.directory_changed |= before.directory_changed;
+    log.bytes_scanned += before.bytes_scanned;
+    return log;
+  }
 
   Status finish_reset(Listing& listing) {
     std::erase_if(listing.segments, [&](Offset base) {
@@ -122,6 +146,15 @@ class Recovery {
     return ok();
   }
 
+  /// The log start was moved, and a power cut took the end of the log: no record is left. What is appended next begins at the log
+  /// start, and would not fit behind the segments that are there.
+  Status drop_deleted_segments() {
+    for (const auto& segment : log_.segments) TROUPE_TRY(segment.segment->doom());
+    log_.segments.clear();
+    log_.directory_changed = true;
+    return ok();
+  }
+
   Result<Scanned> scan_segment(Offset base_offset, LeaderEpoch epoch_min, Offset next_base) {
     Scanned scanned;
     scanned.segment.segment =
@@ -132,7 +165,7 @@ class Recovery {
 
     // What an index covers was whole when the index was written; it is believed as far as its bytes were synced then.
     SegmentIndex index{base_offset, config_.index_interval_bytes};
-    if (auto saved = segment.load_saved_index()) {
+    if (auto saved = segment.load_saved_index(); saved && indexes_believed_) {
       const bool fits =
           saved->end_position() <= scanned.file_bytes && saved->next_offset() <= expectation_.recovery_point &&
           (next_base == no_offset || (saved->end_position() == scanned.file_bytes && saved->next_offset() == next_base));
@@ -251,6 +284,7 @@ class Recovery {
   const LogConfig& config_;
   const LogExpectation& expectation_;
   RecoveredLog log_;
+  bool indexes_believed_ = true;
 };
 
 }  // namespace
