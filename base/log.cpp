@@ -15,6 +15,7 @@ spdlog::level::level_enum to_spdlog(Level level) {
     case Level::info: return spdlog::level::info;
     case Level::warn: return spdlog::level::warn;
     case Level::error: return spdlog::level::err;
+    case Level::off: return spdlog::level::off;
   }
   return spdlog::level::err;
 }

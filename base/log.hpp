@@ -11,7 +11,7 @@
 /// debug: the rest. Never per record.
 namespace troupe::log {
 
-enum class Level { debug, info, warn, error };
+enum class Level { debug, info, warn, error, off };  ///< off: as a minimum, nothing is written
 enum class Format { text, json };
 
 /// One field. Strings are escaped when the line is written; numbers and booleans are written bare in JSON.

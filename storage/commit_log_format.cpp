@@ -53,7 +53,7 @@ std::optional<DecodedTurn> TurnReader::turn_at(std::size_t position, std::size_t
   const auto heads_bytes = turn_head_bytes + entries * entry_head_bytes;
   if (checksum(number_, rest.subspan(8, heads_bytes - 8)) != load_big_endian<std::uint32_t>(rest.data() + 4)) return std::nullopt;
 
-  DecodedTurn turn{number, {}};
+  DecodedTurn turn{number, position, frame_bytes, {}};
   turn.entries.reserve(entries);
   ByteReader in{rest.subspan(turn_head_bytes, entries * entry_head_bytes)};
   auto body = heads_bytes;
@@ -68,7 +68,8 @@ std::optional<DecodedTurn> TurnReader::turn_at(std::size_t position, std::size_t
     entry.batch.leader_epoch = LeaderEpoch{*in.integer<std::int32_t>()};
     const auto batch_bytes = *in.integer<std::uint32_t>();
     const auto batch_crc = *in.integer<std::uint32_t>();
-    if (batch_bytes > frame_bytes - body || entry.batch.base_offset < Offset{0}) return std::nullopt;
+    if (batch_bytes > frame_bytes - body) return std::nullopt;
+    if (entry.batch.base_offset < Offset{0} || entry.id.partition < PartitionId{0}) return std::nullopt;
     if (entry.kind == EntryKind::batch) {
       const auto batch = record::parse_batch(rest.subspan(body, batch_bytes));
       if (!batch || batch->bytes.size() != batch_bytes || batch->header.crc != batch_crc || !record::crc_matches(*batch)) {

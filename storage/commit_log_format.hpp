@@ -29,6 +29,8 @@ struct DecodedEntry {
 
 struct DecodedTurn {
   std::uint64_t number;
+  std::size_t position;  ///< in its file
+  std::size_t bytes;     ///< without the padding behind it
   std::vector<DecodedEntry> entries;
 };
 

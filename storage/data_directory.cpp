@@ -282,7 +282,12 @@ Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const Com
   for (const auto& batch : unbroken(tail)) {
     if (!log.health().can_append()) break;
     if (batch.base_offset < log.log_end_offset()) continue;
-    TROUPE_TRY(log.append(std::span{&batch, 1}));
+    if (auto appended = log.append(std::span{&batch, 1}); !appended) {
+      // Two accounts of one log that do not fit: that log waits for people, the others go on.
+      if (appended.error().code != Errc::invalid_argument) return std::move(appended).error();
+      log.fail("the commit log does not continue the segments: " + appended.error().message);
+      break;
+    }
     ++restored;
   }
   // All that is left lies below the log start: the log goes on where it starts.

@@ -1,6 +1,7 @@
 #include "storage/log_recovery.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.hpp"
 #include "storage/paths.hpp"
@@ -85,13 +86,27 @@ class Recovery {
       note_missing_end();
       TROUPE_TRY(remove_stale_states(listing));
     }
-    TROUPE_TRY_ASSIGN(
-        log_.state, rebuild_state(*files_, location_.directory, log_.segments, log_.log_start_offset, log_.log_end_offset));
+    auto state = rebuild_state(*files_, location_.directory, log_.segments, log_.log_start_offset, log_.log_end_offset);
+    if (!state && state.error().code == Errc::corrupt_message && indexes_believed_) return again_without_indexes();
+    if (!state) return std::move(state).error();
+    log_.state = std::move(*state);
     return std::move(log_);
   }
 
  private:
   FileSystem& file_system() { return files_->file_system(); }
+
+  /// Bytes that an index vouched for have changed since: damage, and not a reason to refuse the log. One pass over every byte
+  /// finds out where it begins.
+  Result<RecoveredLog> again_without_indexes() {
+    indexes_believed_ = false;
+    const auto before = std::exchange(log_, {});
+    TROUPE_TRY_ASSIGN(auto log, run());
+    if (log.health.kind == LogHealth::Kind::good) log.health = before.health;
+    log.directory_changed |= before.directory_changed;
+    log.bytes_scanned += before.bytes_scanned;
+    return log;
+  }
 
   bool continued_by_commit_log() const {
     return expectation_.commit_log_from && *expectation_.commit_log_from <= log_.log_end_offset &&
@@ -193,13 +208,11 @@ class Recovery {
         std::make_shared<Segment>(files_, location_.directory, base_offset, config_.index_interval_bytes);
     auto& segment = *scanned.segment.segment;
     TROUPE_TRY_ASSIGN(const auto file, segment.file());
-    // What counts is what the disk holds: after a failed sync the cache may show bytes that were never written (S2).
-    file->drop_cache();
     TROUPE_TRY_ASSIGN(scanned.file_bytes, file->size());
 
     // What an index covers was whole when the index was written; it is believed as far as its bytes were synced then.
     SegmentIndex index{base_offset, config_.index_interval_bytes};
-    if (auto saved = segment.load_saved_index()) {
+    if (auto saved = segment.load_saved_index(); saved && indexes_believed_) {
       const bool fits =
           saved->end_position() <= scanned.file_bytes && saved->next_offset() <= expectation_.recovery_point &&
           (next_base == no_offset || (saved->end_position() == scanned.file_bytes && saved->next_offset() == next_base));
@@ -214,6 +227,8 @@ class Recovery {
     const auto visit = [&](const record::RecordBatchView& batch, std::uint32_t position) {
       index.note(batch.header, position);
     };
+    // For the rest counts what the disk holds: after a failed sync the cache may show bytes that were never written (S2).
+    if (index.end_position() < scanned.file_bytes) file->drop_cache();
     auto from = index.end_position();
     BatchExpectation expected{index.next_offset(), false, epoch_min};
     TROUPE_TRY_ASSIGN(auto end, scan_batches(*file, from, scanned.file_bytes, expected, ScanDepth::checksums, visit));
@@ -322,6 +337,7 @@ class Recovery {
   const LogConfig& config_;
   const LogExpectation& expectation_;
   RecoveredLog log_;
+  bool indexes_believed_ = true;
 };
 
 }  // namespace

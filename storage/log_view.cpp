@@ -21,6 +21,14 @@ Error damage(const LogView::Part& part, std::uint64_t position, const std::strin
   return {Errc::corrupt_message, "batch at " + std::to_string(position) + " in " + part.segment->path() + ": " + what};
 }
 
+/// For batches that were passed over by their headers alone, when they did not lead to the offset that one of them should hold.
+Status check_passed_over(const LogView::Part& part, const File& file, std::uint64_t from, std::uint64_t to) {
+  const BatchExpectation anything{Offset{0}, true};
+  TROUPE_TRY_ASSIGN(const auto end, scan_batches(file, from, to, anything, ScanDepth::checksums,
+                                                 [](const record::RecordBatchView&, std::uint32_t) {}));
+  return end.damage ? Status{damage(part, end.position, *end.damage)} : ok();
+}
+
 /// A piece of a segment in memory, and how far it was walked.
 struct Piece {
   ByteBuffer bytes;
@@ -63,7 +71,7 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
   }
   up_to = std::min(up_to, log_end_offset_);
   const LogSlice nothing{{}, from, hint};
-  if (from >= up_to) return nothing;
+  if (from >= up_to || part_count() == 0) return nothing;
 
   for (auto index = part_of(from); index < part_count(); ++index) {
     const auto& part = this->part(index);
@@ -78,6 +86,7 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
       position = entry.position;
     }
     if (position >= part.end_position) continue;
+    const auto searched_from = position;
 
     auto wanted = std::max(bytes_max, record::batch_header_bytes) + (exact ? 0 : read_ahead_bytes);
     TROUPE_TRY_ASSIGN(auto piece, read_piece(part, *file, position, wanted));
@@ -113,7 +122,17 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
         begin = end;
         continue;
       }
-      if (header->last_offset() >= up_to) break;
+      // Base offsets lie outside the checksum: a batch that is not where it says it belongs is damage (S6).
+      if (found && header->base_offset != slice.next_offset) break;
+      if (!found && header->base_offset > from) {
+        TROUPE_TRY(check_passed_over(part, *file, searched_from, at));
+        return damage(part, at, "base offset " + to_string(header->base_offset) + ", expected " + to_string(from));
+      }
+      if (header->last_offset() >= up_to) {
+        // That there is nothing to answer is an answer, too: not on the word of a damaged header (S8).
+        if (!found) TROUPE_TRY(check_passed_over(part, *file, at, at + header->size_bytes()));
+        break;
+      }
       if (found && end - begin + header->size_bytes() > bytes_max) break;
       const record::RecordBatchView batch{*header, rest.first(header->size_bytes())};
       if (!record::crc_matches(batch)) {
@@ -127,13 +146,15 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
     if (part.segment->generation() != part.generation) return stale(part);
     if (!found) {
       if (piece.position + end < part.end_position) return nothing;  // the next batch reaches `up_to`
+      TROUPE_TRY(check_passed_over(part, *file, searched_from, part.end_position));
       continue;
     }
     slice.position = {slice.next_offset, part.segment->base_offset(), static_cast<std::uint32_t>(piece.position + end)};
     slice.batches = Bytes::adopt(std::move(piece.bytes)).slice(begin, end - begin);
     return slice;
   }
-  return nothing;
+  return damage(part(part_count() - 1), part(part_count() - 1).end_position,
+                "offset " + to_string(from) + " is below the log end, but no batch holds it");
 }
 
 Result<std::optional<TimestampAndOffset>> LogView::find(TimestampMs timestamp) const {

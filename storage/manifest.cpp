@@ -35,7 +35,7 @@ bool decode_record(ByteView bytes, TopicIdPartition& id, Manifest::State& state)
   std::array<std::uint8_t, 16> topic_id{};
   std::memcpy(topic_id.data(), bytes.data() + 8, topic_id.size());
   id = {TopicId{topic_id}, PartitionId{load_big_endian<std::int32_t>(bytes.data() + 24)}};
-  return true;
+  return id.partition >= PartitionId{0};
 }
 
 }  // namespace

@@ -39,6 +39,8 @@ class SegmentIndex {
   std::uint32_t end_position() const { return end_position_; }
   TimestampMs max_timestamp() const { return max_timestamp_; }
   std::size_t size() const { return entries_.size(); }
+  const std::vector<Entry>& entries() const { return entries_; }
+  std::uint32_t interval_bytes() const { return interval_bytes_; }
 
   /// The `.index` file's bytes. docs/formats/segment.md
   ByteBuffer encode() const;

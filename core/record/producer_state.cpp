@@ -176,6 +176,14 @@ const ProducerStates::Producer* ProducerStates::find(ProducerId id) const {
   return found == producers_.end() ? nullptr : &found->second;
 }
 
+std::vector<ProducerId> ProducerStates::ids() const {
+  std::vector<ProducerId> ids;
+  ids.reserve(producers_.size());
+  for (const auto& [id, producer] : producers_) ids.push_back(id);
+  std::ranges::sort(ids);
+  return ids;
+}
+
 ByteBuffer ProducerStates::encode() const {
   TROUPE_ASSERT(producers_.size() <= std::numeric_limits<std::uint32_t>::max());
   std::vector<std::pair<ProducerId, const Producer*>> ordered;

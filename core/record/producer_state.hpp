@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "base/result.hpp"
 #include "core/ids.hpp"
@@ -88,6 +89,8 @@ class ProducerStates {
   std::size_t size() const { return producers_.size(); }
   bool empty() const { return producers_.empty(); }
   const Producer* find(ProducerId id) const;
+  /// Ascending.
+  std::vector<ProducerId> ids() const;
   void clear() { producers_.clear(); }
 
   /// The state as bytes, producers in ascending order of id, so that equal states are equal bytes. docs/formats/producer-snapshot.md

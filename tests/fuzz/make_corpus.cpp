@@ -5,28 +5,31 @@
 
 #include "base/prng.hpp"
 #include "core/record/batch_builder.hpp"
+#include "tests/fuzz/make_corpus.hpp"
 
-/// Writes the seeds of the record targets: `fuzz_make_corpus tests/fuzz/corpus`. The same files every time, for the same
+/// Writes the seeds of all targets: `fuzz_make_corpus tests/fuzz/corpus`. The same files every time, for the same
 /// versions of the codecs' libraries.
 
 using namespace troupe;
 using namespace troupe::record;
 
-namespace {
-
 namespace fs = std::filesystem;
 
-constexpr CompressionCodec all_codecs[] = {CompressionCodec::none, CompressionCodec::gzip, CompressionCodec::snappy,
-                                           CompressionCodec::lz4, CompressionCodec::zstd};
-constexpr TimestampMs t0{1'700'000'000'000};
-
-bool write(const fs::path& folder, const std::string& name, ByteView bytes) {
+bool troupe::fuzz::write_seed(const fs::path& folder, const std::string& name, ByteView bytes) {
   std::error_code error;
   fs::create_directories(folder, error);
   std::ofstream file(folder / name, std::ios::binary);
   file.write(as_text(bytes).data(), static_cast<std::streamsize>(bytes.size()));
   return file.good();
 }
+
+namespace {
+
+constexpr auto write = troupe::fuzz::write_seed;
+
+constexpr CompressionCodec all_codecs[] = {CompressionCodec::none, CompressionCodec::gzip, CompressionCodec::snappy,
+                                           CompressionCodec::lz4, CompressionCodec::zstd};
+constexpr TimestampMs t0{1'700'000'000'000};
 
 /// Text that shrinks a little, as records do.
 std::string words(std::size_t size) {
@@ -98,6 +101,7 @@ int main(int argc, char** argv) {
   for (const auto codec : all_codecs) {
     if (codec != CompressionCodec::none) written &= write_blocks(corpus, codec);
   }
+  written &= fuzz::write_storage_seeds(corpus);
   if (!written) std::fprintf(stderr, "%s: cannot be written\n", argv[1]);
   return written ? 0 : 1;
 }

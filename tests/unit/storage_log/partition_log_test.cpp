@@ -322,3 +322,65 @@ TEST_CASE("unknown files in a log's directory are left alone", "[log][recovery]"
   fixture.check_holds(Offset{0}, Offset{3});
   CHECK(fixture.disk.exists("/data/log/zzz.log").value());
 }
+
+TEST_CASE("a damaged header that points past the log end, or past the batch, is an error and no empty answer",
+          "[log_view]") {
+  // Goal: S8. Found by fuzz_segment_recovery: last offset delta and base offset decide what is passed over, unread.
+  const auto position =
+      GENERATE(std::uint64_t{7} /* base offset */, std::uint64_t{24}, std::uint64_t{26} /* last offset delta */);
+  const auto batch = GENERATE(0, 1, 2);
+  LogFixture fixture;
+  fixture.append_batches(3, 5);
+  const auto path = "/data/log/00000000000000000000.log";
+  const auto bytes = fixture.disk.content(path)->size() / 3;
+  REQUIRE(fixture.disk.flip_bit(path, static_cast<std::uint64_t>(batch) * bytes + position, 4));
+
+  const auto view = fixture.log->view();
+  for (auto from = Offset{batch * 5}; from < Offset{batch * 5 + 5}; ++from) {
+    CAPTURE(position, batch, from.value());
+    const auto slice = view.read(from, 4096);
+    REQUIRE_FALSE(slice);
+    CHECK(slice.error().code == Errc::corrupt_message);
+  }
+  if (batch > 0) CHECK(read_all(view.read(Offset{0}, 1)->batches).size() == 5);
+}
+
+TEST_CASE("a damaged header that an index hid from recovery makes a damaged log, not one that cannot be opened",
+          "[partition_log]") {
+  // Goal: S3, S4. Found by fuzz_segment_recovery: state is rebuilt by headers, and the first of them was zeros.
+  LogFixture fixture;
+  fixture.append_batches(3, 5);
+  REQUIRE(fixture.log->close());
+  fixture.expectation.recovery_point = fixture.expectation.durable_end = Offset{15};
+  fixture.expectation.was_written = true;
+  REQUIRE(fixture.disk.remove("/data/log/00000000000000000015.state"));
+  const auto path = "/data/log/00000000000000000000.log";
+  const auto second_batch = fixture.disk.content(path)->size() / 3;
+  REQUIRE(fixture.disk.overwrite(path, second_batch, ByteBuffer(16, std::byte{0})));
+
+  fixture.restart();
+
+  CHECK(fixture.log->health().kind == LogHealth::Kind::damaged);
+  CHECK(fixture.log->health().from == Offset{5});
+  CHECK(fixture.log->log_end_offset() == Offset{5});
+  CHECK(fixture.records() == expected_records(Offset{0}, Offset{5}));
+}
+
+TEST_CASE("a log whose end a power cut took to below its log start goes on at the log start", "[partition_log]") {
+  // Goal: S1. Found by fuzz_segment_recovery: the next batch was put behind older ones, and the start after that called it damage.
+  LogFixture fixture;
+  fixture.append_batches(3, 5);
+  fixture.expectation.log_start_offset = Offset{100};
+  fixture.expectation.was_written = true;
+
+  fixture.restart();
+  CHECK(fixture.log->log_start_offset() == Offset{100});
+  CHECK(fixture.log->log_end_offset() == Offset{100});
+  fixture.append(2);
+  REQUIRE(fixture.log->sync());
+  fixture.expectation.recovery_point = fixture.expectation.durable_end = Offset{102};
+
+  fixture.restart();
+  CHECK(fixture.log->health().kind == LogHealth::Kind::good);
+  fixture.check_holds(Offset{100}, Offset{102});
+}

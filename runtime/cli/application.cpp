@@ -1,0 +1,84 @@
+#include "runtime/cli/application.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include <CLI/CLI.hpp>
+
+#include "base/log.hpp"
+#include "runtime/cli/dump_log.hpp"
+#include "runtime/cli/output.hpp"
+#include "runtime/cli/verify_log.hpp"
+#include "runtime/cli/version.hpp"
+
+namespace troupe::cli {
+namespace {
+
+constexpr const char* exit_codes =
+    "Exit codes: 0 clean; 1 damage was found, or the command failed; 2 wrong usage; 3 no such path.";
+
+int run_command(int argc, char** argv) {
+  CLI::App app{"Troupe, an event streaming runtime"};
+  app.name("troupe");
+  app.require_subcommand(1);
+  int exit_code = exit_ok;
+
+  bool json = false;
+  auto* version = app.add_subcommand("version", "Say which version this is");
+  version->add_flag("--json", json, "One JSON object");
+  version->callback([&] { exit_code = print_version(json); });
+
+  auto* debug = app.add_subcommand("debug", "Look into files of a log; nothing is ever changed");
+  debug->require_subcommand(1);
+
+  DumpOptions dump_options;
+  std::int64_t from = 0;
+  std::int64_t to = 0;
+  auto* dump = debug->add_subcommand("dump-log", "Print what the files of a log hold, damaged places included");
+  dump->add_option(
+          "PATH", dump_options.paths,
+          "A .log, .index, .state or .commit file, a manifest, a checkpoint, a partition directory or a data directory")
+      ->required();
+  dump->add_flag("-r,--records", dump_options.records, "Print the records of each batch, too");
+  auto* from_option = dump->add_option("--from", from, "First offset to print")->check(CLI::NonNegativeNumber);
+  auto* to_option = dump->add_option("--to", to, "Print offsets below this one")->check(CLI::NonNegativeNumber);
+  dump->add_flag("--json", dump_options.json, "One JSON object a line");
+  dump->footer(exit_codes);
+  dump->callback([&] {
+    if (*from_option) dump_options.from = Offset{from};
+    if (*to_option) dump_options.to = Offset{to};
+    exit_code = dump_log(dump_options);
+  });
+
+  VerifyOptions verify_options;
+  auto* verify = debug->add_subcommand("verify-log", "Check every byte of a partition directory or a data directory");
+  verify->add_option("PATH", verify_options.paths, "A partition directory or a data directory")->required();
+  verify->add_flag("--json", verify_options.json, "One JSON object a line");
+  verify->footer(exit_codes);
+  verify->callback([&] { exit_code = verify_log(verify_options); });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? exit_ok : exit_usage;
+  }
+  return exit_code;
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  // A reader that has seen enough (`| head`) ends the command, not a signal.
+  std::signal(SIGPIPE, SIG_IGN);
+  // Findings are printed as findings; the same as log lines would be noise.
+  log::configure(log::Level::off, log::Format::text);
+  try {
+    return run_command(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "troupe: %s\n", error.what());
+    return exit_failed;
+  }
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,20 @@
+#include "runtime/cli/version.hpp"
+
+#include "runtime/cli/output.hpp"
+
+namespace troupe::cli {
+
+int print_version(bool json) {
+  Output out{json};
+  if (json) {
+    out.print(Json{{"version", TROUPE_VERSION},
+                   {"commit", TROUPE_COMMIT},
+                   {"compiler", TROUPE_COMPILER},
+                   {"build_type", TROUPE_BUILD_TYPE}});
+  } else {
+    out.line("troupe " TROUPE_VERSION " (commit " TROUPE_COMMIT ", " TROUPE_COMPILER ", " TROUPE_BUILD_TYPE ")");
+  }
+  return out.finish() ? exit_ok : exit_failed;
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/bytes.hpp"
+
+namespace troupe::fuzz {
+
+/// Writes one seed; creates the folder.
+bool write_seed(const std::filesystem::path& folder, const std::string& name, ByteView bytes);
+
+/// Seeds of the targets that read what storage/ writes.
+bool write_storage_seeds(const std::filesystem::path& corpus);
+
+}  // namespace troupe::fuzz
