@@ -69,13 +69,16 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
     const auto& part = this->part(index);
     TROUPE_TRY_ASSIGN(const auto file, part.segment->file());
     std::uint32_t position = 0;
+    auto expected = part.segment->base_offset();  // of the batch at `position`
     bool exact =
         hint.offset == from && hint.segment_base_offset == part.segment->base_offset() && hint.position <= part.end_position;
     if (exact) {
       position = hint.position;
+      expected = from;
     } else if (from > part.segment->base_offset()) {
       TROUPE_TRY_ASSIGN(const auto entry, part.segment->floor(from, part.end_position));
       position = entry.position;
+      expected = entry.offset;
     }
     if (position >= part.end_position) continue;
 
@@ -108,6 +111,12 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
         begin = end = 0;
         continue;
       }
+      // The checksum does not cover the offset: in the wrong place a batch would pass for the end of the log, or for another (S6).
+      if (header->base_offset != expected || header->next_offset() > part.next_offset) {
+        if (found) break;
+        return damage(part, at, "base offset " + to_string(header->base_offset) + ", expected " + to_string(expected));
+      }
+      expected = header->next_offset();
       if (header->last_offset() < from) {
         end += header->size_bytes();
         begin = end;
