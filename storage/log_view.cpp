@@ -106,6 +106,7 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
       if (rest.size() < record::batch_header_bytes || rest.size() < header->size_bytes()) {
         // The piece ends inside a batch. Enough if there is something to answer; else go on from here, with room for it.
         if (found) break;
+        if (part.end_position - at < record::batch_header_bytes) return damage(part, at, "no batch fits before the end");
         const auto size = rest.size() < record::batch_header_bytes ? wanted : std::max(wanted, header->size_bytes());
         TROUPE_TRY_ASSIGN(piece, read_piece(part, *file, static_cast<std::uint32_t>(at), size));
         begin = end = 0;
