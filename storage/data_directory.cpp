@@ -66,6 +66,13 @@ Offset end_of(const PlacedBatch& batch) {
   return header ? header->next_offset() : batch.base_offset;
 }
 
+/// Whether the batch lies in the log as the commit log has it.
+bool holds(const PartitionLog& log, const PlacedBatch& batch) {
+  const auto slice = log.view().read(batch.base_offset, batch.batch.size(), end_of(batch));
+  if (!slice || slice->batches.size() < batch.batch.size()) return false;
+  return std::ranges::equal(slice->batches.view().first(batch.batch.size()), batch.batch.view());
+}
+
 /// The end of the tail that has no holes: where a topic's flush policy was changed, batches before may not be in the commit log.
 std::span<const PlacedBatch> unbroken(const CommittedTail& tail) {
   auto first = tail.batches.size();
@@ -281,7 +288,13 @@ Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const Com
   std::size_t restored = 0;
   for (const auto& batch : unbroken(tail)) {
     if (!log.health().can_append()) break;
-    if (batch.base_offset < log.log_end_offset()) continue;
+    if (batch.base_offset < log.log_end_offset()) {
+      if (batch.base_offset < log.log_start_offset() || holds(log, batch)) continue;
+      // A flipped epoch passes every checksum, and keeps the batches behind it out.
+      log::warn("batch differs from the commit log and is replaced",
+                {log::kv("partition", id), log::kv("offset", batch.base_offset)});
+      TROUPE_TRY(log.truncate_to(batch.base_offset));
+    }
     if (auto appended = log.append(std::span{&batch, 1}); !appended) {
       // Two accounts of one log that do not fit: that log waits for people, the others go on.
       if (appended.error().code != Errc::invalid_argument) return std::move(appended).error();
@@ -375,7 +388,10 @@ Status DataDirectory::commit(MonotonicMs now) {
   if (auto synced = manifest_.sync(); !synced) return fail_turn(synced.error());
   if (!commit_log_->turn_empty()) {
     auto committed = commit_log_->commit();
-    if (!committed && committed.error().code == Errc::storage_full) committed = sync_turn();
+    if (!committed && committed.error().code == Errc::storage_full) {
+      log::warn("no space in the commit log; the turn syncs its segments", {log::kv("error", committed.error())});
+      committed = sync_turn();
+    }
     if (!committed) return fail_turn(committed.error());
   }
   note_committed();
@@ -542,6 +558,8 @@ Status DataDirectory::checkpoint() {
 }
 
 Status DataDirectory::write_checkpoints() {
+  // A checkpoint that speaks of a partition which the manifest has lost says nothing.
+  TROUPE_TRY(manifest_.sync());
   for (const auto& [id, entry] : entries_) {
     if (manifest_.state(id) != Manifest::State::written) continue;
     if (entry.log->health().kind == LogHealth::Kind::damaged) continue;
@@ -598,9 +616,8 @@ Status DataDirectory::truncate(const TopicIdPartition& id, Offset offset) {
   TROUPE_TRY(usable());
   TROUPE_TRY_ASSIGN(auto* entry, opened(id));
   auto& log = *entry->log;
-  if (offset >= log.log_end_offset()) return ok();
-  // Refused before recovery is told of it.
-  if (!log.health().can_append()) return log.truncate_to(offset);
+  // Refused before recovery is told of it; also above the end, which is in doubt then.
+  if (!log.health().can_append() || offset >= log.log_end_offset()) return log.truncate_to(offset);
   commit_log_->add_truncation(id, offset);
   TROUPE_TRY(commit_now(id));
   auto truncated = log.truncate_to(offset);

@@ -77,13 +77,16 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
     const auto& part = this->part(index);
     TROUPE_TRY_ASSIGN(const auto file, part.segment->file());
     std::uint32_t position = 0;
+    auto expected = part.segment->base_offset();  // of the batch at `position`
     bool exact =
         hint.offset == from && hint.segment_base_offset == part.segment->base_offset() && hint.position <= part.end_position;
     if (exact) {
       position = hint.position;
+      expected = from;
     } else if (from > part.segment->base_offset()) {
       TROUPE_TRY_ASSIGN(const auto entry, part.segment->floor(from, part.end_position));
       position = entry.position;
+      expected = entry.offset;
     }
     if (position >= part.end_position) continue;
     const auto searched_from = position;
@@ -112,21 +115,23 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
       if (rest.size() < record::batch_header_bytes || rest.size() < header->size_bytes()) {
         // The piece ends inside a batch. Enough if there is something to answer; else go on from here, with room for it.
         if (found) break;
+        if (part.end_position - at < record::batch_header_bytes) return damage(part, at, "no batch fits before the end");
         const auto size = rest.size() < record::batch_header_bytes ? wanted : std::max(wanted, header->size_bytes());
         TROUPE_TRY_ASSIGN(piece, read_piece(part, *file, static_cast<std::uint32_t>(at), size));
         begin = end = 0;
         continue;
       }
+      // The checksum does not cover the offset, and a batch that is passed over is not checked: both would show here (S6).
+      if (header->base_offset != expected || header->next_offset() > part.next_offset) {
+        if (found) break;
+        TROUPE_TRY(check_passed_over(part, *file, searched_from, at));
+        return damage(part, at, "base offset " + to_string(header->base_offset) + ", expected " + to_string(expected));
+      }
+      expected = header->next_offset();
       if (header->last_offset() < from) {
         end += header->size_bytes();
         begin = end;
         continue;
-      }
-      // Base offsets lie outside the checksum: a batch that is not where it says it belongs is damage (S6).
-      if (found && header->base_offset != slice.next_offset) break;
-      if (!found && header->base_offset > from) {
-        TROUPE_TRY(check_passed_over(part, *file, searched_from, at));
-        return damage(part, at, "base offset " + to_string(header->base_offset) + ", expected " + to_string(from));
       }
       if (header->last_offset() >= up_to) {
         // That there is nothing to answer is an answer, too: not on the word of a damaged header (S8).

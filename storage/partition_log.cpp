@@ -306,13 +306,15 @@ Status PartitionLog::truncate_to(Offset offset) {
   active_->set_index(std::move(index));
   log_end_offset_ = offset;
   recovery_point_ = std::min(recovery_point_, offset);
-  TROUPE_TRY_ASSIGN(state_,
-                    rebuild_state(*files_, location_.directory, recovered_segments(), log_start_offset_, log_end_offset_));
+  auto state = rebuild_state(*files_, location_.directory, recovered_segments(), log_start_offset_, log_end_offset_);
+  if (!state) return offline(state.error());
+  state_ = std::move(*state);
   // Segments before this one may have been dirty, too.
   for (const auto& part : *closed_) {
     if (part.next_offset <= recovery_point_) continue;
-    TROUPE_TRY_ASSIGN(const auto other, part.segment->file());
-    mark_dirty(other);
+    auto other = part.segment->file();
+    if (!other) return offline(other.error());
+    mark_dirty(*other);
   }
   return sync();
 }

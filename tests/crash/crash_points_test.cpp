@@ -66,7 +66,7 @@ class CutHere {
 TEST_CASE("whenever the power goes, recovery gives a prefix that holds every promise, and the log goes on", "[crash]") {
   const auto seed = seed_or(20'240'611);
   const auto wanted = std::size_t{20'000} * crash_factor();
-  const QuietLog quiet;
+  QuietLog quiet;
   const auto began = std::chrono::steady_clock::now();
   std::size_t images = 0;
   std::size_t scripts = 0;
@@ -82,6 +82,7 @@ TEST_CASE("whenever the power goes, recovery gives a prefix that holds every pro
     Prng length{script_seed};
     for (auto steps = length.between(30, 60); steps > 0 && !cut.failure() && script.step();) --steps;
     images += cut.images();
+    quiet.take();
     INFO("TROUPE_SEED=" << script_seed << ", point " << points << "\nsteps: " << script.steps());
     if (!script.failure().empty()) FAIL(script.failure());
     if (cut.failure()) FAIL(*cut.failure());

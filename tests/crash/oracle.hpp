@@ -69,11 +69,14 @@ class QuietLog {
  public:
   QuietLog();
   ~QuietLog();
+  /// What was logged since the last call.
+  std::string take();
   QuietLog(const QuietLog&) = delete;
   QuietLog& operator=(const QuietLog&) = delete;
 
  private:
   int stderr_;
+  int log_;
 };
 
 /// TROUPE_CRASH_FACTOR, 1 by default: how many times as much is tried.
