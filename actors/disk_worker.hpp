@@ -15,8 +15,9 @@ namespace troupe::actors {
 ///
 /// A turn also ends when it has taken `turn_bytes_max` or `turn_ms_max`, and before any other request is carried out.
 ///
-/// When the directory fails, or the disk under one log, everything that waits is answered with storage_error, what is still in the mailbox with log_offline,
-/// and the actor ends with that error: its supervisor starts it again, and the new one recovers the directory from disk.
+/// When the directory fails, or the disk under one log, everything that waits is answered with storage_error, what is still in the
+/// mailbox with log_offline, and the actor ends with that error: its supervisor starts it again, and the new one recovers the
+/// directory from disk.
 /// A wish to stop (an exit message, but for kill) is fulfilled behind what already waits in the mailbox.
 struct DiskWorkerOptions {
   storage::FileSystem* file_system = nullptr;  ///< outlives the actor

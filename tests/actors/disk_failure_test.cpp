@@ -114,7 +114,7 @@ TEST_CASE("whatever was sent before the worker ended over a failed directory is 
 
 TEST_CASE("random faults of the disk never lose what was acknowledged", "[disk_worker]") {
   const auto first_seed = seed_or(1'000);
-  for (auto seed = first_seed; seed < first_seed + 200; ++seed) {
+  for (auto seed = first_seed; seed < first_seed + 40; ++seed) {
     INFO("TROUPE_SEED=" << seed);
     Prng random{seed};
     DiskFixture fixture{seed};
@@ -205,6 +205,19 @@ TEST_CASE("a worker that is killed tells those who wait that it does not know", 
   CHECK(writer.answered == tokens(1));
   CHECK(writer.count(Errc::storage_error) == 1);
   CHECK(fixture.status().state == ActorState::waiting_restart);
+}
+
+TEST_CASE("a log that was new when its worker was killed survives a power cut after the next run", "[disk_worker]") {
+  DiskFixture fixture;
+  fixture.start();
+  fixture.add_writer(0).append(3);
+  fixture.scheduler.run();
+  caf::anon_send_exit(fixture.worker, caf::exit_reason::kill);
+  fixture.scheduler.advance(200);
+  fixture.resolve();
+  REQUIRE(fixture.worker);
+  REQUIRE(fixture.scheduler.ask<Done>(fixture.worker, Checkpoint{}));
+  CHECK(fixture.durable_end(0) == Offset{3});
 }
 
 TEST_CASE("a directory that was closed by request refuses what comes after, and is not opened again", "[disk_worker]") {
