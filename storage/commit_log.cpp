@@ -8,12 +8,16 @@
 #include "core/record/record_batch.hpp"
 #include "storage/commit_log_format.hpp"
 #include "storage/paths.hpp"
+#include "storage/quarantine.hpp"
 #include "storage/segment.hpp"
 
 namespace troupe::storage {
 namespace {
 
 using namespace commit_log_format;
+
+/// Of files that will be written again: recovery does not read them, what they hold is settled.
+constexpr std::string_view spare_extension = ".spare";
 
 void apply(CommittedTails& tails, const DecodedEntry& entry) {
   auto& tail = tails[entry.id];
@@ -35,6 +39,7 @@ void apply(CommittedTails& tails, const DecodedEntry& entry) {
       tail.lowest_cut = std::min(tail.lowest_cut, entry.batch.base_offset);
       tail.reset_to = entry.batch.base_offset;
       break;
+    case EntryKind::reset_done: tail.reset_to.reset(); break;
   }
 }
 
@@ -50,6 +55,8 @@ Result<CommitLog::Recovered> CommitLog::open(FileSystem& file_system, Options op
     const auto number = parse_segment_file_name(entry.name, commit_extension);
     if (number && entry.type == EntryType::file) {
       log.old_files_.push_back({static_cast<std::uint64_t>(number->value()), log.options_.directory + "/" + entry.name});
+    } else if (entry.type == EntryType::file && entry.name.ends_with(spare_extension)) {
+      TROUPE_TRY(file_system.remove(log.options_.directory + "/" + entry.name));
     }
   }
   std::sort(log.old_files_.begin(), log.old_files_.end(), [](auto& a, auto& b) { return a.number < b.number; });
@@ -57,12 +64,13 @@ Result<CommitLog::Recovered> CommitLog::open(FileSystem& file_system, Options op
   std::optional<std::uint64_t> last_turn;
   for (const auto& old_file : log.old_files_) {
     TROUPE_TRY_ASSIGN(const auto file, file_system.open(old_file.path, OpenMode::read));
+    file->drop_cache();  // a turn whose sync failed must not be taken for one that is on the disk (S2)
     TROUPE_TRY_ASSIGN(const auto size, file->size());
     ByteBuffer content(static_cast<std::size_t>(size));
     TROUPE_TRY_ASSIGN(const auto got, file->read_at(0, content));
     content.resize(got);
     const auto bytes = Bytes::adopt(std::move(content));
-    TurnReader reader{bytes, last_turn};
+    TurnReader reader{old_file.number, bytes, last_turn};
     while (const auto turn = reader.next()) {
       for (const auto& entry : turn->entries) apply(recovered.tails, entry);
       last_turn = turn->number;
@@ -91,6 +99,11 @@ void CommitLog::add_reset(const TopicIdPartition& id, Offset offset) {
   entries_.push_back({static_cast<std::uint8_t>(EntryKind::reset), id, {offset, no_leader_epoch, {}}});
 }
 
+void CommitLog::add_reset_done(const TopicIdPartition& id, Offset offset) {
+  turn_bytes_ += entry_head_bytes;
+  entries_.push_back({static_cast<std::uint8_t>(EntryKind::reset_done), id, {offset, no_leader_epoch, {}}});
+}
+
 void CommitLog::abandon_turn() {
   entries_.clear();
   turn_bytes_ = 0;
@@ -108,7 +121,7 @@ Status CommitLog::commit() {
 Status CommitLog::write_turn() {
   const auto frame_bytes = turn_head_bytes + turn_bytes_;
   const auto padded = (frame_bytes + turn_alignment - 1) / turn_alignment * turn_alignment;
-  if (!file_ || rotate_ || (position_ > 0 && position_ + padded > options_.file_bytes)) TROUPE_TRY(start_file());
+  if (!file_ || (position_ > 0 && position_ + padded > options_.file_bytes)) TROUPE_TRY(start_file());
   TROUPE_TRY(reserve(position_ + padded));
 
   ByteBuffer heads;
@@ -118,7 +131,7 @@ Status CommitLog::write_turn() {
     encode_entry_head(heads, static_cast<EntryKind>(entry.kind), entry.id, entry.batch.base_offset, entry.batch.leader_epoch,
                       entry.batch.batch);
   }
-  encode_turn_head(heads, next_turn_, static_cast<std::uint32_t>(frame_bytes), static_cast<std::uint32_t>(entries_.size()));
+  encode_turn_head(heads, current_file_, next_turn_, static_cast<std::uint32_t>(frame_bytes), static_cast<std::uint32_t>(entries_.size()));
 
   // All entry heads first, then all batches: the heads are checked as one piece, the batches carry their own checksums.
   std::vector<ByteView> parts;
@@ -159,7 +172,6 @@ Status CommitLog::start_file() {
   current_file_ = number;
   position_ = 0;
   allocated_ = size;
-  rotate_ = false;
   return ok();
 }
 
@@ -176,6 +188,16 @@ Status CommitLog::reserve(std::uint64_t bytes) {
   return ok();
 }
 
+Status CommitLog::release_all() {
+  if (file_) {
+    old_files_.push_back({current_file_, path_of(current_file_)});
+    file_.reset();
+    ++current_file_;
+    position_ = allocated_ = 0;
+  }
+  return release(current_file_);
+}
+
 std::uint64_t CommitLog::oldest_file() const { return old_files_.empty() ? current_file_ : old_files_.front().number; }
 
 double CommitLog::fullness() const {
@@ -187,8 +209,7 @@ Status CommitLog::release(std::uint64_t file) {
   while (!old_files_.empty() && old_files_.front().number <= file) {
     auto old_file = old_files_.front();
     if (spare_files_.size() < spare_files_max) {
-      // Under a name that recovery does not read: what it holds is settled.
-      const auto spare = old_file.path + ".spare";
+      const auto spare = old_file.path + std::string(spare_extension);
       TROUPE_TRY(file_system_.rename(old_file.path, spare));
       spare_files_.push_back({old_file.number, spare});
     } else {
@@ -200,14 +221,10 @@ Status CommitLog::release(std::uint64_t file) {
 }
 
 Status CommitLog::move_recovered_files(const std::string& directory) {
-  TROUPE_TRY(create_directories_durably(file_system_, directory));
-  for (const auto& old_file : old_files_) {
-    const auto name = old_file.path.substr(old_file.path.rfind('/') + 1);
-    TROUPE_TRY(file_system_.rename(old_file.path, directory + "/" + name));
-  }
+  for (const auto& old_file : old_files_)
+    TROUPE_TRY(quarantine_path(file_system_, old_file.path, directory, std::string(file_name(old_file.path))));
   old_files_.clear();
-  TROUPE_TRY(file_system_.sync_directory(directory));
-  return file_system_.sync_directory(options_.directory);
+  return ok();
 }
 
 }  // namespace troupe::storage

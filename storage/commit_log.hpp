@@ -25,7 +25,7 @@ struct PlacedBatch {
 struct CommittedTail {
   std::vector<PlacedBatch> batches;   ///< ascending, without holes, truncations applied; offsets and epochs stamped
   Offset lowest_cut = Offset::max();  ///< the log was truncated to here: what was durable above it no longer is
-  std::optional<Offset> reset_to;     ///< the log was emptied to start anew here
+  std::optional<Offset> reset_to;     ///< a reset to here was begun, and nothing says that it was finished
 };
 using CommittedTails = std::unordered_map<TopicIdPartition, CommittedTail>;
 
@@ -64,6 +64,8 @@ class CommitLog {
   void add(const TopicIdPartition& id, const PlacedBatch& batch);
   void add_truncation(const TopicIdPartition& id, Offset offset);
   void add_reset(const TopicIdPartition& id, Offset offset);
+  /// The log was emptied, durably.
+  void add_reset_done(const TopicIdPartition& id, Offset offset);
   bool turn_empty() const { return entries_.empty(); }
   std::size_t turn_bytes() const { return turn_bytes_; }
 
@@ -79,10 +81,10 @@ class CommitLog {
   std::uint64_t oldest_file() const;
   /// How full the current file is, 0 to 1.
   double fullness() const;
-  /// Starts a new file with the next turn.
-  void rotate() { rotate_ = true; }
   /// Nothing in files up to and including `file` is needed any more; they will be written again. The current file stays.
   Status release(std::uint64_t file);
+  /// Nothing in any file is needed any more.
+  Status release_all();
   /// Leaves the files of an earlier run where they can be looked at: moves them to `directory`.
   Status move_recovered_files(const std::string& directory);
 
@@ -111,7 +113,6 @@ class CommitLog {
   std::uint64_t position_ = 0;   ///< where the next turn goes
   std::uint64_t allocated_ = 0;  ///< bytes of the current file that exist
   std::uint64_t next_turn_ = 1;
-  bool rotate_ = false;
   bool offline_ = false;
   std::vector<Entry> entries_;
   std::size_t turn_bytes_ = 0;

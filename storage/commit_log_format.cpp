@@ -23,12 +23,23 @@ void encode_entry_head(ByteBuffer& out, EntryKind kind, const TopicIdPartition& 
   writer.integer(has_batch ? load_big_endian<std::uint32_t>(batch.data() + 17) : std::uint32_t{0});
 }
 
-void encode_turn_head(ByteBuffer& heads, std::uint64_t number, std::uint32_t frame_bytes, std::uint32_t entries) {
+namespace {
+
+std::uint32_t checksum(std::uint64_t file, ByteView covered) {
+  std::array<std::byte, 8> number;
+  store_big_endian(number.data(), file);
+  return crc32c(covered, crc32c(number));
+}
+
+}  // namespace
+
+void encode_turn_head(ByteBuffer& heads, std::uint64_t file, std::uint64_t number, std::uint32_t frame_bytes,
+                      std::uint32_t entries) {
   store_big_endian(heads.data(), turn_magic);
   store_big_endian(heads.data() + 8, number);
   store_big_endian(heads.data() + 16, frame_bytes);
   store_big_endian(heads.data() + 20, entries);
-  store_big_endian(heads.data() + 4, crc32c(ByteView{heads}.subspan(8)));
+  store_big_endian(heads.data() + 4, checksum(file, ByteView{heads}.subspan(8)));
 }
 
 std::optional<DecodedTurn> TurnReader::turn_at(std::size_t position, std::size_t& size) const {
@@ -40,7 +51,7 @@ std::optional<DecodedTurn> TurnReader::turn_at(std::size_t position, std::size_t
   if (frame_bytes > rest.size() || frame_bytes < turn_head_bytes) return std::nullopt;
   if (entries > (frame_bytes - turn_head_bytes) / entry_head_bytes) return std::nullopt;
   const auto heads_bytes = turn_head_bytes + entries * entry_head_bytes;
-  if (crc32c(rest.subspan(8, heads_bytes - 8)) != load_big_endian<std::uint32_t>(rest.data() + 4)) return std::nullopt;
+  if (checksum(number_, rest.subspan(8, heads_bytes - 8)) != load_big_endian<std::uint32_t>(rest.data() + 4)) return std::nullopt;
 
   DecodedTurn turn{number, {}};
   turn.entries.reserve(entries);
@@ -68,7 +79,7 @@ std::optional<DecodedTurn> TurnReader::turn_at(std::size_t position, std::size_t
       record::stamp_batch(stamped, entry.batch.base_offset, entry.batch.leader_epoch);
       entry.batch.batch = Bytes::adopt(std::move(stamped));
       body += batch_bytes;
-    } else if (entry.kind != EntryKind::truncate && entry.kind != EntryKind::reset) {
+    } else if (entry.kind != EntryKind::truncate && entry.kind != EntryKind::reset && entry.kind != EntryKind::reset_done) {
       return std::nullopt;
     }
     turn.entries.push_back(std::move(entry));

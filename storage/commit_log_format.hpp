@@ -19,12 +19,12 @@ inline constexpr std::size_t entry_head_bytes = 1 + 16 + 4 + 8 + 4 + 4 + 4;
 /// Turn numbers skipped at each start: a torn turn of the last run keeps a number that is never given again.
 inline constexpr std::uint64_t turn_number_gap = 1024;
 
-enum class EntryKind : std::uint8_t { batch = 1, truncate = 2, reset = 3 };
+enum class EntryKind : std::uint8_t { batch = 1, truncate = 2, reset = 3, reset_done = 4 };
 
 struct DecodedEntry {
   EntryKind kind;
   TopicIdPartition id;
-  PlacedBatch batch;  ///< stamped; for truncate and reset only the base offset counts
+  PlacedBatch batch;  ///< stamped; for all but batch only the base offset counts
 };
 
 struct DecodedTurn {
@@ -34,14 +34,17 @@ struct DecodedTurn {
 
 void encode_entry_head(ByteBuffer& out, EntryKind kind, const TopicIdPartition& id, Offset offset, LeaderEpoch epoch,
                        const Bytes& batch);
-/// Fills the first `turn_head_bytes` of `heads`, which holds all entry heads behind them.
-void encode_turn_head(ByteBuffer& heads, std::uint64_t number, std::uint32_t frame_bytes, std::uint32_t entries);
+/// Fills the first `turn_head_bytes` of `heads`, which holds all entry heads behind them. `file`: the number of the file that it
+/// goes to. The checksum covers it, so that what a file held under its last name says nothing under its new one.
+void encode_turn_head(ByteBuffer& heads, std::uint64_t file, std::uint64_t number, std::uint32_t frame_bytes,
+                      std::uint32_t entries);
 
 /// Reads the turns of one file, in order.
 class TurnReader {
  public:
-  /// `last_turn`: of the file before; turns of this file must be younger.
-  TurnReader(Bytes file, std::optional<std::uint64_t> last_turn) : file_(std::move(file)), last_turn_(last_turn) {}
+  /// `number`: of the file. `last_turn`: of the file before; turns of this file must be younger.
+  TurnReader(std::uint64_t number, Bytes file, std::optional<std::uint64_t> last_turn)
+      : number_(number), file_(std::move(file)), last_turn_(last_turn) {}
 
   /// The next turn that is whole; nullopt at the end of what was written. Damaged turns with later ones behind them are passed
   /// over and noted.
@@ -51,6 +54,7 @@ class TurnReader {
  private:
   std::optional<DecodedTurn> turn_at(std::size_t position, std::size_t& size) const;
 
+  std::uint64_t number_;
   Bytes file_;
   std::optional<std::uint64_t> last_turn_;
   std::size_t position_ = 0;

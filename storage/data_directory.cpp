@@ -111,6 +111,9 @@ Result<DataDirectory::Opened> DataDirectory::open(FileSystem& file_system, Optio
   TROUPE_TRY(self.check_owner());
   TROUPE_TRY(self.read_checkpoints(opened.findings));
   TROUPE_TRY(self.reconcile(opened.findings));
+  // What a killed process left in the page cache, directories and deletions included, is built upon from here on: a directory
+  // that exists is not made, and so not synced, a second time.
+  TROUPE_TRY(self.files_->sync_file_system());
   TROUPE_TRY(self.recover_commit_log(opened));
   // Only now does nothing speak of them any more.
   if (const auto removed = self.manifest_.with(Manifest::State::removed); !removed.empty()) {
@@ -223,7 +226,6 @@ LogExpectation DataDirectory::expectation(const TopicIdPartition& id, const Comm
   expected.was_written = manifest_.state(id) == Manifest::State::written;
   if (tail != nullptr) {
     expected.recovery_point = std::min(expected.recovery_point, tail->lowest_cut);
-    expected.reset_to = tail->reset_to;
     if (const auto batches = unbroken(*tail); !batches.empty()) {
       expected.commit_log_from = batches.front().base_offset;
       expected.durable_end = end_of(batches.back());
@@ -266,13 +268,15 @@ Status DataDirectory::recover_commit_log(Opened& opened) {
     opened.findings.push_back("the commit log of the last run is kept in quarantine");
     return commit_log_->move_recovered_files(path("quarantine/commit"));
   }
-  return commit_log_->release(commit_log_->current_file());
+  return commit_log_->release_all();
 }
 
 /// Appends to a log what its segments lack of its tail.
 Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const CommittedTail& tail) {
   TROUPE_TRY_ASSIGN(auto* entry, open_log(id, LogConfig{}, &tail));
   auto& log = *entry->log;
+  // Whatever it found: these records were given up, and which of them are gone already nobody knows.
+  if (tail.reset_to) TROUPE_TRY(log.reset_to(*tail.reset_to));
   std::size_t restored = 0;
   for (const auto& batch : unbroken(tail)) {
     if (!log.health().can_append()) break;
@@ -280,15 +284,21 @@ Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const Com
     TROUPE_TRY(log.append(std::span{&batch, 1}));
     ++restored;
   }
-  if (log.dirty()) dirty_.push_back(id);
+  // All that is left lies below the log start: the log goes on where it starts.
+  if (log.health().can_append() && log.log_end_offset() < log.log_start_offset())
+    TROUPE_TRY(log.reset_to(log.log_start_offset()));
+  if (log.dirty()) note_dirty(id, *entry);
   return restored;
 }
 
 Result<DataDirectory::Entry*> DataDirectory::open_log(const TopicIdPartition& id, const LogConfig& config,
                                                       const CommittedTail* tail) {
-  TROUPE_TRY_ASSIGN(auto log, PartitionLog::open(files_, location(id), config, expectation(id, tail)));
+  const auto expected = expectation(id, tail);
+  TROUPE_TRY_ASSIGN(auto log, PartitionLog::open(files_, location(id), config, expected));
   auto& entry = entries_[id];
   entry.log = std::move(log);
+  // It stays so: the next start does not have this commit log to tell it what was promised.
+  if (entry.log->health().kind == LogHealth::Kind::damaged) recovery_points_[id] = expected.durable_end;
   return &entry;
 }
 
@@ -298,8 +308,10 @@ Result<PartitionLog*> DataDirectory::log(const TopicIdPartition& id, const LogCo
   if (const auto found = entries_.find(id); found != entries_.end()) {
     auto& log = *found->second.log;
     // What was appended under `interval` is not in the commit log: it must be on disk before a promise is made beyond it.
-    if (config.flush == FlushPolicy::fsync && log.config().flush == FlushPolicy::interval && log.dirty())
+    if (config.flush == FlushPolicy::fsync && log.config().flush == FlushPolicy::interval && log.dirty()) {
       TROUPE_TRY(log.sync());
+      settled(id, found->second);
+    }
     log.set_config(config);
     return &log;
   }
@@ -307,7 +319,7 @@ Result<PartitionLog*> DataDirectory::log(const TopicIdPartition& id, const LogCo
     return Error{Errc::unknown_topic_or_partition, "partition " + to_string(id) + " was removed"};
   }
   TROUPE_TRY_ASSIGN(auto* entry, open_log(id, config, nullptr));
-  if (entry->log->dirty()) {
+  if (entry->log->dirty() && entry->log->health().can_append()) {
     // Bytes of the last run above its recovery point: promised again from now on, so they have to be on disk.
     TROUPE_TRY(entry->log->sync());
   }
@@ -323,13 +335,12 @@ Result<DataDirectory::Entry*> DataDirectory::opened(const TopicIdPartition& id) 
 }
 
 Status DataDirectory::append(const TopicIdPartition& id, std::span<const PlacedBatch> batches, MonotonicMs now) {
-  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY(usable());
   TROUPE_TRY_ASSIGN(auto* entry, opened(id));
   auto& log = *entry->log;
-  const bool was_dirty = log.dirty();
   TROUPE_TRY(manifest_.note(id, Manifest::State::written));
   TROUPE_TRY(log.append(batches));
-  if (!was_dirty) dirty_.push_back(id);
+  note_dirty(id, *entry);
   if (!entry->in_turn) {
     entry->in_turn = true;
     turn_.push_back(id);
@@ -342,25 +353,65 @@ Status DataDirectory::append(const TopicIdPartition& id, std::span<const PlacedB
   return ok();
 }
 
-Status DataDirectory::commit(MonotonicMs now) {
+Status DataDirectory::usable() {
   if (failure_) return Error{Errc::log_offline, *failure_};
+  if (const auto& failed = files_->barrier_failure()) return fail_turn(*failed);
+  return ok();
+}
+
+Status DataDirectory::commit(MonotonicMs now) {
+  TROUPE_TRY(usable());
   if (auto synced = manifest_.sync(); !synced) return fail_turn(synced.error());
   if (!commit_log_->turn_empty()) {
     auto committed = commit_log_->commit();
     if (!committed && committed.error().code == Errc::storage_full) committed = sync_turn();
     if (!committed) return fail_turn(committed.error());
   }
+  note_committed();
+  for (const auto& id : turn_) entries_.at(id).in_turn = false;
+  release_descriptors();
+  turn_.clear();
+  if (auto settled = settle_some(now); !settled) return unless_full(std::move(settled));
+  return ok();
+}
+
+/// Of work that only gives space back: on a full disk it waits for a later turn (S7), any other failure is one of the directory.
+Status DataDirectory::unless_full(Status status) {
+  if (status || status.error().code != Errc::storage_full) return status ? status : fail_turn(status.error());
+  log::warn("commit log and checkpoints wait for space", {log::kv("path", options_.path), log::kv("error", status.error())});
+  return ok();
+}
+
+/// Writes what a truncation or a reset of `id` added to the commit log, and the turn before it.
+Status DataDirectory::commit_now(const TopicIdPartition& id) {
+  auto committed = commit_log_->commit();
+  if (committed) {
+    note_committed();
+  } else if (committed.error().code == Errc::storage_full) {
+    // The turn went with it; its segments have to hold it then.
+    if (auto synced = sync_turn(); !synced) return fail_turn(synced.error());
+    return committed.error().with_context("partition " + to_string(id));
+  } else {
+    return fail_turn(committed.error());
+  }
+  return ok();
+}
+
+/// Not whether the log was dirty already: retention and the like leave a directory to sync, and nobody waits for that.
+void DataDirectory::note_dirty(const TopicIdPartition& id, Entry& entry) {
+  if (!entry.queued) dirty_.push_back(id);
+  entry.queued = true;
+}
+
+/// The commit log has the turn's batches up to now. A truncation in mid-turn writes the first part of a turn earlier, perhaps to
+/// an earlier file than the rest.
+void DataDirectory::note_committed() {
   for (const auto& id : turn_) {
     auto& entry = entries_.at(id);
-    entry.in_turn = false;
     if (entry.log->dirty() && entry.log->config().flush == FlushPolicy::fsync && !entry.commit_file) {
       entry.commit_file = commit_log_->current_file();
     }
   }
-  release_descriptors();
-  turn_.clear();
-  if (auto settled = settle_some(now); !settled) return fail_turn(settled.error());
-  return ok();
 }
 
 /// There is no room in the commit log: the turn's segments are synced instead, each for itself.
@@ -369,8 +420,7 @@ Status DataDirectory::sync_turn() {
     auto& entry = entries_.at(id);
     if (entry.log->config().flush != FlushPolicy::fsync) continue;
     TROUPE_TRY(entry.log->sync());
-    entry.commit_file.reset();
-    std::erase(dirty_, id);
+    settled(id, entry);
   }
   return ok();
 }
@@ -431,7 +481,8 @@ Status DataDirectory::settle_some(MonotonicMs) {
 void DataDirectory::settled(const TopicIdPartition& id, Entry& entry) {
   entry.commit_file.reset();
   entry.dirty_since.reset();
-  std::erase(dirty_, id);
+  if (entry.queued) std::erase(dirty_, id);
+  entry.queued = false;
 }
 
 /// Syncs all logs and writes down how far each is on disk. The commit log is left as it is.
@@ -453,16 +504,19 @@ Status DataDirectory::checkpoint_logs() {
     entry.commit_file.reset();
     entry.dirty_since.reset();
   }
+  for (const auto& id : dirty_) entries_.at(id).queued = false;
   dirty_.clear();
   settling_.clear();
   return write_checkpoints();
 }
 
 Status DataDirectory::checkpoint() {
-  if (failure_) return Error{Errc::log_offline, *failure_};
-  TROUPE_TRY(checkpoint_logs());
-  commit_log_->rotate();
-  return commit_log_->release(commit_log_->current_file() - 1);
+  TROUPE_TRY(usable());
+  auto done = checkpoint_logs();
+  if (done) done = commit_log_->release_all();
+  // A caller who asked for it has to know about a full disk; any other failure leaves nothing to rest a promise on.
+  if (!done && done.error().code != Errc::storage_full) return fail_turn(done.error());
+  return done;
 }
 
 Status DataDirectory::write_checkpoints() {
@@ -498,15 +552,14 @@ std::optional<MonotonicMs> DataDirectory::next_deadline() const {
 }
 
 Status DataDirectory::on_deadline(MonotonicMs now) {
-  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY(usable());
   std::vector<TopicIdPartition> due;
   for (const auto& id : dirty_) {
     const auto& entry = entries_.at(id);
     if (entry.dirty_since && now - *entry.dirty_since >= entry.log->config().flush_interval_ms) due.push_back(id);
   }
   if (due.size() >= barrier_logs_min) {
-    if (auto done = checkpoint_logs(); !done) return fail_turn(done.error());
-    return ok();
+    return unless_full(checkpoint_logs());
   }
   for (const auto& id : due) {
     auto& entry = entries_.at(id);
@@ -514,36 +567,50 @@ Status DataDirectory::on_deadline(MonotonicMs now) {
       log::error("flush failed", {log::kv("partition", id), log::kv("error", synced.error())});
     settled(id, entry);
   }
-  return ok();
+  return usable();
 }
 
 // --- changes to one log -----------------------------------------------------------------------------------------------------
 
 Status DataDirectory::truncate(const TopicIdPartition& id, Offset offset) {
-  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY(usable());
   TROUPE_TRY_ASSIGN(auto* entry, opened(id));
-  if (offset >= entry->log->log_end_offset()) return ok();
+  auto& log = *entry->log;
+  if (offset >= log.log_end_offset()) return ok();
+  // Refused before recovery is told of it.
+  if (!log.health().can_append()) return log.truncate_to(offset);
   commit_log_->add_truncation(id, offset);
-  if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
-  auto truncated = entry->log->truncate_to(offset);
+  TROUPE_TRY(commit_now(id));
+  auto truncated = log.truncate_to(offset);
   // Refused, so the commit log now says less about this log than it holds: its segments have to say it.
-  if (!truncated && entry->log->health().can_append()) TROUPE_TRY(entry->log->sync());
-  if (!entry->log->dirty()) settled(id, *entry);
+  if (!truncated && log.health().can_append()) TROUPE_TRY(log.sync());
+  if (!log.dirty()) settled(id, *entry);
   return truncated;
 }
 
 Status DataDirectory::reset(const TopicIdPartition& id, Offset offset) {
-  if (failure_) return Error{Errc::log_offline, *failure_};
+  TROUPE_TRY(usable());
   TROUPE_TRY_ASSIGN(auto* entry, opened(id));
+  auto& log = *entry->log;
+  if (log.health().kind == LogHealth::Kind::offline) return log.reset_to(offset);
   TROUPE_TRY(manifest_.note(id, Manifest::State::written));
   TROUPE_TRY(manifest_.sync());
   commit_log_->add_reset(id, offset);
-  if (auto committed = commit_log_->commit(); !committed) return fail_turn(committed.error());
-  TROUPE_TRY(entry->log->reset_to(offset));
-  log_starts_[id] = offset;
-  recovery_points_[id] = offset;
-  settled(id, *entry);
-  return write_checkpoints();
+  TROUPE_TRY(commit_now(id));
+  auto done = log.reset_to(offset);
+  if (done) {
+    log_starts_[id] = offset;
+    recovery_points_[id] = offset;
+    settled(id, *entry);
+    done = write_checkpoints();
+  }
+  if (done) {
+    commit_log_->add_reset_done(id, offset);
+    done = commit_now(id);
+  }
+  // Until it is known to be done, recovery empties the log again: nothing may be appended before.
+  if (!done) log.fail(done.error().message);
+  return done;
 }
 
 Status DataDirectory::advance_log_start(const TopicIdPartition& id, Offset offset) {

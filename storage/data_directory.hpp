@@ -104,6 +104,7 @@ class DataDirectory {
     std::optional<MonotonicMs> dirty_since;    ///< FlushPolicy::interval: oldest unsynced append
     std::optional<std::uint64_t> commit_file;  ///< FlushPolicy::fsync: oldest commit-log file that holds unsynced batches
     bool in_turn = false;
+    bool queued = false;  ///< in `dirty_`
   };
 
   DataDirectory(FileSystem& file_system, Options options, std::unique_ptr<SyncBarrier> barrier, Manifest manifest);
@@ -117,6 +118,10 @@ class DataDirectory {
   LogExpectation expectation(const TopicIdPartition& id, const CommittedTail* tail) const;
   LogLocation location(const TopicIdPartition& id) const;
   Result<Entry*> opened(const TopicIdPartition& id);
+  void note_dirty(const TopicIdPartition& id, Entry& entry);
+  void note_committed();
+  Status usable();
+  Status commit_now(const TopicIdPartition& id);
   Status sync_turn();
   void release_descriptors();
   Status settle_some(MonotonicMs now);
@@ -124,6 +129,7 @@ class DataDirectory {
   Status checkpoint_logs();
   Status write_checkpoints();
   Status fail_turn(const Error& error);
+  Status unless_full(Status status);
   std::string path(std::string_view name) const { return options_.path + "/" + std::string(name); }
 
   FileSystem& file_system_;

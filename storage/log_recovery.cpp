@@ -13,10 +13,12 @@ namespace {
 struct Listing {
   std::vector<Offset> segments;
   std::vector<Offset> states;
+  std::vector<Offset> indexes;
 };
 
-/// Sorts a log directory's names; finishes deletions that a crash interrupted; leaves what it does not know alone.
-Result<Listing> list_log(FileSystem& file_system, const std::string& directory) {
+/// Sorts a log directory's names; leaves what it does not know alone.
+/// `finish_deletions`: nobody reads the files any more that were renamed in order to go.
+Result<Listing> list_log(FileSystem& file_system, const std::string& directory, bool finish_deletions) {
   Listing listing;
   auto entries = file_system.list(directory);
   if (!entries && entries.error().code == Errc::not_found) return listing;
@@ -32,9 +34,12 @@ Result<Listing> list_log(FileSystem& file_system, const std::string& directory) 
         listing.states.push_back(*offset);
         continue;
       }
-      if (parse_segment_file_name(entry.name, index_extension)) continue;
+      if (const auto base = parse_segment_file_name(entry.name, index_extension)) {
+        listing.indexes.push_back(*base);
+        continue;
+      }
       if (entry.name.ends_with(deleted_extension)) {
-        TROUPE_TRY(file_system.remove(path));
+        if (finish_deletions) TROUPE_TRY(file_system.remove(path));
         continue;
       }
     }
@@ -60,13 +65,22 @@ class Recovery {
       : files_(files), location_(location), config_(config), expectation_(expectation) {}
 
   Result<RecoveredLog> run() {
-    TROUPE_TRY_ASSIGN(auto listing, list_log(files_->file_system(), location_.directory));
-    if (expectation_.reset_to) TROUPE_TRY(finish_reset(listing));
-    if (listing.segments.empty()) return without_segments();
+    TROUPE_TRY_ASSIGN(auto listing, list_log(files_->file_system(), location_.directory, true));
+    TROUPE_TRY(finish_retention(listing));
+    TROUPE_TRY(drop_empty_end(listing));
+    TROUPE_TRY(remove_orphans(listing));
+    if (listing.segments.empty()) return without_segments(listing);
     TROUPE_TRY(scan_segments(listing));
     log_.log_start_offset = std::max(expectation_.log_start_offset, log_.segments.front().segment->base_offset());
-    log_.log_end_offset = std::max(log_.segments.back().next_offset, log_.log_start_offset);
-    if (log_.health.can_append()) {
+    log_.log_end_offset = log_.segments.back().next_offset;
+    if (log_.log_end_offset < log_.log_start_offset && log_.health.can_append() && !continued_by_commit_log()) {
+      if (expectation_.durable_end <= log_.log_start_offset) return below_start(listing);
+      note_missing_end();
+      log_.log_end_offset = log_.log_start_offset;
+    }
+    if (!log_.health.can_append()) {
+      log_.log_end_offset = std::max(log_.log_end_offset, log_.log_start_offset);
+    } else {
       note_missing_end();
       TROUPE_TRY(remove_stale_states(listing));
     }
@@ -78,26 +92,76 @@ class Recovery {
  private:
   FileSystem& file_system() { return files_->file_system(); }
 
-  Status finish_reset(Listing& listing) {
-    std::erase_if(listing.segments, [&](Offset base) {
-      if (base >= *expectation_.reset_to) return false;
-      Segment old{files_, location_.directory, base, config_.index_interval_bytes};
-      if (auto doomed = old.doom(); !doomed) {
-        log::warn("old segment left after a reset", {log::kv("path", old.path()), log::kv("error", doomed.error())});
-      }
-      return true;
-    });
+  bool continued_by_commit_log() const {
+    return expectation_.commit_log_from && *expectation_.commit_log_from <= log_.log_end_offset &&
+           expectation_.durable_end > log_.log_end_offset;
+  }
+
+  /// Segments that lie below the log start wholly are on their way out; what a crash left of them says nothing.
+  Status finish_retention(Listing& listing) {
+    while (listing.segments.size() > 1 && listing.segments[1] <= expectation_.log_start_offset) {
+      TROUPE_TRY(discard(listing.segments.front()));
+      listing.segments.erase(listing.segments.begin());
+    }
     return ok();
   }
 
-  Result<RecoveredLog> without_segments() {
-    const auto start = expectation_.reset_to.value_or(expectation_.commit_log_from.value_or(expectation_.log_start_offset));
-    log_.log_start_offset = log_.log_end_offset = start;
-    if (expectation_.was_written && expectation_.recovery_point > start) {
-      log_.health = {LogHealth::Kind::damaged, start,
+  /// A segment that was created and never written to holds nothing, and need not begin where the log ends: the append that it was
+  /// for may have failed.
+  Status drop_empty_end(Listing& listing) {
+    while (listing.segments.size() > 1) {
+      const Segment last{files_, location_.directory, listing.segments.back(), config_.index_interval_bytes};
+      TROUPE_TRY_ASSIGN(const auto file, last.file());
+      TROUPE_TRY_ASSIGN(const auto size, file->size());
+      if (size != 0) break;
+      TROUPE_TRY(discard(listing.segments.back()));
+      listing.segments.pop_back();
+    }
+    return ok();
+  }
+
+  Status discard(Offset base_offset) {
+    log_.directory_changed = true;
+    Segment old{files_, location_.directory, base_offset, config_.index_interval_bytes};
+    return old.doom();
+  }
+
+  /// An index without its segment would be taken for that of the next segment of this name.
+  Status remove_orphans(const Listing& listing) {
+    for (const auto base : listing.indexes) {
+      if (std::binary_search(listing.segments.begin(), listing.segments.end(), base)) continue;
+      TROUPE_TRY(remove_derived(base, index_extension));
+    }
+    return ok();
+  }
+
+  Status remove_derived(Offset offset, std::string_view extension) {
+    log_.directory_changed = true;
+    auto removed = file_system().remove(location_.directory + "/" + segment_file_name(offset, extension));
+    if (!removed && removed.error().code == Errc::not_found) return ok();
+    return removed;
+  }
+
+  Result<RecoveredLog> without_segments(const Listing& listing) {
+    for (const auto offset : listing.states) TROUPE_TRY(remove_derived(offset, state_extension));
+    const auto start = expectation_.log_start_offset;
+    log_.log_end_offset = expectation_.commit_log_from.value_or(start);
+    log_.log_start_offset = std::max(start, log_.log_end_offset);
+    const bool continued = expectation_.commit_log_from && *expectation_.commit_log_from <= start;
+    if (expectation_.was_written && expectation_.recovery_point > start && !continued) {
+      log_.health = {LogHealth::Kind::damaged, log_.log_start_offset,
                      location_.directory + " holds no segments, but offsets below " +
                          to_string(expectation_.recovery_point) + " were written"};
     }
+    return std::move(log_);
+  }
+
+  /// What was lost and what is left lies below the log start: nothing of it was promised any more.
+  Result<RecoveredLog> below_start(const Listing& listing) {
+    for (const auto base : listing.segments) TROUPE_TRY(discard(base));
+    for (const auto offset : listing.states) TROUPE_TRY(remove_derived(offset, state_extension));
+    log_.segments.clear();
+    log_.log_end_offset = log_.log_start_offset;
     return std::move(log_);
   }
 
@@ -128,6 +192,8 @@ class Recovery {
         std::make_shared<Segment>(files_, location_.directory, base_offset, config_.index_interval_bytes);
     auto& segment = *scanned.segment.segment;
     TROUPE_TRY_ASSIGN(const auto file, segment.file());
+    // What counts is what the disk holds: after a failed sync the cache may show bytes that were never written (S2).
+    file->drop_cache();
     TROUPE_TRY_ASSIGN(scanned.file_bytes, file->size());
 
     // What an index covers was whole when the index was written; it is believed as far as its bytes were synced then.
@@ -221,6 +287,7 @@ class Recovery {
       const auto path = location_.directory + "/" + segment_file_name(*base, log_extension);
       files_->forget(path);
       TROUPE_TRY(quarantine_path(file_system(), path, location_.quarantine, std::string(file_name(path))));
+      TROUPE_TRY(remove_derived(*base, index_extension));
     }
     return ok();
   }
@@ -240,8 +307,7 @@ class Recovery {
   Status remove_stale_states(const Listing& listing) {
     for (const auto offset : listing.states) {
       if (offset <= log_.log_end_offset) continue;
-      TROUPE_TRY(file_system().remove(location_.directory + "/" + segment_file_name(offset, state_extension)));
-      log_.directory_changed = true;
+      TROUPE_TRY(remove_derived(offset, state_extension));
     }
     return ok();
   }
@@ -274,7 +340,7 @@ Result<LogState> rebuild_state(OpenFiles& files, const std::string& directory, c
                                Offset log_start_offset, Offset log_end_offset) {
   auto& file_system = files.file_system();
   LogState state;
-  TROUPE_TRY_ASSIGN(const auto listing, list_log(file_system, directory));
+  TROUPE_TRY_ASSIGN(const auto listing, list_log(file_system, directory, false));
   auto replay_from = segments.empty() ? log_end_offset : segments.front().segment->base_offset();
   for (auto offset = listing.states.rbegin(); offset != listing.states.rend(); ++offset) {
     if (*offset > log_end_offset || *offset < replay_from) continue;

@@ -41,7 +41,6 @@ struct LogExpectation {
   Offset log_start_offset{0};  ///< records below were deleted
   bool was_written = false;    ///< the log had files: an empty directory means that they are lost
   std::optional<Offset> commit_log_from;  ///< the commit log holds everything from here to `durable_end`
-  std::optional<Offset> reset_to;         ///< a reset was under way: older segments go
 };
 
 struct RecoveredSegment {
@@ -55,7 +54,7 @@ struct RecoveredSegment {
 struct RecoveredLog {
   std::vector<RecoveredSegment> segments;  ///< ascending; the last one is written on
   Offset log_start_offset{0};
-  Offset log_end_offset{0};
+  Offset log_end_offset{0};  ///< below the log start when the commit log has yet to continue what is left
   LogState state;
   LogHealth health;
   std::size_t bytes_scanned = 0;

@@ -44,6 +44,7 @@ Result<Manifest> Manifest::open(FileSystem& file_system, const std::string& path
   Manifest manifest{file_system, path};
   TROUPE_TRY_ASSIGN(manifest.file_, file_system.open(path, OpenMode::create));
   TROUPE_TRY(file_system.sync_directory(parent_path(path)));
+  manifest.file_->drop_cache();
   TROUPE_TRY_ASSIGN(const auto size, manifest.file_->size());
   if (size > manifest_bytes_max) {
     return Error{Errc::corrupt_message, path + " has " + std::to_string(size) + " bytes"};
@@ -97,7 +98,12 @@ Status Manifest::note(const TopicIdPartition& id, State state) {
 
 Status Manifest::sync() {
   if (!dirty_) return ok();
-  TROUPE_TRY(file_->sync());
+  // A file whose sync failed is not trusted again (S2): what it should hold goes to a new one.
+  if (sync_failed_) return rewrite();
+  if (auto synced = file_->sync(); !synced) {
+    sync_failed_ = true;
+    return synced;
+  }
   dirty_ = false;
   return ok();
 }
@@ -108,8 +114,8 @@ Status Manifest::rewrite() {
     for (const auto& id : with(state)) encode_record(bytes, id, state);
   }
   const auto temporary = path_ + ".tmp";
-  TROUPE_TRY_ASSIGN(auto file, file_system_->open(temporary, OpenMode::create));
-  TROUPE_TRY(file->truncate(0));
+  if (auto removed = file_system_->remove(temporary); !removed && removed.error().code != Errc::not_found) return removed;
+  TROUPE_TRY_ASSIGN(auto file, file_system_->open(temporary, OpenMode::create_exclusive));
   TROUPE_TRY(file->write_at(0, bytes));
   TROUPE_TRY(file->sync());
   TROUPE_TRY(file_system_->rename(temporary, path_));
@@ -118,6 +124,7 @@ Status Manifest::rewrite() {
   end_ = bytes.size();
   damaged_ = false;
   dirty_ = false;
+  sync_failed_ = false;
   return ok();
 }
 

@@ -47,6 +47,7 @@ class Manifest {
   std::unordered_map<TopicIdPartition, State> states_;
   bool damaged_ = false;
   bool dirty_ = false;
+  bool sync_failed_ = false;
 };
 
 }  // namespace troupe::storage

@@ -31,6 +31,13 @@ void OpenFiles::forget(const std::string& path) {
   entries_.erase(found);
 }
 
+Status OpenFiles::sync_file_system() {
+  if (barrier_failure_) return *barrier_failure_;
+  auto synced = barrier_->sync();
+  if (!synced) barrier_failure_ = synced.error();
+  return synced;
+}
+
 std::size_t OpenFiles::size() const {
   const std::lock_guard lock{mutex_};
   return entries_.size();

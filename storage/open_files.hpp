@@ -4,6 +4,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -33,7 +34,10 @@ class OpenFiles {
 
   /// Everything written to the file system that holds these files is on stable storage on return, and every write-back error
   /// since the last call shows, in files that were closed meanwhile, too. Errors: storage_error.
-  Status sync_file_system() const { return barrier_->sync(); }
+  /// Once failed, it fails for ever: an error is told once, and nobody knows whose bytes it was about (S2).
+  Status sync_file_system();
+  /// Why it failed; nullopt while it has not.
+  const std::optional<Error>& barrier_failure() const { return barrier_failure_; }
 
  private:
   struct Entry {
@@ -44,6 +48,7 @@ class OpenFiles {
   FileSystem& file_system_;
   const std::unique_ptr<SyncBarrier> barrier_;
   const std::size_t files_max_;
+  std::optional<Error> barrier_failure_;  ///< of the writing thread
   mutable std::mutex mutex_;
   std::list<std::string> uses_;  ///< most recent first
   std::unordered_map<std::string, Entry> entries_;

@@ -117,6 +117,8 @@ Status PartitionLog::append(std::span<const PlacedBatch> batches) {
     log_end_offset_ = header.next_offset();
     state_.apply(header);
   }
+  // Only recovery appends below the log start.
+  if (headers.front().base_offset < log_start_offset_) state_.epochs.truncate_to_start(log_start_offset_);
   return ok();
 }
 
@@ -278,6 +280,7 @@ Status PartitionLog::truncate_to(Offset offset) {
   if (end.damage) return offline({Errc::corrupt_message, keep->segment->path() + ": " + *end.damage});
   if (!boundary) return Error{Errc::invalid_argument, "truncation to " + to_string(offset) + ", inside a batch"};
 
+  recovery_point_ = std::min(recovery_point_, offset);
   // From the end backwards: a crash in between leaves a log that is longer than asked for, never one with a hole.
   TROUPE_TRY(remove_states_above(offset));
   for (auto segment = segments.rbegin(); segment != keep; ++segment) TROUPE_TRY(doom(segment->segment));
@@ -320,6 +323,7 @@ Status PartitionLog::doom(std::shared_ptr<Segment>& segment) {
 
 Status PartitionLog::remove_states_above(Offset offset) {
   auto entries = file_system().list(location_.directory);
+  if (!entries && entries.error().code == Errc::not_found) return ok();
   if (!entries) return offline(entries.error());
   for (const auto& entry : *entries) {
     const auto of = parse_segment_file_name(entry.name, state_extension);
@@ -333,7 +337,7 @@ Status PartitionLog::remove_states_above(Offset offset) {
 Status PartitionLog::reset_to(Offset offset) {
   if (health_.kind == LogHealth::Kind::offline) TROUPE_TRY(writable());
   auto segments = recovered_segments();
-  if (!segments.empty()) TROUPE_TRY(remove_states_above(Offset{-1}));
+  TROUPE_TRY(remove_states_above(Offset{-1}));
   for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) TROUPE_TRY(doom(segment->segment));
   closed_ = std::make_shared<LogView::Parts>();
   active_.reset();

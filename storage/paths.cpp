@@ -16,7 +16,10 @@ Status create_directories_durably(FileSystem& file_system, const std::string& pa
   const auto parent = parent_path(path);
   if (parent != path && parent != ".") TROUPE_TRY(create_directories_durably(file_system, parent));
   TROUPE_TRY(file_system.create_directories(path));
-  return file_system.sync_directory(parent);
+  auto synced = file_system.sync_directory(parent);
+  // Or the next call finds it there and takes its entry for durable.
+  if (!synced) (void)file_system.remove(path);
+  return synced;
 }
 
 }  // namespace troupe::storage
