@@ -148,6 +148,8 @@ class DataDirectory {
   std::deque<TopicIdPartition> dirty_;     ///< logs with unsynced bytes, oldest first, each once
   std::deque<TopicIdPartition> settling_;  ///< those of them that keep a full commit-log file from being used again
   std::size_t settle_total_ = 0;           ///< how many those were when the file was full
+  std::uint64_t settling_through_ = 0;     ///< the last commit-log file that they keep
+  bool commit_log_full_ = false;           ///< said once, and again after it had room in between
   std::optional<std::string> failure_;
 };
 
