@@ -59,6 +59,7 @@ class Segment {
   Status doom();
 
  private:
+  Result<SegmentIndex> read_saved_index() const;
   Result<SegmentIndex> load_or_rebuild(std::uint32_t end_position) const;
   Status ensure_index(std::uint32_t end_position) const;
   std::string path_of(std::string_view extension) const;
