@@ -131,7 +131,8 @@ Status CommitLog::write_turn() {
     encode_entry_head(heads, static_cast<EntryKind>(entry.kind), entry.id, entry.batch.base_offset, entry.batch.leader_epoch,
                       entry.batch.batch);
   }
-  encode_turn_head(heads, current_file_, next_turn_, static_cast<std::uint32_t>(frame_bytes), static_cast<std::uint32_t>(entries_.size()));
+  encode_turn_head(heads, current_file_, next_turn_, static_cast<std::uint32_t>(frame_bytes),
+                   static_cast<std::uint32_t>(entries_.size()));
 
   // All entry heads first, then all batches: the heads are checked as one piece, the batches carry their own checksums.
   std::vector<ByteView> parts;
@@ -144,12 +145,21 @@ Status CommitLog::write_turn() {
   parts.emplace_back(zeros, padded - frame_bytes);
   if (auto written = file_->write_at(position_, parts); !written) {
     // Not synced, so not a turn yet, and the next one overwrites it; but it must not be taken for one after a crash.
-    if (written.error().code == Errc::storage_full && file_->write_at(position_, ByteView{zeros})) return written;
+    if (written.error().code == Errc::storage_full && unwrite_turn(ByteView{zeros})) return written;
     return Error{Errc::storage_error, written.error().message};
   }
   if (auto synced = file_->sync(); !synced) return Error{Errc::storage_error, synced.error().message};
   position_ += padded;
   ++next_turn_;
+  return ok();
+}
+
+/// Makes sure that what stands at the place of the next turn begins with no head.
+Status CommitLog::unwrite_turn(ByteView zeros) {
+  if (file_->write_at(position_, zeros)) return ok();
+  // No room even for that, as under a file-size limit; to become shorter needs none.
+  TROUPE_TRY(file_->truncate(position_));
+  allocated_ = position_;
   return ok();
 }
 
@@ -166,7 +176,9 @@ Status CommitLog::start_file() {
   }
   TROUPE_TRY_ASSIGN(auto file, file_system_.open(path, OpenMode::create));
   TROUPE_TRY_ASSIGN(const auto size, file->size());
-  TROUPE_TRY(file_system_.sync_directory(options_.directory));
+  // Never "full", whatever it says: a later sync may succeed although the new name is lost (S2).
+  if (auto synced = file_system_.sync_directory(options_.directory); !synced)
+    return Error{Errc::storage_error, synced.error().message};
   if (file_) old_files_.push_back({current_file_, path_of(current_file_)});
   file_ = std::move(file);
   current_file_ = number;

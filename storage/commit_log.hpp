@@ -105,6 +105,7 @@ class CommitLog {
   Status start_file();
   Status reserve(std::uint64_t bytes);
   Status write_turn();
+  Status unwrite_turn(ByteView zeros);
 
   FileSystem& file_system_;
   Options options_;

@@ -389,8 +389,11 @@ Status DataDirectory::commit(MonotonicMs now) {
   if (!commit_log_->turn_empty()) {
     auto committed = commit_log_->commit();
     if (!committed && committed.error().code == Errc::storage_full) {
-      log::warn("no space in the commit log; the turn syncs its segments", {log::kv("error", committed.error())});
+      if (!std::exchange(commit_log_full_, true))
+        log::warn("no room in the commit log; each turn syncs its segments instead", {log::kv("error", committed.error())});
       committed = sync_turn();
+    } else if (committed) {
+      commit_log_full_ = false;
     }
     if (!committed) return fail_turn(committed.error());
   }
@@ -491,6 +494,7 @@ Status DataDirectory::settle_some(MonotonicMs) {
   if (settling_.empty()) {
     std::copy_if(dirty_.begin(), dirty_.end(), std::back_inserter(settling_), waiting);
     settle_total_ = settling_.size();
+    settling_through_ = commit_log_->current_file() - 1;
     for (const auto& id : settling_) entries_.at(id).log->start_writeback();
   }
   // Done when the current file is half full, so that the next one is there in time.
@@ -510,7 +514,8 @@ Status DataDirectory::settle_some(MonotonicMs) {
   }
   if (!settling_.empty()) return ok();
   TROUPE_TRY(write_checkpoints());
-  return commit_log_->release(commit_log_->current_file() - 1);
+  // Not the files that were filled meanwhile: logs that were not dirty when the list was made rest on those.
+  return commit_log_->release(settling_through_);
 }
 
 void DataDirectory::settled(const TopicIdPartition& id, Entry& entry) {

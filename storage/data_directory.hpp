@@ -153,6 +153,8 @@ class DataDirectory {
   std::deque<TopicIdPartition> settling_;  ///< those of them that keep a full commit-log file from being used again
   std::size_t settle_total_ = 0;           ///< how many those were when the file was full
   std::deque<TopicIdPartition> pinned_;    ///< logs whose unsynced files were opened, oldest first; some are settled by now
+  std::uint64_t settling_through_ = 0;     ///< the last commit-log file that they keep
+  bool commit_log_full_ = false;           ///< said once, and again after it had room in between
   std::optional<std::string> failure_;
 };
 

@@ -24,7 +24,8 @@ std::string limit_sentence(int error) {
 Errc errc_of_errno(int error) noexcept {
   switch (error) {
     case ENOSPC:
-    case EDQUOT: return Errc::storage_full;
+    case EDQUOT:
+    case EFBIG: return Errc::storage_full;  // RLIMIT_FSIZE, too, is room that is lacking and may come back
     case ENOENT: return Errc::not_found;
     default: return Errc::storage_error;
   }

@@ -16,7 +16,7 @@ namespace troupe::storage {
 
 /// An open file. Positional reads may come from any thread; writes, truncate and sync from one thread at a time.
 ///
-/// Errors of all calls name the file: storage_full (ENOSPC, EDQUOT), storage_error (anything else).
+/// Errors of all calls name the file: storage_full (ENOSPC, EDQUOT, EFBIG), storage_error (anything else).
 class File {
  public:
   virtual ~File() = default;

@@ -375,11 +375,17 @@ Status PartitionLog::advance_log_start(Offset offset) {
   }
   closed_ = std::move(closed);
   const auto first_kept = closed_->empty() ? active_->base_offset() : closed_->front().segment->base_offset();
-  if (auto entries = file_system().list(location_.directory)) {
-    for (const auto& entry : *entries) {
-      const auto of = parse_segment_file_name(entry.name, state_extension);
-      if (of && *of < first_kept) (void)file_system().remove(location_.directory + "/" + entry.name);
-    }
+  // Derived files that stay are in nobody's way.
+  if (auto removed = remove_states_below(first_kept); !removed)
+    log::warn("old log states left behind", {log::kv("path", location_.directory), log::kv("error", removed.error())});
+  return ok();
+}
+
+Status PartitionLog::remove_states_below(Offset offset) {
+  TROUPE_TRY_ASSIGN(const auto entries, file_system().list(location_.directory));
+  for (const auto& entry : entries) {
+    const auto of = parse_segment_file_name(entry.name, state_extension);
+    if (of && *of < offset) TROUPE_TRY(file_system().remove(location_.directory + "/" + entry.name));
   }
   return ok();
 }

@@ -108,6 +108,7 @@ class PartitionLog {
   void mark_dirty(const std::shared_ptr<File>& file);
   Status cut_active(std::uint32_t position, Offset next_offset, TimestampMs max_timestamp);
   Status remove_states_above(Offset offset);
+  Status remove_states_below(Offset offset);
   Status doom(std::shared_ptr<Segment>& segment);
   std::vector<RecoveredSegment> recovered_segments() const;
 

@@ -5,6 +5,9 @@
 namespace troupe::storage {
 
 /// The operating system's files. Stateless: one instance serves all threads.
+///
+/// The program must ignore SIGXFSZ (`signal(SIGXFSZ, SIG_IGN)` in main): a write beyond RLIMIT_FSIZE is storage_full then, and the
+/// end of the process otherwise. A library does not change how signals are handled, so this one leaves it to the program.
 class PosixFileSystem final : public FileSystem {
  public:
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override;

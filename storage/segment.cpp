@@ -126,6 +126,14 @@ Status Segment::save_index() const {
 }
 
 Result<SegmentIndex> Segment::load_saved_index() const {
+  auto index = read_saved_index();
+  // It can be rebuilt, but a disk that does not answer is never passed over in silence.
+  if (!index && index.error().code == Errc::storage_error)
+    log::warn("segment index not read; it is rebuilt", {log::kv("error", index.error())});
+  return index;
+}
+
+Result<SegmentIndex> Segment::read_saved_index() const {
   TROUPE_TRY_ASSIGN(const auto file, files_->file_system().open(path_of(index_extension), OpenMode::read));
   TROUPE_TRY_ASSIGN(const auto size, file->size());
   if (size > index_bytes_max) return Error{Errc::corrupt_message, "segment index: " + std::to_string(size) + " bytes"};

@@ -63,6 +63,7 @@ class Segment {
   Status doom();
 
  private:
+  Result<SegmentIndex> read_saved_index() const;
   Result<SegmentIndex> load_or_rebuild(std::uint32_t end_position) const;
   template <class Key>
   Result<SegmentIndex::Entry> find_floor(Key key, std::uint32_t end_position) const;

@@ -166,8 +166,9 @@ TEST_CASE("running out of descriptors says which limit to raise", "[storage][pos
 TEST_CASE("errno values become the reactions that callers have", "[storage][posix]") {
   CHECK(errc_of_errno(ENOSPC) == Errc::storage_full);
   CHECK(errc_of_errno(EDQUOT) == Errc::storage_full);
+  CHECK(errc_of_errno(EFBIG) == Errc::storage_full);
   CHECK(errc_of_errno(ENOENT) == Errc::not_found);
-  for (const int error : {EIO, EROFS, EACCES, EMFILE, ENFILE, EFBIG, EINTR, EAGAIN})
+  for (const int error : {EIO, EROFS, EACCES, EMFILE, ENFILE, EINTR, EAGAIN})
     CHECK(errc_of_errno(error) == Errc::storage_error);
   CHECK(errno_error(EIO, "sync /a").message == "sync /a: Input/output error (EIO)");
   CHECK_THAT(errno_error(ENFILE, "open /a").message, Catch::Contains("fs.file-max"));
@@ -186,7 +187,7 @@ TEST_CASE("a write is continued after a short one and fails with the reason of t
     written = (*file)->write_at(0, as_bytes(std::string(4096, 'x')));
   }
   std::signal(SIGXFSZ, before);
-  CHECK(failed_with(written, Errc::storage_error));
+  CHECK(failed_with(written, Errc::storage_full));
   CHECK_THAT(message_of(written),
              Catch::Contains("write 480 bytes at 3616 to " + (folder / "a")) && Catch::Contains("EFBIG"));
   CHECK((*file)->size().value() == 3616);

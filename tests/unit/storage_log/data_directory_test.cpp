@@ -110,6 +110,25 @@ TEST_CASE("commit-log files are used again once the segments are synced", "[data
   for (int i = 0; i < 7; ++i) fixture.check_holds(i, Offset{(300 / 7 + (i < 300 % 7 ? 1 : 0)) * 10});
 }
 
+TEST_CASE("a commit-log file that filled up while an older one was settled is not given up with it", "[data_directory]") {
+  // Goal: partition 2 is in file 2 alone, and was not on the list that was made when file 1 was full.
+  DirectoryFixture fixture;
+  const std::string large(28'000, 'l');
+  REQUIRE(fixture.append(0, 1, large));
+  REQUIRE(fixture.append(1, 1, large));
+  REQUIRE(fixture.directory().commit(fixture.now));  // file 1
+  REQUIRE(fixture.append(2, 1, std::string(8'000, 's')));
+  REQUIRE(fixture.directory().commit(fixture.now));  // file 2 is not full enough to hurry: 1 still waits for its sync
+  REQUIRE(fixture.append(3, 2, large));
+  REQUIRE(fixture.directory().commit(fixture.now));  // file 3, and all of the list is settled
+  fixture.power_cut();
+  for (int i = 0; i < 3; ++i) {
+    CHECK(fixture.log(i).log_end_offset() == Offset{1});
+    CHECK(fixture.log(i).health().kind == LogHealth::Kind::good);
+  }
+  CHECK(fixture.log(3).log_end_offset() == Offset{2});
+}
+
 TEST_CASE("after a clean close nothing is restored and nothing is lost", "[data_directory]") {
   DirectoryFixture fixture;
   for (int i = 0; i < 50; ++i) fixture.append_and_commit(i % 3, 4);
