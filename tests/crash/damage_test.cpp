@@ -82,6 +82,11 @@ void cut_file(FaultyFileSystem& disk, const std::string& path, std::uint64_t siz
 
 /// After damage: repaired, or refused by the stated rule. Never wrong bytes, and nothing promised is cut off unsaid.
 std::optional<std::string> check_damaged(FaultyFileSystem& disk, const Oracle& oracle, bool rebooted = false) {
+  std::vector<std::pair<std::string, std::size_t>> segments;
+  for (const auto& path : disk.files()) {
+    if (path.find("/partitions/") != std::string::npos && path.ends_with(".log"))
+      segments.emplace_back(path, disk.content(path)->size());
+  }
   auto opened = DataDirectory::open(disk, oracle.options);
   if (!opened) return "does not open: " + to_string(opened.error());
   for (const auto& [id, expected] : oracle.partitions) {
@@ -89,6 +94,11 @@ std::optional<std::string> check_damaged(FaultyFileSystem& disk, const Oracle& o
     if (!log) return to_string(id) + " does not open: " + to_string(log.error());
     const auto& health = (*log)->health();
     const auto name = to_string(id.partition) + " is " + std::string(to_string(health.kind)) + ": " + health.reason + ": ";
+    for (const auto& [path, size] : segments) {
+      if (health.kind != LogHealth::Kind::damaged || path.find(to_string(id)) == std::string::npos) continue;
+      const auto content = disk.content(path);
+      if (!content || content->size() != size) return name + "yet " + path + " was cut";
+    }
     const auto end = (*log)->log_end_offset();
     if (health.can_append() && end < expected.log.end_min) return name + "promised records were cut off at " + to_string(end);
     if (end > expected.log.end()) return name + "has records that were never appended";
@@ -236,6 +246,18 @@ TEST_CASE("a flipped bit anywhere is repaired or refused, and never served", "[c
       CAPTURE(at, garbage.size(), zeros);
       damage(path, [&](auto& disk) { REQUIRE(disk.overwrite(path, at, garbage)); });
     }
+    // Without indexes recovery reads it all, and finds the damage itself.
+    for (std::size_t i = 0; i < 500 * crash_factor(); ++i) {
+      const auto& path = files[random.below(files.size())];
+      if (!path.ends_with(".log")) continue;
+      const auto at = random.below(specimen.disk.content(path)->size());
+      damage(path, [&](auto& disk) {
+        for (const auto& other : files) {
+          if (other.ends_with(".index")) REQUIRE(disk.remove(other));
+        }
+        REQUIRE(disk.flip_bit(path, at, static_cast<unsigned>(random.below(8))));
+      });
+    }
     // Misdirected writes: two batches change places, and one lands in another partition.
     for (std::size_t partition = 0; partition < 3; ++partition) {
       const auto path = specimen.disk.content(specimen.last_segment(partition))->empty() ? "" : specimen.last_segment(partition);
@@ -289,6 +311,45 @@ TEST_CASE("derived files may be missing or garbled, alone and in pairs, and ever
   }
   std::printf("CRASH: derived files: %zu cases with %zu files\n", cases, derived.size());
   CHECK(derived.size() >= 15);
+}
+
+TEST_CASE("a state saved for batches that a crash took away is not believed of those that come after", "[crash]") {
+  QuietLog quiet;
+  Specimen specimen{Specimen::Left::closed, Prng{seed_or(12)}, 200};
+  const auto id = specimen.ids[2];
+  auto& partition = specimen.oracle.partitions.at(id);
+  // The crash: all segments but the first are lost, the states stay, and nobody was promised anything.
+  const auto folder = "/data/partitions/" + to_string(id) + "/";
+  const auto first = folder + storage::segment_file_name(Offset{0}, storage::log_extension);
+  Offset last_state{0};
+  for (const auto& path : specimen.disk.files()) {
+    if (!path.starts_with(folder)) continue;
+    if (path.ends_with(".log") && path != first) REQUIRE(specimen.disk.remove(path));
+    const auto state = storage::parse_segment_file_name(path.substr(folder.size()), storage::state_extension);
+    if (state) last_state = std::max(last_state, *state);
+  }
+  REQUIRE(specimen.disk.remove("/data/recovery-points"));
+  partition.log.end_min = Offset{0};
+  partition.config.segment_bytes_max = 1 << 20;  // no newer state is saved on the way
+  Prng random{4};
+  {
+    auto opened = DataDirectory::open(specimen.disk, specimen.oracle.options);
+    REQUIRE(opened);
+    const auto log = opened->directory->log(id, partition.config);
+    REQUIRE(log);
+    Lineage recovered;
+    if (auto wrong = check_log(**log, partition, recovered)) FAIL(*wrong);
+    REQUIRE(recovered.end() < last_state);
+    partition.log = std::move(recovered);
+    while (partition.log.end() <= last_state + 10) {
+      const auto batch = random_batch(partition.log.end(), partition.epoch, random);
+      REQUIRE(opened->directory->append(id, std::span{&batch, 1}, MonotonicMs{0}));
+      partition.log.batches.push_back(stored(batch));
+    }
+    REQUIRE(opened->directory->commit(MonotonicMs{0}));
+  }
+  specimen.disk.process_kill();
+  if (auto wrong = check_image(specimen.disk.clone(), specimen.oracle, random, {.rounds = 1})) FAIL(*wrong);
 }
 
 TEST_CASE("an old copy of a directory opens as what it was", "[crash]") {

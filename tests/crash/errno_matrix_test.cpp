@@ -214,3 +214,22 @@ TEST_CASE("whatever call fails with whatever error: no false promise, no silence
   CHECK(cases >= 825 * crash_factor());
   CHECK(hits > cases / 3);
 }
+
+TEST_CASE("a sync of the file system that failed once is never believed again", "[crash]") {
+  QuietLog quiet;
+  Writer writer{1};
+  writer.oracle.options.dirty_files_max = 0;
+  writer.directory.reset();
+  writer.directory = std::move(DataDirectory::open(writer.disk, writer.oracle.options)->directory);
+  for (const auto& id : writer.ids) REQUIRE(writer.append(id));
+  REQUIRE(writer.commit());
+  // Two logs have let go of their descriptors and wait for the same sync; the first one is told of the error.
+  writer.disk.fail({.kind = OperationKind::sync, .path_contains = "/data"});
+  CHECK_FALSE(writer.log(writer.ids[0])->sync());
+  CHECK_FALSE(writer.log(writer.ids[1])->sync());
+  CHECK_FALSE(writer.directory->checkpoint());
+  CHECK_FALSE(writer.append(writer.ids[2]));
+  writer.directory.reset();
+  Prng random{1};
+  if (auto lost = check_image(writer.disk.clone(), writer.oracle, random, {.rounds = 1})) FAIL(*lost);
+}
