@@ -117,7 +117,7 @@ TEST_CASE("a commit-log file that filled up while an older one was settled is no
   REQUIRE(fixture.append(0, 1, large));
   REQUIRE(fixture.append(1, 1, large));
   REQUIRE(fixture.directory().commit(fixture.now));  // file 1
-  REQUIRE(fixture.append(2, 1, std::string(8'000, 's')));
+  REQUIRE(fixture.append(2, 1, std::string(10'000, 's')));
   REQUIRE(fixture.directory().commit(fixture.now));  // file 2 is not full enough to hurry: 1 still waits for its sync
   REQUIRE(fixture.append(3, 2, large));
   REQUIRE(fixture.directory().commit(fixture.now));  // file 3, and all of the list is settled
