@@ -51,7 +51,8 @@ std::optional<DecodedTurn> TurnReader::turn_at(std::size_t position, std::size_t
   if (frame_bytes > rest.size() || frame_bytes < turn_head_bytes) return std::nullopt;
   if (entries > (frame_bytes - turn_head_bytes) / entry_head_bytes) return std::nullopt;
   const auto heads_bytes = turn_head_bytes + entries * entry_head_bytes;
-  if (checksum(number_, rest.subspan(8, heads_bytes - 8)) != load_big_endian<std::uint32_t>(rest.data() + 4)) return std::nullopt;
+  if (checksum(number_, rest.subspan(8, heads_bytes - 8)) != load_big_endian<std::uint32_t>(rest.data() + 4))
+    return std::nullopt;
 
   DecodedTurn turn{number, position, frame_bytes, {}};
   turn.entries.reserve(entries);

@@ -22,4 +22,17 @@ Status create_directories_durably(FileSystem& file_system, const std::string& pa
   return synced;
 }
 
+Status remove_tree(FileSystem& file_system, const std::string& path) {
+  TROUPE_TRY_ASSIGN(const auto entries, file_system.list(path));
+  for (const auto& entry : entries) {
+    const auto inner = path + "/" + entry.name;
+    if (entry.type == EntryType::directory) {
+      TROUPE_TRY(remove_tree(file_system, inner));
+    } else {
+      TROUPE_TRY(file_system.remove(inner));
+    }
+  }
+  return file_system.remove(path);
+}
+
 }  // namespace troupe::storage

@@ -15,4 +15,7 @@ std::string_view file_name(std::string_view path);
 /// Creates `path` with its parents; each new entry is synced into its parent.
 Status create_directories_durably(FileSystem& file_system, const std::string& path);
 
+/// Removes a directory with all that is in it.
+Status remove_tree(FileSystem& file_system, const std::string& path);
+
 }  // namespace troupe::storage
