@@ -38,7 +38,8 @@ void CrashScript::add_partition() {
                       .index_interval_bytes = 256,
                       .retention_ms = -1,
                       .retention_bytes = 6000};
-  const TopicIdPartition id{TopicId{Uuid::random(random_).bytes()}, PartitionId{static_cast<std::int32_t>(random_.below(3))}};
+  const TopicIdPartition id{TopicId{Uuid::random(random_).bytes()},
+                            PartitionId{static_cast<std::int32_t>(random_.below(3))}};
   oracle_.partitions.emplace(id, std::move(partition));
   order_.push_back(id);
 }

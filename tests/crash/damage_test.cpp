@@ -67,7 +67,8 @@ struct Specimen {
   std::string last_segment(std::size_t partition) const {
     std::string last;
     for (const auto& path : disk.files()) {
-      if (path.find("/partitions/" + to_string(ids[partition]) + "/") != std::string::npos && path.ends_with(".log")) last = path;
+      if (path.find("/partitions/" + to_string(ids[partition]) + "/") != std::string::npos && path.ends_with(".log"))
+        last = path;
     }
     return last;
   }
@@ -100,7 +101,8 @@ std::optional<std::string> check_damaged(FaultyFileSystem& disk, const Oracle& o
       if (!content || content->size() != size) return name + "yet " + path + " was cut";
     }
     const auto end = (*log)->log_end_offset();
-    if (health.can_append() && end < expected.log.end_min) return name + "promised records were cut off at " + to_string(end);
+    if (health.can_append() && end < expected.log.end_min)
+      return name + "promised records were cut off at " + to_string(end);
     if (end > expected.log.end()) return name + "has records that were never appended";
     auto batch = expected.log.batches.begin();
     auto from = (*log)->log_start_offset();
@@ -153,7 +155,8 @@ TEST_CASE("a last segment cut at any byte: whole batches stay, promised ones are
         auto again = specimen.disk.clone();
         cut_file(again, path, at);
         Prng random{at};
-        if (auto wrong = check_image(std::move(again), specimen.oracle, random, {.rounds = 1}); wrong && partition != 2) FAIL(*wrong);
+        if (auto wrong = check_image(std::move(again), specimen.oracle, random, {.rounds = 1}); wrong && partition != 2)
+          FAIL(*wrong);
       }
       quiet.take();
     }
@@ -168,7 +171,8 @@ TEST_CASE("a commit log cut at any byte of its last turns: the turns before are 
   KeepSynced synced;
   auto crashed = specimen.disk.power_cut(synced);
   std::string path;
-  for (const auto& file : crashed.files()) path = file.find("/commit/") != std::string::npos && file.ends_with(".commit") ? file : path;
+  for (const auto& file : crashed.files())
+    path = file.find("/commit/") != std::string::npos && file.ends_with(".commit") ? file : path;
   const auto content = *crashed.content(path);
   auto end = content.size();
   while (content[end - 1] == std::byte{0}) --end;
@@ -260,7 +264,8 @@ TEST_CASE("a flipped bit anywhere is repaired or refused, and never served", "[c
     }
     // Misdirected writes: two batches change places, and one lands in another partition.
     for (std::size_t partition = 0; partition < 3; ++partition) {
-      const auto path = specimen.disk.content(specimen.last_segment(partition))->empty() ? "" : specimen.last_segment(partition);
+      const auto path =
+          specimen.disk.content(specimen.last_segment(partition))->empty() ? "" : specimen.last_segment(partition);
       const auto content = *specimen.disk.content(path);
       const auto first = record::parse_batch(content);
       REQUIRE(first);
@@ -304,7 +309,8 @@ TEST_CASE("derived files may be missing or garbled, alone and in pairs, and ever
         if (b != a) harm(disk, derived[b], (how & 2U) != 0);
         ++cases;
         CAPTURE(derived[a], derived[b], how);
-        if (auto wrong = check_image(std::move(disk), specimen.oracle, random, {.rounds = random.chance(1, 8) ? 1 : 0})) FAIL(*wrong);
+        if (auto wrong = check_image(std::move(disk), specimen.oracle, random, {.rounds = random.chance(1, 8) ? 1 : 0}))
+          FAIL(*wrong);
       }
     }
     quiet.take();

@@ -14,8 +14,8 @@ using storage::FlushPolicy;
 namespace {
 
 constexpr OperationKind all_kinds[] = {
-    OperationKind::open,     OperationKind::read, OperationKind::write, OperationKind::sync,
-    OperationKind::truncate, OperationKind::stat, OperationKind::list,  OperationKind::create_directories,
+    OperationKind::open,     OperationKind::read,   OperationKind::write,         OperationKind::sync,
+    OperationKind::truncate, OperationKind::stat,   OperationKind::list,          OperationKind::create_directories,
     OperationKind::rename,   OperationKind::remove, OperationKind::sync_directory};
 constexpr int all_errors[] = {EIO, ENOSPC, EDQUOT, EMFILE, EROFS};
 
@@ -84,7 +84,8 @@ struct Writer {
     now = now + Millis{10};
     if (!note(directory->commit(now))) return false;
     for (auto& [id, partition] : oracle.partitions) {
-      if (partition.config.flush == FlushPolicy::fsync && log(id)->health().can_append()) partition.log.end_min = partition.log.end();
+      if (partition.config.flush == FlushPolicy::fsync && log(id)->health().can_append())
+        partition.log.end_min = partition.log.end();
     }
     return true;
   }
@@ -190,7 +191,8 @@ TEST_CASE("whatever call fails with whatever error: no false promise, no silence
           if (!injected.empty() && !tolerated(injected)) {
             const auto said = writer.errors + quiet.take();
             const auto name = injected.substr(0, injected.find(" -> "));
-            if (said.find(storage::file_name(name)) == std::string::npos) FAIL("nobody said a word about the error; said: " + said);
+            if (said.find(storage::file_name(name)) == std::string::npos)
+              FAIL("nobody said a word about the error; said: " + said);
           }
           // Not when even overwriting fails: then nothing says any more what the commit log holds.
           if (kind == OperationKind::write && !always && (error == ENOSPC || error == EDQUOT)) {
@@ -203,7 +205,8 @@ TEST_CASE("whatever call fails with whatever error: no false promise, no silence
           // A process that was killed, and one that goes on in the same boot with the same cache (S2).
           const Follow follow{.rounds = 1};
           KeepSynced synced;
-          if (auto lost = check_image(writer.disk.power_cut(synced), writer.oracle, random, follow)) FAIL(*lost + " (power cut)");
+          if (auto lost = check_image(writer.disk.power_cut(synced), writer.oracle, random, follow))
+            FAIL(*lost + " (power cut)");
           if (auto lost = check_image(writer.disk.clone(), writer.oracle, random, follow)) FAIL(*lost + " (restart)");
         }
       }

@@ -77,8 +77,10 @@ std::optional<std::string> compare_state(const storage::PartitionLog& log, const
     if (is == nullptr || is->epoch != should->epoch || is->batches_count < should->batches_count ||
         !std::equal(should->batches.begin(), should->batches.begin() + static_cast<std::ptrdiff_t>(should->batches_count),
                     is->batches.begin() + static_cast<std::ptrdiff_t>(is->batches_count - should->batches_count)))
-      return "producer " + std::to_string(id) + " is not that of the records of [" + to_string(log.log_start_offset()) + ".." +
-             to_string(log.log_end_offset()) + "): " + (is == nullptr ? "unknown" : std::to_string(is->batches_count)) + " instead of " + std::to_string(should->batches_count) + " batches";
+      return "producer " + std::to_string(id) + " is not that of the records of [" + to_string(log.log_start_offset()) +
+             ".." + to_string(log.log_end_offset()) +
+             "): " + (is == nullptr ? "unknown" : std::to_string(is->batches_count)) + " instead of " +
+             std::to_string(should->batches_count) + " batches";
   }
   return std::nullopt;
 }
@@ -205,7 +207,8 @@ std::optional<std::string> check_image(FaultyFileSystem image, Oracle oracle, Pr
 
 storage::PlacedBatch random_batch(Offset base, LeaderEpoch epoch, Prng& random) {
   BatchSpec spec{.records = static_cast<int>(random.between(1, 4)), .epoch = epoch};
-  spec.value = std::string(random.chance(1, 10) ? random.below(1500) : random.below(120), static_cast<char>('a' + random.below(26)));
+  spec.value =
+      std::string(random.chance(1, 10) ? random.below(1500) : random.below(120), static_cast<char>('a' + random.below(26)));
   spec.timestamp = TimestampMs{1'700'000'000'000 + random.between(0, 100'000)};
   if (random.chance(2, 3)) {
     spec.producer_id = ProducerId{random.between(1, 3)};
