@@ -8,7 +8,6 @@ namespace troupe::storage {
 namespace {
 
 // Part of the format: docs/formats/checkpoint.md.
-constexpr std::size_t leader_epoch_entry_size = 4 + 8;
 constexpr std::size_t offset_entry_size = 16 + 4 + 8;
 
 /// Reads the count before `entry_size` bytes each; the payload must end with the last entry.
@@ -32,34 +31,6 @@ Result<std::optional<ByteBuffer>> read_payload(FileSystem& files, const std::str
 }
 
 }  // namespace
-
-ByteBuffer encode_leader_epochs(std::span<const record::LeaderEpochCache::Entry> entries) {
-  ByteBuffer payload;
-  payload.reserve(4 + entries.size() * leader_epoch_entry_size);
-  ByteWriter writer(payload);
-  writer.integer(static_cast<std::uint32_t>(entries.size()));
-  for (const auto& entry : entries) {
-    writer.integer(entry.epoch.value());
-    writer.integer(entry.start_offset.value());
-  }
-  return payload;
-}
-
-Result<LeaderEpochEntries> decode_leader_epochs(ByteView payload) {
-  ByteReader reader(payload);
-  TROUPE_TRY_ASSIGN(const auto count, read_count(reader, leader_epoch_entry_size));
-  LeaderEpochEntries entries;
-  entries.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const LeaderEpoch epoch{*reader.integer<std::int32_t>()};
-    const Offset start_offset{*reader.integer<std::int64_t>()};
-    if (epoch < LeaderEpoch{0} || start_offset < Offset{0})
-      return bad_entry(
-          i, "leader epoch " + to_string(epoch) + " from offset " + to_string(start_offset) + ", wanted 0 or more");
-    entries.push_back({epoch, start_offset});
-  }
-  return entries;
-}
 
 ByteBuffer encode_offsets(PartitionOffsets offsets) {
   std::sort(offsets.begin(), offsets.end());
@@ -99,27 +70,13 @@ Result<PartitionOffsets> decode_offsets(ByteView payload) {
   return offsets;
 }
 
-Status write_leader_epochs(FileSystem& files, const std::string& path,
-                           std::span<const record::LeaderEpochCache::Entry> entries) {
-  return write_checkpoint(files, path, static_cast<std::uint32_t>(CheckpointMagic::leader_epochs),
-                          encode_leader_epochs(entries));
-}
-
-Result<std::optional<LeaderEpochEntries>> read_leader_epochs(FileSystem& files, const std::string& path) {
-  TROUPE_TRY_ASSIGN(const auto payload, read_payload(files, path, CheckpointMagic::leader_epochs));
-  if (!payload) return std::optional<LeaderEpochEntries>{};
-  auto entries = decode_leader_epochs(*payload);
-  if (!entries) return entries.error().with_context("checkpoint " + path);
-  return std::optional{std::move(entries).value()};
-}
-
 Status write_offsets(FileSystem& files, const std::string& path, CheckpointMagic magic, PartitionOffsets offsets) {
-  TROUPE_ASSERT(magic != CheckpointMagic::leader_epochs);
+  TROUPE_ASSERT(magic != CheckpointMagic::owner);
   return write_checkpoint(files, path, static_cast<std::uint32_t>(magic), encode_offsets(std::move(offsets)));
 }
 
 Result<std::optional<PartitionOffsets>> read_offsets(FileSystem& files, const std::string& path, CheckpointMagic magic) {
-  TROUPE_ASSERT(magic != CheckpointMagic::leader_epochs);
+  TROUPE_ASSERT(magic != CheckpointMagic::owner);
   TROUPE_TRY_ASSIGN(const auto payload, read_payload(files, path, magic));
   if (!payload) return std::optional<PartitionOffsets>{};
   auto offsets = decode_offsets(*payload);

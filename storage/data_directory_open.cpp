@@ -15,7 +15,7 @@
 namespace troupe::storage {
 namespace {
 
-constexpr std::uint32_t owner_magic = 0x5452'4f57;  // "TROW"
+constexpr auto owner_magic = static_cast<std::uint32_t>(CheckpointMagic::owner);
 struct Owner {
   Uuid cluster_id;
   Uuid directory_id;

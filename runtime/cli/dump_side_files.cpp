@@ -267,17 +267,8 @@ Status dump_checkpoint(Dump& dump, const std::string& path) {
     case static_cast<std::uint32_t>(CheckpointMagic::log_start_offsets):
       print_offsets(dump, path, "log_start_offset", **payload);
       return ok();
-    case static_cast<std::uint32_t>(CheckpointMagic::leader_epochs): break;
     default: dump.damaged(path, "checkpoint " + path + ": unknown magic", {}); return ok();
   }
-  const auto epochs = storage::decode_leader_epochs(**payload);
-  if (!epochs) {
-    dump.damaged(path, epochs.error().message, {});
-    return ok();
-  }
-  dump.title("leader_epochs", path, plural(epochs->size(), "leader epoch", "leader epochs"));
-  for (const auto& entry : *epochs) print_epoch(dump, path, entry);
-  return ok();
 }
 
 }  // namespace troupe::cli

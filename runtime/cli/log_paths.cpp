@@ -62,7 +62,6 @@ PathKind kind_of_bytes(ByteView head) {
       case state_magic: return PathKind::state;
       case storage::commit_log_format::turn_magic: return PathKind::commit_log_file;
       case owner_magic:
-      case static_cast<std::uint32_t>(storage::CheckpointMagic::leader_epochs):
       case static_cast<std::uint32_t>(storage::CheckpointMagic::recovery_points):
       case static_cast<std::uint32_t>(storage::CheckpointMagic::high_watermarks):
       case static_cast<std::uint32_t>(storage::CheckpointMagic::log_start_offsets): return PathKind::checkpoint;

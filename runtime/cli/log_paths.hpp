@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "storage/checkpoints.hpp"
 #include "storage/file_system.hpp"
 
 /// What a path of a data directory is: told by its name, and where the name says nothing, by its first bytes.
@@ -21,7 +22,7 @@ enum class PathKind {
   unknown,
 };
 
-inline constexpr std::uint32_t owner_magic = 0x54524f57;  ///< "TROW": docs/formats/data-directory.md
+inline constexpr auto owner_magic = static_cast<std::uint32_t>(storage::CheckpointMagic::owner);
 
 /// The path to open for what somebody typed: links followed, no slash at the end.
 /// Errors: not_found, storage_error (it cannot be looked at; the sentence says why).

@@ -27,10 +27,6 @@ void check_checkpoint(MutableByteView bytes, bool seal) {
   }
   test::FaultyFileSystem disk;
   write_file(disk, "/checkpoint", bytes);
-  if (const auto epochs = read_leader_epochs(disk, "/checkpoint"); epochs && *epochs) {
-    TROUPE_ASSERT(equal_bytes(encode_leader_epochs(**epochs), ByteView{bytes}.subspan(header)));
-    (void)record::LeaderEpochCache::from_entries(**epochs);
-  }
   for (const auto magic :
        {CheckpointMagic::recovery_points, CheckpointMagic::high_watermarks, CheckpointMagic::log_start_offsets}) {
     const auto offsets = read_offsets(disk, "/checkpoint", magic);

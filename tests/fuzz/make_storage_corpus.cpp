@@ -83,8 +83,6 @@ bool write_checkpoint_seeds(const fs::path& folder) {
   write_log(disk);
   const TopicIdPartition id{Uuid{{0xab}}, PartitionId{3}};
   TROUPE_ASSERT(write_offsets(disk, "/points", CheckpointMagic::recovery_points, {{id, Offset{42}}}).has_value());
-  const record::LeaderEpochCache::Entry epochs[] = {{LeaderEpoch{1}, Offset{0}}, {LeaderEpoch{4}, Offset{30}}};
-  TROUPE_ASSERT(write_leader_epochs(disk, "/epochs", epochs).has_value());
   {
     auto manifest = Manifest::open(disk, "/manifest").value();
     TROUPE_ASSERT(manifest.note(id, Manifest::State::written).has_value());
@@ -98,7 +96,7 @@ bool write_checkpoint_seeds(const fs::path& folder) {
     input[0] |= std::byte{0x80};
     return plain && write_seed(folder, std::string(name) + "-sealed", input);
   };
-  return seed("recovery-points", 0, "/points") && seed("leader-epochs", 0, "/epochs") && seed("manifest", 1, "/manifest") &&
+  return seed("recovery-points", 0, "/points") && seed("manifest", 1, "/manifest") &&
          seed("state", 2, "/log/00000000000000000010.state") && seed("index", 3, "/log/00000000000000000000.index");
 }
 

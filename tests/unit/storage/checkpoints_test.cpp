@@ -16,20 +16,7 @@ TopicIdPartition partition_of(std::uint8_t topic, std::int32_t partition) {
   return {TopicId{bytes}, PartitionId{partition}};
 }
 
-const LeaderEpochEntries some_epochs{
-    {LeaderEpoch{0}, Offset{0}}, {LeaderEpoch{4}, Offset{30}}, {LeaderEpoch{7}, Offset::max()}};
-
 }  // namespace
-
-TEST_CASE("leader epochs come back as they were written", "[storage][checkpoint]") {
-  FaultyFileSystem disk;
-  const std::string path = "/leader-epochs";
-  CHECK(read_leader_epochs(disk, path).value() == std::nullopt);
-  for (const auto& entries : {some_epochs, LeaderEpochEntries{}}) {
-    REQUIRE(write_leader_epochs(disk, path, entries).has_value());
-    CHECK(read_leader_epochs(disk, path).value() == entries);
-  }
-}
 
 TEST_CASE("offsets come back ascending by partition", "[storage][checkpoint]") {
   FaultyFileSystem disk;
@@ -49,16 +36,9 @@ TEST_CASE("offsets of one kind are not read as another", "[storage][checkpoint]"
   REQUIRE(write_offsets(disk, "/offsets", CheckpointMagic::recovery_points, {{partition_of(1, 1), Offset{5}}}).has_value());
   CHECK(failed_with(read_offsets(disk, "/offsets", CheckpointMagic::high_watermarks), Errc::corrupt_message));
   CHECK(failed_with(read_offsets(disk, "/offsets", CheckpointMagic::log_start_offsets), Errc::corrupt_message));
-  CHECK(failed_with(read_leader_epochs(disk, "/offsets"), Errc::corrupt_message));
 }
 
 TEST_CASE("payloads have the bytes that docs/formats/checkpoint.md shows", "[storage][checkpoint]") {
-  CHECK(to_hex(encode_leader_epochs(LeaderEpochEntries{{LeaderEpoch{1}, Offset{0}}, {LeaderEpoch{4}, Offset{30}}})) ==
-        "00000002"
-        "00000001"
-        "0000000000000000"
-        "00000004"
-        "000000000000001e");
   CHECK(to_hex(encode_offsets({{partition_of(0xab, 3), Offset{42}}})) ==
         "00000001"
         "ab000000000000000000000000000000"
@@ -79,10 +59,7 @@ TEST_CASE("payloads have the bytes that docs/formats/checkpoint.md shows", "[sto
 }
 
 TEST_CASE("payloads of a wrong length are refused", "[storage][checkpoint]") {
-  const auto epochs = encode_leader_epochs(some_epochs);
   const auto offsets = encode_offsets({{partition_of(1, 1), Offset{5}}, {partition_of(1, 2), Offset{6}}});
-  for (std::size_t size = 0; size < epochs.size(); ++size)
-    CHECK(failed_with(decode_leader_epochs(ByteView{epochs}.first(size)), Errc::corrupt_message));
   for (std::size_t size = 0; size < offsets.size(); ++size)
     CHECK(failed_with(decode_offsets(ByteView{offsets}.first(size)), Errc::corrupt_message));
   auto longer = offsets;
@@ -92,15 +69,9 @@ TEST_CASE("payloads of a wrong length are refused", "[storage][checkpoint]") {
   longer.resize(4);
   std::fill(longer.begin(), longer.end(), std::byte{0xff});
   CHECK(failed_with(decode_offsets(longer), Errc::corrupt_message));
-  CHECK(failed_with(decode_leader_epochs(longer), Errc::corrupt_message));
 }
 
 TEST_CASE("negative numbers, a wrong order and a partition twice are refused", "[storage][checkpoint]") {
-  CHECK(failed_with(decode_leader_epochs(encode_leader_epochs(LeaderEpochEntries{{LeaderEpoch{-1}, Offset{0}}})),
-                    Errc::corrupt_message));
-  CHECK(failed_with(decode_leader_epochs(encode_leader_epochs(LeaderEpochEntries{{LeaderEpoch{0}, Offset{-1}}})),
-                    Errc::corrupt_message));
-
   constexpr std::size_t entry_size = 28;
   const auto good = encode_offsets({{partition_of(1, 1), Offset{5}}, {partition_of(1, 2), Offset{6}}});
   REQUIRE(decode_offsets(good).has_value());
@@ -138,7 +109,6 @@ TEST_CASE("decoding random bytes never does more than fail", "[storage][checkpoi
       bytes[0] = bytes[1] = bytes[2] = std::byte{0};
       bytes[3] = static_cast<std::byte>(count);
     }
-    if (const auto epochs = decode_leader_epochs(bytes)) CHECK(equal_bytes(encode_leader_epochs(*epochs), bytes));
     if (const auto offsets = decode_offsets(bytes)) CHECK(equal_bytes(encode_offsets(*offsets), bytes));
   }
 }
