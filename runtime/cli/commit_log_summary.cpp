@@ -16,6 +16,10 @@ constexpr std::uint64_t commit_file_bytes_max = std::uint64_t{2} << 30;
 void apply(CommittedSummary& summary, const format::DecodedEntry& entry) {
   const auto offset = entry.batch.base_offset;
   auto& batches = summary.batches;
+  if (entry.kind == format::EntryKind::reset_done) {
+    summary.reset_to.reset();
+    return;
+  }
   if (entry.kind == format::EntryKind::reset) {
     batches.clear();
     summary.reset_to = offset;
@@ -43,12 +47,13 @@ Result<CommitLogSummary> read_commit_log(storage::FileSystem& files, const std::
   if (!entries) return std::move(entries).error();
   std::optional<std::uint64_t> last_turn;
   for (const auto& entry : *entries) {
-    if (!storage::parse_segment_file_name(entry.name, format::commit_extension)) continue;
+    const auto number = storage::parse_segment_file_name(entry.name, format::commit_extension);
+    if (!number) continue;
     const auto path = directory + "/" + entry.name;
     auto content = read_whole(files, path, commit_file_bytes_max);
     if (!content && content.error().code == Errc::not_found && running) continue;
     if (!content) return std::move(content).error();
-    format::TurnReader reader{Bytes::adopt(std::move(*content)), last_turn};
+    format::TurnReader reader{static_cast<std::uint64_t>(number->value()), Bytes::adopt(std::move(*content)), last_turn};
     while (const auto turn = reader.next()) {
       for (const auto& turn_entry : turn->entries) apply(summary.partitions[turn_entry.id], turn_entry);
       last_turn = turn->number;
@@ -69,7 +74,6 @@ Result<CommitLogSummary> read_commit_log(storage::FileSystem& files, const std::
 
 void add_commit_log(storage::LogExpectation& expectation, const CommittedSummary& summary) {
   expectation.recovery_point = std::min(expectation.recovery_point, summary.lowest_cut);
-  expectation.reset_to = summary.reset_to;
   if (summary.batches.empty()) return;
   expectation.commit_log_from = summary.batches.front().base_offset;
   expectation.durable_end = std::max(expectation.durable_end, summary.batches.back().next_offset);

@@ -90,6 +90,17 @@ void print_producer(Dump& dump, const std::string& path, ProducerId id, const re
   }
 }
 
+std::string name_of(storage::commit_log_format::EntryKind kind) {
+  using storage::commit_log_format::EntryKind;
+  switch (kind) {
+    case EntryKind::batch: return "batch";
+    case EntryKind::truncate: return "truncate";
+    case EntryKind::reset: return "reset";
+    case EntryKind::reset_done: return "reset_done";
+  }
+  return "unknown";
+}
+
 void print_turn(Dump& dump, const std::string& path, const storage::commit_log_format::DecodedTurn& turn) {
   using storage::commit_log_format::EntryKind;
   if (dump.out.json()) {
@@ -106,7 +117,7 @@ void print_turn(Dump& dump, const std::string& path, const storage::commit_log_f
   for (const auto& entry : turn.entries) {
     const auto partition = to_string(entry.id);
     const auto offset = entry.batch.base_offset;
-    const char* kind = entry.kind == EntryKind::batch ? "batch" : entry.kind == EntryKind::truncate ? "truncate" : "reset";
+    const auto kind = name_of(entry.kind);
     if (dump.out.json()) {
       dump.out.print(Json{{"type", "turn_entry"},
                           {"file", path},
@@ -203,10 +214,15 @@ Status dump_state(Dump& dump, const std::string& path) {
 }
 
 Status dump_commit_log_file(Dump& dump, const std::string& path) {
+  // A turn's checksum covers the number in the file's name: under another name it says nothing.
+  const auto number =
+      storage::parse_segment_file_name(storage::file_name(path), storage::commit_log_format::commit_extension);
+  if (!number) return Error{Errc::invalid_argument, path + ": a commit-log file is named by its number: <20 digits>.commit"};
   TROUPE_TRY_ASSIGN(auto bytes, read_whole(dump.files, path, commit_file_bytes_max));
   dump.title("commit log", path, std::to_string(bytes.size()) + " bytes");
   dump_batch_columns(dump);
-  storage::commit_log_format::TurnReader reader{Bytes::adopt(std::move(bytes)), std::nullopt};
+  storage::commit_log_format::TurnReader reader{static_cast<std::uint64_t>(number->value()), Bytes::adopt(std::move(bytes)),
+                                                std::nullopt};
   std::optional<std::uint64_t> before;
   std::optional<std::string> reported;
   while (const auto turn = reader.next()) {

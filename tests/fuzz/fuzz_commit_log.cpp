@@ -21,8 +21,8 @@ namespace {
 constexpr std::uint8_t seal_flag = 1;
 const TopicIdPartition own_id{Uuid{{0xee}}, PartitionId{0}};
 
-/// Mends the checksums of every turn, as far as its lengths lead.
-void seal_turns(MutableByteView file) {
+/// Mends the checksums of every turn of file `number`, as far as its lengths lead.
+void seal_turns(std::uint64_t number, MutableByteView file) {
   for (std::size_t at = 0; at + format::turn_head_bytes <= file.size(); at += format::turn_alignment) {
     const auto turn = file.subspan(at);
     if (load_big_endian<std::uint32_t>(turn.data()) != format::turn_magic) continue;
@@ -41,7 +41,9 @@ void seal_turns(MutableByteView file) {
       }
       body += size;
     }
-    store_big_endian(turn.data() + 4, crc32c(turn.subspan(8, heads - 8)));
+    std::byte name[8];
+    store_big_endian(name, number);
+    store_big_endian(turn.data() + 4, crc32c(turn.subspan(8, heads - 8), crc32c(name)));
   }
 }
 
@@ -125,8 +127,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto first = all.first(std::min(all.size(), std::size_t{data[1]} * format::turn_alignment));
   const auto second = all.subspan(first.size());
   if ((data[0] & seal_flag) != 0) {
-    seal_turns(first);
-    seal_turns(second);
+    seal_turns(1, first);
+    seal_turns(2, second);
   }
   test::FaultyFileSystem disk;
   TROUPE_ASSERT(disk.create_directories("/data/commit").has_value());
@@ -134,8 +136,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto path = [](std::int64_t number) {
     return "/data/commit/" + segment_file_name(Offset{number}, format::commit_extension);
   };
-  write_file(disk, path(3), first);
-  if (!second.empty()) write_file(disk, path(4), second);
+  write_file(disk, path(1), first);
+  if (!second.empty()) write_file(disk, path(2), second);
   TROUPE_ASSERT(disk.sync_directory("/data/commit").has_value());
   auto copy = disk.clone();
   check_commit_log(copy);
