@@ -17,7 +17,6 @@ namespace {
 using namespace commit_log_format;
 
 /// Of files that will be written again: recovery does not read them, what they hold is settled.
-constexpr std::string_view spare_extension = ".spare";
 
 void apply(CommittedTails& tails, const DecodedEntry& entry) {
   auto& tail = tails[entry.id];

@@ -12,7 +12,8 @@
 namespace troupe::storage::commit_log_format {
 
 inline constexpr std::string_view commit_extension = ".commit";
-inline constexpr std::uint32_t turn_magic = 0x5443'4d54;  // "TCMT"
+inline constexpr std::string_view spare_extension = ".spare";  ///< behind the other: what the file holds is settled
+inline constexpr std::uint32_t turn_magic = 0x5443'4d54;       // "TCMT"
 inline constexpr std::size_t turn_alignment = 4096;
 inline constexpr std::size_t turn_head_bytes = 4 + 4 + 8 + 4 + 4;
 inline constexpr std::size_t entry_head_bytes = 1 + 16 + 4 + 8 + 4 + 4 + 4;

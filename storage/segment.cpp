@@ -127,9 +127,9 @@ Status Segment::save_index() const {
 
 Result<SegmentIndex> Segment::load_saved_index() const {
   auto index = read_saved_index();
-  // It can be rebuilt, but a disk that does not answer is never passed over in silence.
-  if (!index && index.error().code == Errc::storage_error)
-    log::warn("segment index not read; it is rebuilt", {log::kv("error", index.error())});
+  // It can be rebuilt, but neither damage nor a disk that does not answer is passed over in silence.
+  if (!index && index.error().code != Errc::not_found)
+    log::warn("segment index not usable; it is rebuilt", {log::kv("error", index.error())});
   return index;
 }
 

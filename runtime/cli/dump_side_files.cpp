@@ -215,14 +215,16 @@ Status dump_state(Dump& dump, const std::string& path) {
 
 Status dump_commit_log_file(Dump& dump, const std::string& path) {
   // A turn's checksum covers the number in the file's name: under another name it says nothing.
-  const auto number =
-      storage::parse_segment_file_name(storage::file_name(path), storage::commit_log_format::commit_extension);
+  namespace format = storage::commit_log_format;
+  auto name = storage::file_name(path);
+  const bool spare = name.ends_with(format::spare_extension);
+  if (spare) name.remove_suffix(format::spare_extension.size());
+  const auto number = storage::parse_segment_file_name(name, format::commit_extension);
   if (!number) return Error{Errc::invalid_argument, path + ": a commit-log file is named by its number: <20 digits>.commit"};
   TROUPE_TRY_ASSIGN(auto bytes, read_whole(dump.files, path, commit_file_bytes_max));
-  dump.title("commit log", path, std::to_string(bytes.size()) + " bytes");
+  dump.title("commit log", path, std::to_string(bytes.size()) + (spare ? " bytes, settled: no start reads it" : " bytes"));
   dump_batch_columns(dump);
-  storage::commit_log_format::TurnReader reader{static_cast<std::uint64_t>(number->value()), Bytes::adopt(std::move(bytes)),
-                                                std::nullopt};
+  format::TurnReader reader{static_cast<std::uint64_t>(number->value()), Bytes::adopt(std::move(bytes)), std::nullopt};
   std::optional<std::uint64_t> before;
   std::optional<std::string> reported;
   while (const auto turn = reader.next()) {
