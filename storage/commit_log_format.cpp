@@ -48,7 +48,7 @@ std::optional<DecodedTurn> TurnReader::turn_at(std::size_t position, std::size_t
   const auto number = load_big_endian<std::uint64_t>(rest.data() + 8);
   const auto frame_bytes = load_big_endian<std::uint32_t>(rest.data() + 16);
   const auto entries = load_big_endian<std::uint32_t>(rest.data() + 20);
-  if (frame_bytes > rest.size() || frame_bytes < turn_head_bytes) return std::nullopt;
+  if (number > turn_number_max || frame_bytes > rest.size() || frame_bytes < turn_head_bytes) return std::nullopt;
   if (entries > (frame_bytes - turn_head_bytes) / entry_head_bytes) return std::nullopt;
   const auto heads_bytes = turn_head_bytes + entries * entry_head_bytes;
   if (checksum(number_, rest.subspan(8, heads_bytes - 8)) != load_big_endian<std::uint32_t>(rest.data() + 4))

@@ -19,6 +19,8 @@ inline constexpr std::size_t turn_head_bytes = 4 + 4 + 8 + 4 + 4;
 inline constexpr std::size_t entry_head_bytes = 1 + 16 + 4 + 8 + 4 + 4 + 4;
 /// Turn numbers skipped at each start: a torn turn of the last run keeps a number that is never given again.
 inline constexpr std::uint64_t turn_number_gap = 1024;
+/// A million turns a second reach it after 146,000 years: above it, bytes are no turn, and adding to a number never overflows.
+inline constexpr std::uint64_t turn_number_max = std::uint64_t{1} << 62;
 
 enum class EntryKind : std::uint8_t { batch = 1, truncate = 2, reset = 3, reset_done = 4 };
 
