@@ -102,10 +102,10 @@ bench::Figures append(caf::actor_system& system, const actors::DiskWorker& disk,
   return stopwatch.stop(total * bench::records_per_batch, total * bytes.size());
 }
 
-/// Stands for a consumer that catches up: two requests under way, so that the disk and the consumer work at the same time.
+/// Stands for a consumer that catches up, one fetch after the other.
 caf::behavior consumer(caf::event_based_actor* self, const actors::LogReaders* readers, storage::LogView view,
                        std::promise<std::size_t>* done) {
-  constexpr std::size_t bytes_max = std::size_t{256} << 10;
+  constexpr std::size_t bytes_max = std::size_t{1} << 20;  // what a Kafka consumer asks of a partition by default
   auto bytes = std::make_shared<std::size_t>(0);
   const auto ask = [=](Offset from, const storage::ReadPosition& position) {
     readers->read({partition(0), 0, view, from, bytes_max, Offset::max(), position, self});
