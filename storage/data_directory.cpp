@@ -262,7 +262,7 @@ Status DataDirectory::write_checkpoints() {
   TROUPE_TRY(manifest_.sync());
   for (const auto& [id, entry] : entries_) {
     if (manifest_.state(id) != Manifest::State::written) continue;
-    if (entry.log->health().kind == LogHealth::Kind::damaged) continue;
+    if (!entry.log->health().can_append()) continue;  // what is written down of it is what was promised
     recovery_points_[id] = entry.log->recovery_point();
     log_starts_[id] = entry.log->log_start_offset();
   }

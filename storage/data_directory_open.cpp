@@ -292,6 +292,8 @@ Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const Com
       // Two accounts of one log that do not fit: that log waits for people, the others go on.
       if (appended.error().code != Errc::invalid_argument) return std::move(appended).error();
       log.fail("the commit log does not continue the segments: " + appended.error().message);
+      recovery_points_[id] =
+          expectation(id, &tail).durable_end;  // or the next start would find a log that is short, and good
       break;
     }
     ++restored;

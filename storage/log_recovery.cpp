@@ -68,7 +68,7 @@ class Recovery {
   Result<RecoveredLog> run() {
     TROUPE_TRY_ASSIGN(auto listing, list_log(files_->file_system(), location_.directory, true));
     TROUPE_TRY(finish_retention(listing));
-    TROUPE_TRY(drop_empty_end(listing));
+    TROUPE_TRY(drop_empty(listing));
     TROUPE_TRY(remove_orphans(listing));
     if (listing.segments.empty()) return without_segments(listing);
     TROUPE_TRY(scan_segments(listing));
@@ -123,15 +123,15 @@ class Recovery {
   }
 
   /// A segment that was created and never written to holds nothing, and need not begin where the log ends: the append that it was
-  /// for may have failed.
-  Status drop_empty_end(Listing& listing) {
-    while (listing.segments.size() > 1) {
-      const Segment last{files_, location_.directory, listing.segments.back(), config_.index_interval_bytes};
-      TROUPE_TRY_ASSIGN(const auto file, last.file());
+  /// for may have failed, and the log have gone on in the segment before.
+  Status drop_empty(Listing& listing) {
+    for (auto i = listing.segments.size(); i-- > 0 && listing.segments.size() > 1;) {
+      const Segment segment{files_, location_.directory, listing.segments[i], config_.index_interval_bytes};
+      TROUPE_TRY_ASSIGN(const auto file, segment.file());
       TROUPE_TRY_ASSIGN(const auto size, file->size());
-      if (size != 0) break;
-      TROUPE_TRY(discard(listing.segments.back()));
-      listing.segments.pop_back();
+      if (size != 0) continue;
+      TROUPE_TRY(discard(listing.segments[i]));
+      listing.segments.erase(listing.segments.begin() + static_cast<std::ptrdiff_t>(i));
     }
     return ok();
   }
