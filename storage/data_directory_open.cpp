@@ -243,19 +243,8 @@ Status DataDirectory::recover_commit_log(Opened& opened) {
       opened.findings.push_back("partition " + to_string(id) + " is restored from the commit log into the manifest");
       TROUPE_TRY(manifest_.note(id, Manifest::State::written));
     }
-    const auto restored = restore(id, tail);
-    if (!restored && restored.error().code == Errc::storage_error) {
-      // A file that the disk does not give back keeps one log away, not all of them. What was promised of it is remembered: should
-      // the disk change its mind, the log without its tail is a damaged one.
-      opened.findings.push_back("partition " + to_string(id) + " cannot be opened: " + restored.error().message);
-      log::error("log not opened", {log::kv("partition", id), log::kv("error", restored.error())});
-      recovery_points_[id] = expectation(id, &tail).durable_end;
-      entries_.erase(id);
-      all_restored = false;
-      continue;
-    }
-    if (!restored) return restored.error();
-    opened.repaired_batches += *restored;
+    TROUPE_TRY_ASSIGN(const auto restored, restore(id, tail));
+    opened.repaired_batches += restored;
     const auto& log = *entries_.at(id).log;
     if (log.health().kind != LogHealth::Kind::good) {
       opened.findings.push_back("partition " + to_string(id) + " is " + std::string(to_string(log.health().kind)) +

@@ -278,29 +278,6 @@ TEST_CASE("each derived file of the directory may be missing or damaged", "[data
   }
 }
 
-TEST_CASE("one log that the disk does not give back keeps no other away, and is damaged when it comes back",
-          "[data_directory][recovery]") {
-  DirectoryFixture fixture;
-  fixture.append_and_commit(0, 5);
-  fixture.append_and_commit(1, 5);
-  fixture.disk.process_kill();
-  fixture.opened.directory.reset();
-  fixture.disk.fail(
-      {.kind = OperationKind::read, .path_contains = to_string(partition(0)) + "/00", .error = EIO, .always = true});
-  fixture.open();
-  REQUIRE_FALSE(fixture.opened.findings.empty());
-  CHECK(fixture.opened.findings.front().find(to_string(partition(0))) != std::string::npos);
-  fixture.check_holds(1, Offset{5});
-  CHECK(fixture.directory().log(partition(0), fixture.config).error().code == Errc::storage_error);
-  fixture.append_and_commit(1, 2);
-  fixture.disk.clear_faults();
-  SECTION("in this run") {}
-  SECTION("in the next one") { fixture.restart(); }
-  const auto& log = fixture.log(0);
-  CHECK((log.log_end_offset() == Offset{5} || log.health().kind == LogHealth::Kind::damaged));
-  fixture.check_holds(1, Offset{7});
-}
-
 TEST_CASE("many partitions need few descriptors", "[data_directory]") {
   DirectoryFixture fixture;
   fixture.options.open_files_max = 16;
