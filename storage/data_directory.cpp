@@ -320,6 +320,10 @@ Status DataDirectory::truncate(const TopicIdPartition& id, Offset offset) {
   if (!log.health().can_append() || offset >= log.log_end_offset()) return log.truncate_to(offset);
   commit_log_->add_truncation(id, offset);
   TROUPE_TRY(commit_now(id));
+  // From here on nothing above is promised, however far the truncation itself gets.
+  if (const auto point = recovery_points_.find(id); point != recovery_points_.end()) {
+    point->second = std::min(point->second, offset);
+  }
   auto truncated = log.truncate_to(offset);
   // Refused, so the commit log now says less about this log than it holds: its segments have to say it.
   if (!truncated && log.health().can_append()) TROUPE_TRY(log.sync());
@@ -336,6 +340,7 @@ Status DataDirectory::reset(const TopicIdPartition& id, Offset offset) {
   TROUPE_TRY(manifest_.sync());
   commit_log_->add_reset(id, offset);
   TROUPE_TRY(commit_now(id));
+  recovery_points_.erase(id);  // nothing is promised until the reset is done
   auto done = log.reset_to(offset);
   if (done) {
     log_starts_[id] = offset;

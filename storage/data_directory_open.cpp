@@ -63,9 +63,10 @@ Offset end_of(const PlacedBatch& batch) {
   return header ? header->next_offset() : batch.base_offset;
 }
 
-/// Whether the batch lies in the log as the commit log has it.
-bool holds(const PartitionLog& log, const PlacedBatch& batch) {
+/// Whether the batch lies in the log as the commit log has it. That the disk does not answer says neither (S8).
+Result<bool> holds(const PartitionLog& log, const PlacedBatch& batch) {
   const auto slice = log.view().read(batch.base_offset, batch.batch.size(), end_of(batch));
+  if (!slice && slice.error().code != Errc::corrupt_message) return slice.error();
   if (!slice || slice->batches.size() < batch.batch.size()) return false;
   return std::ranges::equal(slice->batches.view().first(batch.batch.size()), batch.batch.view());
 }
@@ -271,7 +272,9 @@ Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const Com
   for (const auto& batch : unbroken(tail)) {
     if (!log.health().can_append()) break;
     if (batch.base_offset < log.log_end_offset()) {
-      if (batch.base_offset < log.log_start_offset() || holds(log, batch)) continue;
+      if (batch.base_offset < log.log_start_offset()) continue;
+      TROUPE_TRY_ASSIGN(const bool held, holds(log, batch));
+      if (held) continue;
       // A flipped epoch passes every checksum, and keeps the batches behind it out.
       log::warn("batch differs from the commit log and is replaced",
                 {log::kv("partition", id), log::kv("offset", batch.base_offset)});

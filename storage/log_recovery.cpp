@@ -125,7 +125,8 @@ class Recovery {
   /// A segment that was created and never written to holds nothing, and need not begin where the log ends: the append that it was
   /// for may have failed, and the log have gone on in the segment before.
   Status drop_empty(Listing& listing) {
-    for (auto i = listing.segments.size(); i-- > 0 && listing.segments.size() > 1;) {
+    // Never the first: it may be empty because its pages were lost, and is all that says where the log begins.
+    for (auto i = listing.segments.size(); i-- > 1;) {
       const Segment segment{files_, location_.directory, listing.segments[i], config_.index_interval_bytes};
       TROUPE_TRY_ASSIGN(const auto file, segment.file());
       TROUPE_TRY_ASSIGN(const auto size, file->size());
