@@ -88,7 +88,10 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
       position = entry.position;
       expected = entry.offset;
     }
-    if (position >= part.end_position) continue;
+    if (position >= part.end_position) {
+      if (from < part.next_offset) return damage(part, position, "the index leads behind the end of the segment");
+      continue;
+    }
     const auto searched_from = position;
 
     auto wanted = std::max(bytes_max, record::batch_header_bytes) + (exact ? 0 : read_ahead_bytes);
@@ -152,6 +155,7 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
     if (!found) {
       if (piece.position + end < part.end_position) return nothing;  // the next batch reaches `up_to`
       TROUPE_TRY(check_passed_over(part, *file, searched_from, part.end_position));
+      if (from < part.next_offset) return damage(part, part.end_position, "no batch holds offset " + to_string(from));
       continue;
     }
     slice.position = {slice.next_offset, part.segment->base_offset(), static_cast<std::uint32_t>(piece.position + end)};

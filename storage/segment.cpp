@@ -97,6 +97,7 @@ void Segment::note(const record::RecordBatchHeader& batch, std::uint32_t positio
 void Segment::set_index(SegmentIndex index) {
   const std::lock_guard lock{index_mutex_};
   growing_index_ = std::move(index);
+  closed_index_.reset();  // of the bytes that the segment had when it was closed before
 }
 
 Status Segment::resume_index(std::uint32_t end_position) {

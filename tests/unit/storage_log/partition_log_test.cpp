@@ -118,6 +118,19 @@ TEST_CASE("truncation cuts at a batch boundary in any segment, and the log goes 
   }
 }
 
+TEST_CASE("a segment that is cut and filled again is found by its new index, not by the one that was read before", "[log]") {
+  LogFixture fixture;
+  fixture.append_batches(60, 3);
+  REQUIRE(fixture.log->segment_count() >= 2);
+  CHECK(fixture.log->view().read(Offset{30}, 1));  // the index of the first segment, now closed, is in memory
+  REQUIRE(fixture.log->truncate_to(Offset{6}));
+  fixture.append_batches(60, 2);
+  REQUIRE(fixture.log->segment_count() >= 2);
+  for (auto offset = Offset{0}; offset < fixture.log->log_end_offset(); ++offset) {
+    CHECK(read_log(fixture.log->view(), offset, 1) == expected_records(offset, fixture.log->log_end_offset()));
+  }
+}
+
 TEST_CASE("leader epochs and producers are those of the log after restart and truncation", "[log]") {
   LogFixture fixture;
   const auto append = [&](int epoch, std::int32_t sequence) {
