@@ -60,6 +60,15 @@ int run_command(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    // The parser says what is missing, not what it could not make sense of.
+    const auto unknown = app.remaining(true);
+    if (unknown.empty()) {
+      app.exit(error);
+    } else {
+      std::fprintf(stderr, "troupe: unknown command \"%s\"; troupe --help lists them\n", unknown.front().c_str());
+    }
+    return exit_usage;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? exit_ok : exit_usage;
   }
