@@ -224,6 +224,21 @@ TEST_CASE("a segment that is missing in the middle is damage, with the offsets i
   CHECK(fixture.log->health().reason.find("the next one begins at") != std::string::npos);
 }
 
+TEST_CASE("a roll that failed half-way leaves no hole when the log went on in the segment before", "[log][recovery]") {
+  LogFixture fixture;
+  fixture.append(1, {.value = std::string(1000, 'x')});
+  fixture.disk.fail({.kind = OperationKind::stat, .path_contains = ".log", .error = ENOSPC});
+  const auto large = make_batch(Offset{1}, {.value = std::string(3500, 'y')});
+  CHECK(fixture.log->append(std::span{&large, 1}).error().code == Errc::storage_full);
+  fixture.disk.clear_faults();
+  fixture.append(1, {.value = "small"});                 // fits behind the first one
+  fixture.append(1, {.value = std::string(3500, 'z')});  // rolls, at another offset than the roll that failed
+  fixture.expectation.recovery_point = fixture.expectation.durable_end = Offset{3};
+  fixture.restart();
+  CHECK(fixture.log->health().kind == LogHealth::Kind::good);
+  CHECK(fixture.records().size() == 3);
+}
+
 TEST_CASE("a lost directory is damage, not an empty log", "[log][recovery]") {
   LogFixture fixture;
   fixture.expectation.was_written = true;
