@@ -27,6 +27,17 @@ std::string_view to_string(Errc code) noexcept {
     case Errc::not_found: return "not_found";
     case Errc::wrong_owner: return "wrong_owner";
     case Errc::overloaded: return "overloaded";
+    case Errc::leader_not_available: return "leader_not_available";
+    case Errc::invalid_topic_exception: return "invalid_topic_exception";
+    case Errc::not_enough_replicas: return "not_enough_replicas";
+    case Errc::not_enough_replicas_after_append: return "not_enough_replicas_after_append";
+    case Errc::topic_authorization_failed: return "topic_authorization_failed";
+    case Errc::topic_already_exists: return "topic_already_exists";
+    case Errc::invalid_partitions: return "invalid_partitions";
+    case Errc::invalid_replication_factor: return "invalid_replication_factor";
+    case Errc::invalid_config: return "invalid_config";
+    case Errc::conflict: return "conflict";
+    case Errc::cancelled: return "cancelled";
     case Errc::unknown_error: return "unknown_error";
   }
   return "unknown_error";

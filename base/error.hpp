@@ -15,10 +15,19 @@ enum class Errc : std::uint8_t {
   offset_out_of_range = 1,            ///< below the log start offset or above the log end offset: seek
   corrupt_message = 2,                ///< bytes that are not what their checksum or their format says: do not retry
   unknown_topic_or_partition = 3,     ///< no such partition here: refresh metadata
+  leader_not_available = 5,  ///< the partition has no leader now, nothing was written: retry
   not_leader_or_follower = 6,         ///< asked the wrong replica, nothing was written: refresh metadata, retry
   request_timed_out = 7,              ///< outcome unknown
   message_too_large = 10,             ///< over a stated limit: send less
+  invalid_topic_exception = 17,  ///< not a name for a topic: choose another
+  not_enough_replicas = 19,  ///< fewer in-sync replicas than asked for, nothing was written: retry
+  not_enough_replicas_after_append = 20,  ///< written, but not on enough replicas in time: outcome unknown
+  topic_authorization_failed = 29,  ///< this topic is not for this caller
   invalid_timestamp = 32,             ///< timestamp outside the topic's bounds
+  topic_already_exists = 36,  ///< another topic has that name
+  invalid_partitions = 37,  ///< a partition count out of its range, or lower than it is
+  invalid_replication_factor = 38,  ///< more replicas than brokers, or fewer than one
+  invalid_config = 40,  ///< an unknown setting, or a value out of its range; names it
   policy_violation = 44,              ///< refused by configuration
   out_of_order_sequence_number = 45,  ///< a batch of this producer is missing before this one
   duplicate_sequence_number = 46,     ///< already in the log, too long ago to say where
@@ -35,6 +44,8 @@ enum class Errc : std::uint8_t {
   not_found = 204,                    ///< no such file, key or entry
   wrong_owner = 205,                  ///< a data directory of another node or cluster, or locked by another process
   overloaded = 206,                   ///< refused at the door: a queue or budget is full, retry later
+  conflict = 207,  ///< the same idempotency key with another body, or a condition that does not hold
+  cancelled = 208,  ///< the caller no longer wants the answer
   unknown_error = 255,                ///< Kafka's UNKNOWN_SERVER_ERROR (-1)
 };
 

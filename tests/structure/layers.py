@@ -28,7 +28,8 @@ LAYERS = {
     "actors":           ("base base/log.hpp base/metrics.hpp core storage",        "caf"),
     "kafka/codec":      ("base core/ids.hpp core/record",                          ""),
     "kafka":            ("base base/log.hpp base/metrics.hpp core/broker_api.hpp core/ids.hpp core/record", "boost posix"),
-    "http":             ("base base/log.hpp base/metrics.hpp core/broker_api.hpp core/ids.hpp core/record",
+    # The rules of cursors and subscriptions are core/consumer's (decision 0009).
+    "http":             ("base base/log.hpp base/metrics.hpp core/broker_api.hpp core/ids.hpp core/record core/metadata core/consumer",
                          "boost simdjson nlohmann openssl posix"),
     "runtime":          ("base base/log.hpp base/metrics.hpp core storage actors kafka http",
                          "caf boost cli11 nlohmann toml openssl posix"),
@@ -44,6 +45,7 @@ LAYERS = {
 WRAPPED = {
     "base/log.cpp": "spdlog",
     "base/crc32c.cpp": "isal",
+    "base/metrics.cpp": "prometheus",
     "core/record/*.cpp": "zlib snappy lz4 zstd",
     "tests/unit/record/*.cpp": "zlib snappy lz4 zstd",
     "tests/support/actor_fixture.hpp": "caf",
@@ -55,7 +57,7 @@ NOT_IN_CORE = set("""
     stop_token syncstream thread time.h signal.h""".split())
 
 OUTSIDE = [  # (library, pattern of its headers)
-    ("caf", r"caf/"), ("spdlog", r"spdlog/|fmt/"), ("boost", r"boost/"), ("isal", r"isa-l/|isa-l\.h"),
+    ("caf", r"caf/"), ("spdlog", r"spdlog/|fmt/"), ("boost", r"boost/"), ("isal", r"isa-l/|isa-l\.h"), ("prometheus", r"prometheus/"),
     ("zlib", r"zlib\.h|zconf\.h"), ("snappy", r"snappy.*\.h"), ("lz4", r"lz4.*\.h"), ("zstd", r"zstd.*\.h"),
     ("cli11", r"CLI/"), ("catch2", r"catch2/"), ("rapidcheck", r"rapidcheck(/|\.h)"), ("nlohmann", r"nlohmann/"),
     ("simdjson", r"simdjson\.h"), ("toml", r"toml\+\+/"), ("benchmark", r"benchmark/"), ("openssl", r"openssl/"),

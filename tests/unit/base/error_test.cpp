@@ -31,6 +31,17 @@ TEST_CASE("every error code has its number and its name for ever", "[base]") {
       {204, "not_found"},
       {205, "wrong_owner"},
       {206, "overloaded"},
+      {40, "invalid_config"},
+      {38, "invalid_replication_factor"},
+      {37, "invalid_partitions"},
+      {36, "topic_already_exists"},
+      {29, "topic_authorization_failed"},
+      {20, "not_enough_replicas_after_append"},
+      {19, "not_enough_replicas"},
+      {17, "invalid_topic_exception"},
+      {5, "leader_not_available"},
+      {207, "conflict"},
+      {208, "cancelled"},
       {255, "unknown_error"},
   };
   // A code that was added without a line here has a name of its own, and fails.

@@ -1,0 +1,278 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "core/ids.hpp"
+#include "core/metadata/topic_image.hpp"
+#include "core/record/batch_builder.hpp"
+
+/// What the doors (http, kafka, processors) may ask of a node. They know nothing else of it.
+namespace troupe {
+
+/// Takes the answer of one call: once, on any thread. Move-only. Destroyed without an answer it answers request_timed_out, "outcome
+/// unknown": nobody waits for ever because something in between went away.
+template <class T>
+class Reply {
+ public:
+  Reply() = default;
+  template <std::invocable<Result<T>> Function>
+  requires(!std::same_as<std::remove_cvref_t<Function>, Reply>) Reply(Function function)
+      : taker_(std::make_unique<Taker<Function>>(std::move(function))) {}
+  Reply(Reply&&) noexcept = default;
+  Reply& operator=(Reply&& other) noexcept {
+    if (this != &other) {
+      give_up();
+      taker_ = std::move(other.taker_);
+    }
+    return *this;
+  }
+  ~Reply() { give_up(); }
+
+  explicit operator bool() const noexcept { return taker_ != nullptr; }
+
+  void operator()(Result<T> answer) {
+    if (auto taker = std::move(taker_)) taker->take(std::move(answer));
+  }
+
+ private:
+  struct AnyTaker {
+    virtual ~AnyTaker() = default;
+    virtual void take(Result<T> answer) = 0;
+  };
+  template <class Function>
+  struct Taker final : AnyTaker {
+    explicit Taker(Function function) : function_(std::move(function)) {}
+    void take(Result<T> answer) override { function_(std::move(answer)); }
+    Function function_;
+  };
+  void give_up() noexcept {
+    if (taker_) (*this)(Error{Errc::request_timed_out, "the call was dropped on its way: its outcome is unknown"});
+  }
+
+  std::unique_ptr<AnyTaker> taker_;
+};
+
+/// Names a call for `BrokerApi::cancel`. 0: a call that was over at once.
+using CallId = std::uint64_t;
+
+// --- produce ----------------------------------------------------------------------------------------------------------------------
+
+/// Who has to hold a record before the producer hears of it.
+enum class Acks : std::uint8_t {
+  none,    ///< nobody: the answer comes when the request was taken, and says nothing
+  leader,  ///< the partition's leader
+  quorum,  ///< all in-sync replicas, at least min.insync.replicas of them
+};
+
+/// One record to produce. Views into the request's `memory`.
+struct ProduceRecord {
+  std::optional<ByteView> key = {};
+  std::optional<ByteView> value = {};
+  std::vector<record::RecordHeader> headers = {};
+  TimestampMs timestamp = no_timestamp;       ///< none: the broker's time
+  std::optional<PartitionId> partition = {};  ///< none: by key, else a partition of the broker's choice
+};
+
+/// Makes a retry harmless: the same id and sequence again is answered with the first one's result. Design section 5.
+struct IdempotenceKey {
+  std::string client_id = {};  ///< Idempotency-Key, or `pid`; 1 to 256 bytes
+  std::uint64_t sequence = 0;  ///< `seq`; 0 for an Idempotency-Key
+};
+
+struct ProduceRequest {
+  metadata::TopicPtr topic = {};
+  Bytes memory = {};  ///< what the records point into
+  std::vector<ProduceRecord> records = {};
+  Acks acks = Acks::quorum;
+  std::optional<IdempotenceKey> idempotence = {};
+  Millis timeout_ms = 30'000;
+};
+
+/// Where a record is.
+struct ProducedRecord {
+  PartitionId partition = {};
+  Offset offset = no_offset;  ///< none with Acks::none
+  TimestampMs timestamp = no_timestamp;
+  bool duplicate = false;  ///< it was there already: a retry
+};
+
+/// One entry a record, in the request's order. Errors: unknown_topic_or_partition, message_too_large, invalid_timestamp,
+/// leader_not_available, not_enough_replicas, storage_full, overloaded, log_offline (nothing was written); storage_error,
+/// request_timed_out, not_enough_replicas_after_append (it may have been written); conflict (idempotence key with another body).
+struct ProduceResponse {
+  std::vector<Result<ProducedRecord>> records = {};
+};
+
+// --- read -------------------------------------------------------------------------------------------------------------------------
+
+/// Committed batches of one partition from `from` on.
+struct FetchRequest {
+  TopicIdPartition partition = {};
+  Offset from{0};
+  std::size_t bytes_max = std::size_t{1} << 20;  ///< at least one batch is returned when there is one
+  Offset up_to = Offset::max();                  ///< no batch that begins at or above it
+  Millis wait_ms_max = 0;                        ///< when there is nothing at `from`: wait that long for something
+};
+struct FetchResponse {
+  Bytes batches = {};     ///< whole batches; the first may begin before `from`, skip its records below
+  Offset next_offset{0};  ///< where to read on
+  Offset log_start_offset{0};
+  Offset high_watermark{0};
+  LeaderEpoch leader_epoch{0};
+};
+
+/// A position to look up.
+struct OffsetSpec {
+  enum class Kind : std::uint8_t { earliest, latest, timestamp };
+  Kind kind = Kind::latest;
+  TimestampMs timestamp = no_timestamp;  ///< with Kind::timestamp: the first record at or after it, else the end
+};
+struct OffsetAnswer {
+  Offset offset{0};
+  Offset log_start_offset{0};
+  Offset high_watermark{0};
+  LeaderEpoch leader_epoch{0};
+};
+
+// --- the hot tail -------------------------------------------------------------------------------------------------------------------
+
+/// What happened to a partition that somebody listens to. Events of one attachment come in order and without holes: `from` is the
+/// `next_offset` of the one before.
+struct TailEvent {
+  enum class Kind : std::uint8_t {
+    attached,  ///< the first: records below `next_offset` are to be fetched, what comes later comes here
+    records,   ///< [from, next_offset) has been committed
+    ended,     ///< no further event: see `reason`; attach again, or give up when the topic is gone
+  };
+  Kind kind = Kind::records;
+  TopicIdPartition partition = {};
+  LeaderEpoch leader_epoch{0};
+  Offset from{0};
+  Offset next_offset{0};  ///< the high watermark
+  Offset log_start_offset{0};
+  Bytes batches = {};  ///< whole batches of [from, next_offset); empty when the listener is behind: fetch them
+  std::optional<Error> reason =
+      {};  ///< of `ended`: unknown_topic_or_partition (deleted), not_leader_or_follower, leader_not_available
+
+  /// Held by whoever still works on the event: what is held counts against the listener's budget (docs/limits.md), and beyond that
+  /// `batches` is left empty.
+  std::shared_ptr<void> credit = {};
+};
+
+/// Called on a thread of the broker's, one call at a time: posts to its own thread and returns.
+class TailListener {
+ public:
+  virtual ~TailListener() = default;
+  virtual void on_tail(TailEvent event) = 0;
+};
+
+/// Detaches when it is destroyed; an event on its way may still come.
+class TailAttachment {
+ public:
+  virtual ~TailAttachment() = default;
+};
+
+// --- topics -------------------------------------------------------------------------------------------------------------------------
+
+struct CreateTopicRequest {
+  std::string name = {};
+  std::optional<std::int32_t> partitions = {};          ///< 1 to 10,000; by default 1
+  std::optional<std::int32_t> replication_factor = {};  ///< by default as many as brokers, at most 3
+  std::map<std::string, std::string> config = {};
+  bool validate_only = false;
+};
+struct AlterTopicRequest {
+  std::string name = {};
+  std::optional<std::int32_t> partitions = {};                    ///< more than there are
+  std::map<std::string, std::optional<std::string>> config = {};  ///< nullopt: back to the default
+  bool validate_only = false;
+};
+struct DeleteRecordsRequest {
+  TopicIdPartition partition = {};
+  Offset before{0};
+};
+struct Nothing {};
+
+// --- for people and machines that watch --------------------------------------------------------------------------------------------
+
+/// One actor. `path` names it and its supervisors: "node/log/disk_worker".
+struct ActorInfo {
+  std::string kind = {};
+  std::string name = {};
+  std::string parent = {};  ///< name of its supervisor; empty for the root
+  std::string state = {};   ///< starting, running, waiting_restart, stopping, stopped, failed
+  std::uint64_t mailbox_depth = 0;
+  std::uint64_t messages_handled = 0;
+  std::optional<Millis> busy_ms = {};  ///< in a handler for that long
+  std::uint64_t restarts = 0;
+  std::optional<std::string> last_error = {};
+};
+
+struct HealthCheck {
+  std::string name = {};
+  bool ok = false;
+  std::string detail = {};  ///< one sentence
+};
+struct HealthReport {
+  bool ready = false;    ///< serves clients
+  bool healthy = false;  ///< and everything is as it should be
+  std::vector<HealthCheck> checks = {};
+};
+
+struct ClusterInfo {
+  Uuid cluster_id = {};
+  BrokerId node_id{0};
+  BrokerId controller_id{-1};
+  std::vector<metadata::BrokerImage> brokers = {};
+};
+
+/// One node's service. Thread-safe; calls do not block. Answers come on a thread of the node's, and may come before the call
+/// returns. Every call is answered once, within its timeout.
+class BrokerApi {
+ public:
+  virtual ~BrokerApi() = default;
+
+  // What this node knows, at once.
+  virtual ClusterInfo cluster() const = 0;
+  /// nullptr: no such topic.
+  virtual metadata::TopicPtr topic(std::string_view name) const = 0;
+  virtual metadata::TopicPtr topic(const TopicId& id) const = 0;
+  /// Sorted by name, internal ones included.
+  virtual std::vector<metadata::TopicPtr> topics() const = 0;
+  virtual HealthReport health() const = 0;
+  virtual std::vector<ActorInfo> actor_tree() const = 0;
+
+  virtual CallId produce(ProduceRequest request, Reply<ProduceResponse> reply) = 0;
+  /// Errors: offset_out_of_range (the message names start and end), unknown_topic_or_partition, leader_not_available, log_offline,
+  /// corrupt_message, storage_error, overloaded, cancelled.
+  virtual CallId fetch(FetchRequest request, Reply<FetchResponse> reply) = 0;
+  virtual CallId find_offset(TopicIdPartition partition, OffsetSpec spec, Reply<OffsetAnswer> reply) = 0;
+  /// The answer is wanted no more: a call that waits is answered with `cancelled`, if it had not been answered.
+  virtual void cancel(CallId call) = 0;
+
+  /// Events begin with `attached`, or `ended` when there is no such partition.
+  virtual std::unique_ptr<TailAttachment> attach_tail(TopicIdPartition partition,
+                                                      std::shared_ptr<TailListener> listener) = 0;
+
+  /// Errors: topic_already_exists, invalid_topic_exception, invalid_partitions, invalid_replication_factor, invalid_config.
+  virtual CallId create_topic(CreateTopicRequest request, Reply<metadata::TopicPtr> reply) = 0;
+  /// Errors: unknown_topic_or_partition, invalid_partitions, invalid_config.
+  virtual CallId alter_topic(AlterTopicRequest request, Reply<metadata::TopicPtr> reply) = 0;
+  /// Errors: unknown_topic_or_partition, topic_authorization_failed (an internal topic).
+  virtual CallId delete_topic(std::string name, Reply<Nothing> reply) = 0;
+  /// Records below `before` no longer exist; at most up to the high watermark. Answers the new log start offset.
+  virtual CallId delete_records(DeleteRecordsRequest request, Reply<Offset> reply) = 0;
+};
+
+}  // namespace troupe

@@ -1,0 +1,111 @@
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/broker_api.hpp"
+
+namespace troupe::test {
+
+/// A broker in memory, for tests of the doors: real batches and offsets, no actor, no disk. Answers at once, on the caller's thread,
+/// unless it was told to hold. Thread-safe.
+class FakeBroker final : public BrokerApi {
+ public:
+  explicit FakeBroker(std::size_t tail_bytes_max = std::size_t{4} << 20) : tail_bytes_max_(tail_bytes_max) {}
+
+  metadata::TopicPtr add_topic(const std::string& name, std::int32_t partitions = 1,
+                               std::map<std::string, std::string> config = {});
+  /// Appends one batch of records with these (key, value) pairs; an empty key is null. Returns the first offset.
+  Offset append(const std::string& topic, PartitionId partition,
+                const std::vector<std::pair<std::string, std::string>>& records,
+                TimestampMs timestamp = TimestampMs{1'764'000'000'000});
+  /// Retention: batches that lie wholly below `offset` go, the log starts there.
+  void advance_log_start(const std::string& topic, PartitionId partition, Offset offset);
+
+  /// Every record of a partition: (key, value), null as "".
+  std::vector<std::pair<std::string, std::string>> records(const std::string& topic, PartitionId partition) const;
+
+  /// Produce calls fail with this; nullopt: they succeed again.
+  void fail_produce(std::optional<Error> error);
+  /// Produce calls are kept until `release_produce`.
+  void hold_produce();
+  std::size_t held_produce() const;
+  void release_produce();
+
+  std::size_t fetches() const;      ///< calls of fetch so far
+  std::size_t attachments() const;  ///< tails attached now
+  std::size_t waiting_fetches() const;
+  std::size_t cancelled() const;
+
+  // BrokerApi
+  ClusterInfo cluster() const override;
+  metadata::TopicPtr topic(std::string_view name) const override;
+  metadata::TopicPtr topic(const TopicId& id) const override;
+  std::vector<metadata::TopicPtr> topics() const override;
+  HealthReport health() const override;
+  std::vector<ActorInfo> actor_tree() const override;
+  CallId produce(ProduceRequest request, Reply<ProduceResponse> reply) override;
+  CallId fetch(FetchRequest request, Reply<FetchResponse> reply) override;
+  CallId find_offset(TopicIdPartition partition, OffsetSpec spec, Reply<OffsetAnswer> reply) override;
+  void cancel(CallId call) override;
+  std::unique_ptr<TailAttachment> attach_tail(TopicIdPartition partition, std::shared_ptr<TailListener> listener) override;
+  CallId create_topic(CreateTopicRequest request, Reply<metadata::TopicPtr> reply) override;
+  CallId alter_topic(AlterTopicRequest request, Reply<metadata::TopicPtr> reply) override;
+  CallId delete_topic(std::string name, Reply<Nothing> reply) override;
+  CallId delete_records(DeleteRecordsRequest request, Reply<Offset> reply) override;
+
+ private:
+  struct Listener {
+    std::shared_ptr<TailListener> taker;
+    std::shared_ptr<std::atomic<std::size_t>> held_bytes;
+  };
+  struct StoredBatch {
+    Offset base;
+    Offset next;
+    TimestampMs max_timestamp;
+    Bytes bytes;
+  };
+  struct Partition {
+    std::deque<StoredBatch> batches;
+    Offset start{0};
+    Offset end{0};
+    std::map<std::uint64_t, Listener> listeners;
+  };
+  struct WaitingFetch {
+    CallId call;
+    FetchRequest request;
+    Reply<FetchResponse> reply;
+  };
+  struct Attachment;
+  using Deferred = std::vector<std::function<void()>>;
+
+  Partition* find(const TopicIdPartition& id);
+  const Partition* find(const TopicIdPartition& id) const;
+  Offset append_locked(const TopicIdPartition& id, Partition& partition, record::RecordBatchBuilder& builder,
+                       TimestampMs newest, Deferred& later);
+  ProduceResponse produce_locked(const ProduceRequest& request, Deferred& later);
+  Result<FetchResponse> read_locked(const FetchRequest& request) const;
+  static void run(Deferred& later);
+
+  const std::size_t tail_bytes_max_;
+  mutable std::mutex mutex_;
+  std::map<std::string, metadata::TopicPtr, std::less<>> topics_;
+  std::map<TopicIdPartition, Partition> partitions_;
+  std::map<std::pair<std::string, std::uint64_t>, ProduceResponse> idempotent_;
+  std::vector<WaitingFetch> waiting_;
+  std::vector<std::pair<ProduceRequest, Reply<ProduceResponse>>> held_;
+  bool hold_ = false;
+  std::optional<Error> produce_error_;
+  std::uint64_t next_id_ = 1;
+  std::size_t fetches_ = 0;
+  std::size_t cancelled_ = 0;
+};
+
+}  // namespace troupe::test
