@@ -12,41 +12,41 @@ namespace troupe {
 /// and are mapped to a Kafka code at the Kafka port. Kafka's -1 does not fit a byte and is 255 here.
 /// Part of formats and of the wire between nodes: never renumber.
 enum class Errc : std::uint8_t {
-  offset_out_of_range = 1,            ///< below the log start offset or above the log end offset: seek
-  corrupt_message = 2,                ///< bytes that are not what their checksum or their format says: do not retry
-  unknown_topic_or_partition = 3,     ///< no such partition here: refresh metadata
-  leader_not_available = 5,  ///< the partition has no leader now, nothing was written: retry
-  not_leader_or_follower = 6,         ///< asked the wrong replica, nothing was written: refresh metadata, retry
-  request_timed_out = 7,              ///< outcome unknown
-  message_too_large = 10,             ///< over a stated limit: send less
-  invalid_topic_exception = 17,  ///< not a name for a topic: choose another
-  not_enough_replicas = 19,  ///< fewer in-sync replicas than asked for, nothing was written: retry
+  offset_out_of_range = 1,                ///< below the log start offset or above the log end offset: seek
+  corrupt_message = 2,                    ///< bytes that are not what their checksum or their format says: do not retry
+  unknown_topic_or_partition = 3,         ///< no such partition here: refresh metadata
+  leader_not_available = 5,               ///< the partition has no leader now, nothing was written: retry
+  not_leader_or_follower = 6,             ///< asked the wrong replica, nothing was written: refresh metadata, retry
+  request_timed_out = 7,                  ///< outcome unknown
+  message_too_large = 10,                 ///< over a stated limit: send less
+  invalid_topic_exception = 17,           ///< not a name for a topic: choose another
+  not_enough_replicas = 19,               ///< fewer in-sync replicas than asked for, nothing was written: retry
   not_enough_replicas_after_append = 20,  ///< written, but not on enough replicas in time: outcome unknown
-  topic_authorization_failed = 29,  ///< this topic is not for this caller
-  invalid_timestamp = 32,             ///< timestamp outside the topic's bounds
-  topic_already_exists = 36,  ///< another topic has that name
-  invalid_partitions = 37,  ///< a partition count out of its range, or lower than it is
-  invalid_replication_factor = 38,  ///< more replicas than brokers, or fewer than one
-  invalid_config = 40,  ///< an unknown setting, or a value out of its range; names it
-  policy_violation = 44,              ///< refused by configuration
-  out_of_order_sequence_number = 45,  ///< a batch of this producer is missing before this one
-  duplicate_sequence_number = 46,     ///< already in the log, too long ago to say where
-  invalid_producer_epoch = 47,        ///< an older run of this producer: it has been fenced
-  storage_error = 56,                 ///< the disk failed; after a write was started the outcome is unknown
-  fenced_leader_epoch = 74,           ///< the caller's leader epoch is older than ours
-  unknown_leader_epoch = 75,          ///< the caller's leader epoch is newer than ours
-  unsupported_compression_type = 76,  ///< no such codec
-  invalid_record = 87,                ///< well-formed bytes that break a rule for records
-  storage_full = 200,                 ///< no space: nothing was written, reads go on, retry when space is back
-  stale_log_view = 201,               ///< the log was truncated after this view was taken: take a new view
-  log_offline = 202,                  ///< the log failed earlier and has to be recovered before it serves again
-  invalid_argument = 203,             ///< the caller's request makes no sense; names the field
-  not_found = 204,                    ///< no such file, key or entry
-  wrong_owner = 205,                  ///< a data directory of another node or cluster, or locked by another process
-  overloaded = 206,                   ///< refused at the door: a queue or budget is full, retry later
-  conflict = 207,  ///< the same idempotency key with another body, or a condition that does not hold
-  cancelled = 208,  ///< the caller no longer wants the answer
-  unknown_error = 255,                ///< Kafka's UNKNOWN_SERVER_ERROR (-1)
+  topic_authorization_failed = 29,        ///< this topic is not for this caller
+  invalid_timestamp = 32,                 ///< timestamp outside the topic's bounds
+  topic_already_exists = 36,              ///< another topic has that name
+  invalid_partitions = 37,                ///< a partition count out of its range, or lower than it is
+  invalid_replication_factor = 38,        ///< more replicas than brokers, or fewer than one
+  invalid_config = 40,                    ///< an unknown setting, or a value out of its range; names it
+  policy_violation = 44,                  ///< refused by configuration
+  out_of_order_sequence_number = 45,      ///< a batch of this producer is missing before this one
+  duplicate_sequence_number = 46,         ///< already in the log, too long ago to say where
+  invalid_producer_epoch = 47,            ///< an older run of this producer: it has been fenced
+  storage_error = 56,                     ///< the disk failed; after a write was started the outcome is unknown
+  fenced_leader_epoch = 74,               ///< the caller's leader epoch is older than ours
+  unknown_leader_epoch = 75,              ///< the caller's leader epoch is newer than ours
+  unsupported_compression_type = 76,      ///< no such codec
+  invalid_record = 87,                    ///< well-formed bytes that break a rule for records
+  storage_full = 200,                     ///< no space: nothing was written, reads go on, retry when space is back
+  stale_log_view = 201,                   ///< the log was truncated after this view was taken: take a new view
+  log_offline = 202,                      ///< the log failed earlier and has to be recovered before it serves again
+  invalid_argument = 203,                 ///< the caller's request makes no sense; names the field
+  not_found = 204,                        ///< no such file, key or entry
+  wrong_owner = 205,                      ///< a data directory of another node or cluster, or locked by another process
+  overloaded = 206,                       ///< refused at the door: a queue or budget is full, retry later
+  conflict = 207,                         ///< the same idempotency key with another body, or a condition that does not hold
+  cancelled = 208,                        ///< the caller no longer wants the answer
+  unknown_error = 255,                    ///< Kafka's UNKNOWN_SERVER_ERROR (-1)
 };
 
 /// The name of `code` as Kafka writes it, lower case with underscores: "offset_out_of_range".

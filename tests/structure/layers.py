@@ -17,7 +17,7 @@ import sources
 # A name ending in .hpp is that header alone. base/log.hpp and base/metrics.hpp are never implied by "base".
 LAYERS = {
     "base":             ("base/log.hpp base/metrics.hpp",                          "posix"),
-    "core":             ("base",                                                   ""),
+    "core":             ("base core/record core/metadata",                         ""),
     "core/record":      ("base core/ids.hpp",                                      ""),
     "core/replication": ("base core/ids.hpp core/record",                          ""),
     "core/metadata":    ("base core/ids.hpp core/record",                          ""),
