@@ -80,6 +80,7 @@ void LeaderReplica::accept(Slot slot, LeaderEffects& effects) {
   in_flight_.push_back({appends ? next_token_ : 0, slot.slot, next_offset_, bytes, std::move(results), !appends});
   if (!appends) return;
   ++next_token_;
+  append.next_offset = next_offset_;
   effects.appends.push_back(std::move(append));
 }
 

@@ -36,6 +36,7 @@ struct LeaderEffects {
       Bytes bytes = {};
     };
     std::vector<Batch> batches = {};
+    Offset next_offset{0};  ///< behind the last of them
   };
   struct Answer {
     std::uint64_t slot = 0;

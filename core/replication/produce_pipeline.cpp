@@ -44,7 +44,10 @@ void ProducePipeline::add(std::uint64_t part, std::span<const record::NewRecord>
   const bool fits = !building_.empty() && !claim && !building_.back().claim &&
                     building_.back().builder.size_bytes() + bytes <= options_.batch_bytes_max;
   if (!fits) {
-    building_.push_back({record::RecordBatchBuilder({.codec = options_.codec}), {}, claim, deadline});
+    building_.push_back({record::RecordBatchBuilder({.codec = options_.codec, .timestamp_type = options_.timestamp_type}),
+                         {},
+                         claim,
+                         deadline});
   }
   auto& batch = building_.back();
   batch.deadline = std::max(batch.deadline, deadline);

@@ -40,6 +40,7 @@ class ProducePipeline {
   struct Options {
     ProducerId producer_id = no_producer_id;
     record::CompressionCodec codec = record::CompressionCodec::none;
+    record::TimestampType timestamp_type = record::TimestampType::create_time;
     std::size_t batch_bytes_max = std::size_t{1} << 20;  ///< of the coalesced ones, before compression
     std::size_t slot_bytes_max = std::size_t{4} << 20;
     std::size_t slots_max = 5;
@@ -48,7 +49,12 @@ class ProducePipeline {
 
   explicit ProducePipeline(const Options& options) : options_(options) {}
 
-  void set_codec(record::CompressionCodec codec) { options_.codec = codec; }
+  /// For batches that are begun from now on.
+  void configure(record::CompressionCodec codec, record::TimestampType timestamp_type, std::size_t batch_bytes_max) {
+    options_.codec = codec;
+    options_.timestamp_type = timestamp_type;
+    options_.batch_bytes_max = batch_bytes_max;
+  }
 
   /// Records of one request, one at least, which get offsets in a row. `part` names them in Done. What still has an unknown outcome at
   /// `deadline` is given up. Their bytes are copied.

@@ -46,6 +46,7 @@ WRAPPED = {
     "base/log.cpp": "spdlog",
     "base/crc32c.cpp": "isal",
     "base/metrics.cpp": "prometheus",
+    "base/sha256.cpp": "openssl",
     "core/record/*.cpp": "zlib snappy lz4 zstd",
     "tests/unit/record/*.cpp": "zlib snappy lz4 zstd",
     "tests/support/actor_fixture.hpp": "caf",
