@@ -190,7 +190,6 @@ class PartitionManagerState {
   // --- the disk
 
   void directory_opened(const DirectoryOpened& opened) {
-    for (const auto& finding : opened.findings) log::warn("data directory", {log::kv("finding", finding)});
     written_ = {opened.contents.partitions.begin(), opened.contents.partitions.end()};
     const bool again = directory_open_;
     directory_open_ = true;

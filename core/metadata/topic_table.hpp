@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,6 +20,14 @@ namespace troupe::metadata {
 class TopicTable {
  public:
   static constexpr std::size_t shard_count = 256;
+
+  TopicTable() = default;
+  /// The copy owns no shard. `other` must not change while its copy lives, unless it was sealed.
+  TopicTable(const TopicTable& other) : shards_(other.shards_), size_(other.size_) {}
+  TopicTable(TopicTable&&) = default;
+  TopicTable& operator=(const TopicTable&) = delete;
+  TopicTable& operator=(TopicTable&&) = default;
+  ~TopicTable() = default;
 
   /// The topic with this hash for which `is_it(const TopicImage&)` holds; nullptr: none.
   template <class Predicate>
@@ -46,6 +55,8 @@ class TopicTable {
   bool erase(std::uint64_t hash, const TopicId& id);
 
   std::size_t size() const { return size_; }
+  /// From here on every change copies its shard. Before the table is shown to anybody, or copied.
+  void seal() { owned_.reset(); }
   /// How many shards are the very same in `other`; for tests and for people who count memory.
   std::size_t shared_shards(const TopicTable& other) const;
 
@@ -60,7 +71,8 @@ class TopicTable {
   static std::size_t first_of(const Shard& shard, std::uint64_t hash);
   Shard& own(std::uint64_t hash);
 
-  std::array<std::shared_ptr<Shard>, shard_count> shards_{};  ///< changed only while nobody else holds it
+  std::array<std::shared_ptr<Shard>, shard_count> shards_{};
+  std::bitset<shard_count> owned_{};  ///< made by this table since `seal`: nobody else looks at them
   std::size_t size_ = 0;
 };
 
