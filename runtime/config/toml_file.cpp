@@ -6,11 +6,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
-// One file uses it, and errors come as values: nothing to link, nothing thrown.
+namespace {
+/// An assertion of toml++ did not hold: 3.3 meets some broken syntax ("[#") with one, and must not end the process with it.
+struct BrokenAssumption {};
+[[noreturn]] void give_up() { throw BrokenAssumption{}; }
+}  // namespace
+
+// One file uses it, and its errors come as values: nothing to link.
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
+#define TOML_ASSERT(expression) ((expression) ? static_cast<void>(0) : give_up())
 #include <toml++/toml.h>
 
 #include "runtime/config/value_text.hpp"
@@ -133,6 +141,25 @@ std::optional<std::string> refuse_early(std::string_view content) {
   return std::nullopt;
 }
 
+/// nullopt: the parser gave up on its own assumptions.
+std::optional<toml::parse_result> parse_guarded(std::string_view content) {
+  try {
+    return toml::parse(content);
+  } catch (const BrokenAssumption&) {
+    return std::nullopt;
+  }
+}
+
+/// The line at which the parser gives up: it reads from front to end, so it does not with fewer lines.
+std::size_t line_given_up(std::string_view content) {
+  std::vector<std::size_t> ends;
+  for (std::size_t at = content.find('\n'); at != std::string_view::npos; at = content.find('\n', at + 1))
+    ends.push_back(at);
+  const auto first = std::partition_point(
+      ends.begin(), ends.end(), [&](std::size_t end) { return parse_guarded(content.substr(0, end)).has_value(); });
+  return static_cast<std::size_t>(first - ends.begin()) + 1;
+}
+
 std::string too_large(const std::string& file_name) {
   return file_name + ": larger than " + format_size(std::int64_t{toml_file_bytes_max}) + ": this is no configuration";
 }
@@ -149,11 +176,13 @@ TomlFile parse_toml(std::string_view content, const std::string& file_name) {
     reader.file.problems.push_back(file_name + ":" + *refused);
     return std::move(reader.file);
   }
-  const auto parsed = toml::parse(content);
-  if (parsed) {
-    reader.add_all(parsed.table());
+  const auto parsed = parse_guarded(content);
+  if (!parsed) {
+    reader.file.problems.push_back(file_name + ":" + std::to_string(line_given_up(content)) + ":1: broken syntax");
+  } else if (*parsed) {
+    reader.add_all(parsed->table());
   } else {
-    const auto& error = parsed.error();
+    const auto& error = parsed->error();
     reader.file.problems.push_back(position(file_name, error.source()) + std::string(error.description()));
   }
   return std::move(reader.file);

@@ -101,6 +101,13 @@ TEST_CASE("broken syntax is refused with its place", "[config]") {
   CHECK_THAT(problem("a = " + std::string(5000, '[')), StartsWith("t.toml:1:"));
 }
 
+TEST_CASE("syntax that the parser takes for impossible is refused with its line, too", "[config]") {
+  // toml++ 3.3 has an assertion there (its pull request 301).
+  CHECK(problem("[#node]\nid = 1\n") == "t.toml:1:1: broken syntax");
+  CHECK(problem("[node]\nid = 1\n[[[a]]]\nx = 1\n") == "t.toml:3:1: broken syntax");
+  CHECK(problem("[node]\nid = 1\n[=]") == "t.toml:3:1: broken syntax");
+}
+
 TEST_CASE("a line or a file that is too long is refused before it is parsed", "[config]") {
   CHECK_THAT(problem("[node]\ndata_dir = \"" + std::string(100'000, 'x') + "\""),
              StartsWith("t.toml:2:65536: the line is longer than 64KiB"));
