@@ -44,7 +44,13 @@ class PartitionManagerState {
   static constexpr const char* name = "partition_manager";
 
   ~PartitionManagerState() {
-    for (auto& [id, led] : led_) options_.directory->remove(id);
+    for (auto& [id, led] : led_) {
+      if (!led.leader) continue;
+      options_.directory->remove(id);
+      caf::anon_send_exit(led.leader, caf::exit_reason::user_shutdown);
+    }
+    for (auto& [id, tail] : tails_) caf::anon_send_exit(tail.actor, caf::exit_reason::user_shutdown);
+    if (options_.serving) options_.serving->store(false);
   }
 
   caf::behavior make_behavior(Self* self, PartitionManagerOptions options, ActorRowPtr row) {
@@ -105,6 +111,7 @@ class PartitionManagerState {
     for (const auto& topic : delta.created) lead(topic);
     for (const auto& topic : delta.changed) lead(topic);
     quarantine_strays();
+    note_serving();
   }
 
   /// Makes the leaders of a topic what the metadata says.
@@ -208,7 +215,10 @@ class PartitionManagerState {
 
   void start_all() {
     for (auto at = led_.begin(); at != led_.end(); ++at) start(at);
+    note_serving();
   }
+
+  void note_serving() { options_.serving->store(directory_open_ && image_ != nullptr && options_.disk_worker() != nullptr); }
 
   /// Logs of topics that the metadata does not know: moved aside, never deleted.
   void quarantine_strays() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -36,6 +37,7 @@ struct PartitionManagerOptions {
   Millis retention_check_ms = 30'000;
   std::size_t retention_partitions = 64;  ///< looked at per second, at most
   std::uint64_t seed = 0;                 ///< of the jitter
+  std::shared_ptr<std::atomic<bool>> serving = std::make_shared<std::atomic<bool>>(false);  ///< set while leaders may run
 };
 
 /// Takes MetadataUpdate, DirectoryOpened, AttachListener, DetachListener. The pointers in `options` outlive the actor.
