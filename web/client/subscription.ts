@@ -228,6 +228,7 @@ export class Subscription<Value = unknown> extends Emitter<SubscriptionEvents> i
     const wires = Array.isArray(frame.r) ? (frame.r as unknown[]) : [];
     let count = 0;
     for (const wire of wires) {
+      if (this.state === "ended") return; // the listener has closed it
       const record = parseRecord<Value>(wire, this.#topics[0] ?? "", phase);
       if (!record || !this.#is_new(record)) {
         if (this.#credit) ++this.#owed.msgs; // it has cost credit, and nobody will ask for it

@@ -240,6 +240,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
     const current = (): boolean => generation === this.#generation;
     socket.onopen = () => current() && void this.#greet(current);
     socket.onmessage = ({ data }) => current() && this.#receive(data);
+    socket.onerror = () => undefined; // a close follows; npm's `ws` throws what nobody listens to
     socket.onclose = ({ code, reason }) => current() && this.#lost(code, reason);
   }
 
