@@ -113,7 +113,7 @@ TEST_CASE("letters where there may be none are refused", "[config]") {
   CHECK_THAT(problem("[node]\nid = 1 \xcd\x8c"), StartsWith("t.toml:2:"));
   CHECK_THAT(problem("\xc3\xa9 = 1"), StartsWith("t.toml:1:"));
   CHECK_THAT(problem("[node]\nid\xe2\x80\x83= 1"), StartsWith("t.toml:2:"));
-  CHECK_THAT(problem("[n\xc3\xb6" "de]"), StartsWith("t.toml:1:"));
+  CHECK_THAT(problem("[n\xc3\xb6_]"), StartsWith("t.toml:1:"));
 }
 
 TEST_CASE("a line or a file that is too long is refused before it is parsed", "[config]") {
