@@ -8,6 +8,7 @@
 
 #include "base/log.hpp"
 #include "base/nearest_name.hpp"
+#include "runtime/cli/client_commands.hpp"
 #include "runtime/cli/config_commands.hpp"
 #include "runtime/cli/dump_log.hpp"
 #include "runtime/cli/output.hpp"
@@ -97,6 +98,7 @@ int run_command(int argc, char** argv) {
   verify->callback([&] { exit_code = verify_log(verify_options); });
 
   add_serve_command(app, exit_code);
+  add_client_commands(app, exit_code);
   add_config_commands(app, exit_code);
 
   try {

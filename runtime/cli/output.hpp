@@ -31,6 +31,8 @@ class Output {
 
   bool json() const { return json_; }
   void line(std::string_view text);
+  /// As it is, without a line end.
+  void text(std::string_view text) { write(text); }
   void print(const Json& object);
 
   /// Nobody reads any more: no reason to go on, and no failure.

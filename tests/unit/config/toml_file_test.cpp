@@ -108,6 +108,14 @@ TEST_CASE("syntax that the parser takes for impossible is refused with its line,
   CHECK(problem("[node]\nid = 1\n[=]") == "t.toml:3:1: broken syntax");
 }
 
+TEST_CASE("letters where there may be none are refused", "[config]") {
+  // Undefined behaviour in toml++ 3.3 as it comes: the fuzzer found it.
+  CHECK_THAT(problem("[node]\nid = 1 \xcd\x8c"), StartsWith("t.toml:2:"));
+  CHECK_THAT(problem("\xc3\xa9 = 1"), StartsWith("t.toml:1:"));
+  CHECK_THAT(problem("[node]\nid\xe2\x80\x83= 1"), StartsWith("t.toml:2:"));
+  CHECK_THAT(problem("[n\xc3\xb6_]"), StartsWith("t.toml:1:"));
+}
+
 TEST_CASE("a line or a file that is too long is refused before it is parsed", "[config]") {
   CHECK_THAT(problem("[node]\ndata_dir = \"" + std::string(100'000, 'x') + "\""),
              StartsWith("t.toml:2:65536: the line is longer than 64KiB"));
