@@ -38,6 +38,7 @@ LAYERS = {
     "tests":            ("base base/log.hpp base/metrics.hpp core storage kafka http tests/support",
                          "catch2 rapidcheck nlohmann boost posix"),
     "tests/support":    ("base base/log.hpp base/metrics.hpp core storage",        "catch2 rapidcheck posix"),
+    "tests/node":       ("base base/log.hpp base/metrics.hpp core storage runtime tests/support", "catch2 posix"),
     "tests/actors":     ("base base/log.hpp base/metrics.hpp core storage actors tests/support", "catch2 caf posix"),
 }
 
@@ -53,7 +54,7 @@ WRAPPED = {
 }
 
 # The libraries of runtime that tests look into; the rest of it is tested as a program.
-RUNTIME_TESTED = ("runtime/config/", "runtime/client/")
+RUNTIME_TESTED = ("runtime/config/", "runtime/client/", "runtime/node/")
 
 # Standard headers that would bring a clock, a thread, a file or a terminal into the pure rules.
 NOT_IN_CORE = set("""
