@@ -178,6 +178,7 @@ class Subscription {
   std::optional<MonotonicMs> next_deadline() const;
 
   std::vector<Note> take_notes() { return std::exchange(notes_, {}); }
+  bool has_notes() const { return !notes_.empty(); }
   /// All starts are known: `cursor` can be asked.
   bool resolved() const { return unresolved_ == 0; }
   bool ended() const { return ended_; }
