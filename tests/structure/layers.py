@@ -48,6 +48,8 @@ WRAPPED = {
     "base/metrics.cpp": "prometheus",
     "core/record/*.cpp": "zlib snappy lz4 zstd",
     "tests/unit/record/*.cpp": "zlib snappy lz4 zstd",
+    "http/message/body_coding.cpp": "zlib",
+    "tests/unit/http/*.cpp": "zlib",
     "tests/support/actor_fixture.hpp": "caf",
 }
 
