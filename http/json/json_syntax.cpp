@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace troupe::http {
@@ -139,6 +140,75 @@ class Walk {
 };
 
 }  // namespace
+
+namespace {
+
+bool is_space(char character) { return character == ' ' || character == '\n' || character == '\r' || character == '\t'; }
+
+/// The place behind the value that begins at `at`, told by brackets and strings; the end of the text when it is not closed.
+std::size_t behind_value(std::string_view text, std::size_t at) {
+  std::size_t depth = 0;
+  bool quoted = false;
+  for (; at < text.size(); ++at) {
+    const char character = text[at];
+    if (quoted) {
+      if (character == '\\') {
+        ++at;
+      } else if (character == '"') {
+        quoted = false;
+        if (depth == 0) return at + 1;
+      }
+      continue;
+    }
+    if (character == '"') {
+      quoted = true;
+    } else if (character == '{' || character == '[') {
+      ++depth;
+    } else if (character == '}' || character == ']') {
+      if (depth == 0) return at;  // of the object around
+      if (--depth == 0) return at + 1;
+    } else if (depth == 0 && (character == ',' || is_space(character))) {
+      return at;
+    }
+  }
+  return text.size();
+}
+
+}  // namespace
+
+std::vector<JsonMember> json_members(std::string_view object) {
+  std::vector<JsonMember> members;
+  std::size_t at = 0;
+  const auto skip = [&](std::string_view more) {
+    while (at < object.size() && (is_space(object[at]) || more.find(object[at]) != std::string_view::npos)) ++at;
+  };
+  skip("");
+  if (at == object.size() || object[at] != '{') return members;
+  ++at;
+  while (true) {
+    skip(",");
+    if (at >= object.size() || object[at] != '"') return members;
+    const auto name_end = behind_value(object, at);
+    const auto name = object.substr(at + 1, name_end - at - 2);
+    at = name_end;
+    skip(":");
+    const auto value_end = behind_value(object, at);
+    members.push_back({name, object.substr(at, value_end - at)});
+    at = value_end;
+  }
+}
+
+std::vector<std::string_view> split_json(std::string_view text) {
+  std::vector<std::string_view> pieces;
+  std::size_t at = 0;
+  while (true) {
+    while (at < text.size() && is_space(text[at])) ++at;
+    if (at == text.size()) return pieces;
+    const auto end = std::max(behind_value(text, at), at + 1);
+    pieces.push_back(text.substr(at, end - at));
+    at = end;
+  }
+}
 
 bool is_utf8(std::string_view text) noexcept { return simdjson::validate_utf8(text.data(), text.size()); }
 

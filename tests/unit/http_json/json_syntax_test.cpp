@@ -86,3 +86,18 @@ TEST_CASE("what is JSON is what another parser takes for it", "[json]") {
   }
   CHECK(accepted > 1000);
 }
+
+TEST_CASE("a text is cut into its objects, an object into its members", "[json]") {
+  using Pieces = std::vector<std::string_view>;
+  CHECK(http::split_json("") == Pieces{});
+  CHECK(http::split_json(" {} \n{\"a\":[1,{\"}\":2}]}{}\n") == Pieces{"{}", "{\"a\":[1,{\"}\":2}]}", "{}"});
+  CHECK(http::split_json("5 {\"a\"") == Pieces{"5", "{\"a\""});
+  CHECK(http::split_json("}]") == Pieces{"}", "]"});
+  const auto members = http::json_members("{ \"a\" : 1, \"b\\\"c\":{\"d\":[1, 2]} , \"e\":\"x,}\"}");
+  REQUIRE(members.size() == 3);
+  CHECK((members[0].name == "a" && members[0].value == "1"));
+  CHECK((members[1].name == "b\\\"c" && members[1].value == "{\"d\":[1, 2]}"));
+  CHECK((members[2].name == "e" && members[2].value == "\"x,}\""));
+  CHECK(http::json_members("[1]").empty());
+  CHECK(http::json_members("{}").empty());
+}
