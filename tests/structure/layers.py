@@ -50,6 +50,8 @@ WRAPPED = {
     "base/sha256.cpp": "openssl",
     "core/record/*.cpp": "zlib snappy lz4 zstd",
     "tests/unit/record/*.cpp": "zlib snappy lz4 zstd",
+    "http/message/body_coding.cpp": "zlib",
+    "tests/unit/http/*.cpp": "zlib",
     "tests/support/actor_fixture.hpp": "caf",
 }
 
