@@ -1,6 +1,7 @@
-# troupe_embed_files(TARGET MANIFEST ...): puts the files that a manifest names (a line a file: path, content type) into TARGET, by way of
-# a source file that declares them as http::StaticFile would have them. The compiler reads the bytes itself (.incbin).
-function(troupe_embed_files target manifest source)
+# troupe_embed_files(TARGET MANIFEST FUNCTION): puts the files that a manifest names (a line a file: path, content type) into TARGET, as the
+# rows of `FUNCTION()` of runtime/web/embedded_files.hpp. The assembler reads the bytes itself.
+function(troupe_embed_files target manifest function)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/${function}.cpp)
   get_filename_component(folder ${manifest} DIRECTORY)
   file(STRINGS ${manifest} lines)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${manifest})
@@ -19,12 +20,12 @@ function(troupe_embed_files target manifest source)
     list(APPEND files ${folder}/${path})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${folder}/${path})
     string(APPEND assembly
-      "asm(\".section .rodata\\n.global troupe_file_${number}\\ntroupe_file_${number}:\\n.incbin \\\"${folder}/${path}\\\"\\n"
-      ".global troupe_file_${number}_end\\ntroupe_file_${number}_end:\\n.previous\\n\");\n"
-      "extern \"C\" const char troupe_file_${number}[];\nextern \"C\" const char troupe_file_${number}_end[];\n")
+      "asm(\".section .rodata\\n.global ${function}_${number}\\n${function}_${number}:\\n.incbin \\\"${folder}/${path}\\\"\\n"
+      ".global ${function}_${number}_end\\n${function}_${number}_end:\\n.previous\\n\");\n"
+      "extern \"C\" const char ${function}_${number}[];\nextern \"C\" const char ${function}_${number}_end[];\n")
     string(APPEND rows
-      "    {\"${path}\", \"${type}\", \"${etag}\", {troupe_file_${number}, "
-      "static_cast<std::size_t>(troupe_file_${number}_end - troupe_file_${number})}},\n")
+      "    {\"${path}\", \"${type}\", \"${etag}\", {${function}_${number}, "
+      "static_cast<std::size_t>(${function}_${number}_end - ${function}_${number})}},\n")
     math(EXPR number "${number} + 1")
   endforeach()
   file(CONFIGURE OUTPUT ${source} CONTENT "// Made by cmake/EmbedFiles.cmake from ${manifest}.
@@ -35,7 +36,7 @@ function(troupe_embed_files target manifest source)
 ${assembly}
 namespace troupe::runtime {
 
-const std::vector<EmbeddedFile>& embedded_files() {
+const std::vector<EmbeddedFile>& ${function}() {
   static const std::vector<EmbeddedFile> files{
 ${rows}  };
   return files;

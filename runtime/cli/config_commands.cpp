@@ -11,6 +11,7 @@
 #include "runtime/cli/node_flags.hpp"
 #include "runtime/cli/output.hpp"
 #include "runtime/cli/table.hpp"
+#include "runtime/cli/version.hpp"
 #include "runtime/config/describe.hpp"
 #include "runtime/config/schema.hpp"
 #include "runtime/node/serve.hpp"
@@ -127,7 +128,7 @@ int serve_configured(const NodeFlags& flags) {
                     (config.log_format == runtime::LogFormat::automatic && ::isatty(STDERR_FILENO) == 1);
   log::configure(config.log_level, text ? log::Format::text : log::Format::json);
   for (const auto& warning : loaded.warnings) log::warn("environment variable passed over", {log::kv("why", warning)});
-  return runtime::serve(config);
+  return runtime::serve(config, version_number());
 }
 
 }  // namespace

@@ -88,7 +88,8 @@ bool Demo::pause(Millis ms) {
   return !changed_.wait_for(lock, std::chrono::milliseconds(ms), [&] { return stopping_; });
 }
 
-metadata::TopicPtr Demo::topic(const std::string& name, std::int32_t partitions, std::map<std::string, std::string> config, bool& made) {
+metadata::TopicPtr Demo::topic(const std::string& name, std::int32_t partitions, std::map<std::string, std::string> config,
+                               bool& made) {
   if (auto found = broker_.topic(name)) return found;
   broker_.create_topic({.name = name, .partitions = partitions, .config = std::move(config)},
                        Reply<metadata::TopicPtr>{[name](Result<metadata::TopicPtr> topic) {

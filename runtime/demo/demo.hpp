@@ -39,7 +39,8 @@ class Demo {
 
   void run();
   bool pause(Millis ms);
-  metadata::TopicPtr topic(const std::string& name, std::int32_t partitions, std::map<std::string, std::string> config, bool& made);
+  metadata::TopicPtr topic(const std::string& name, std::int32_t partitions, std::map<std::string, std::string> config,
+                           bool& made);
   void drive(const metadata::TopicPtr& topic, MonotonicMs now);
   void say(const metadata::TopicPtr& topic, std::size_t first, std::size_t count);
 

@@ -56,7 +56,8 @@ Result<Fleet> Fleet::parse(std::string_view drivers_json) {
       if (driver.line >= fleet.lines_.size()) return Error{Errc::corrupt_message, "a driver on no line"};
       fleet.drivers_.push_back(std::move(driver));
     }
-    for (const auto& one : document.at("jitter")) fleet.jitter_.emplace_back(one.at(0).get<double>(), one.at(1).get<double>());
+    for (const auto& one : document.at("jitter"))
+      fleet.jitter_.emplace_back(one.at(0).get<double>(), one.at(1).get<double>());
     for (const auto& one : document.at("track")) {
       fleet.track_.push_back({one.at(0).get<double>(), one.at(1).get<double>(), one.at(2).get<double>()});
     }
@@ -104,8 +105,10 @@ DriverPosition Fleet::on_line(const Driver& driver, std::size_t number, double s
 }
 
 DriverPosition Fleet::on_track(double seconds) const {
-  const double time = track_.front().seconds + std::fmod(seconds * boat_pace, track_.back().seconds - track_.front().seconds);
-  const auto behind = std::upper_bound(track_.begin(), track_.end(), time, [](double t, const Fix& fix) { return t < fix.seconds; });
+  const double time =
+      track_.front().seconds + std::fmod(seconds * boat_pace, track_.back().seconds - track_.front().seconds);
+  const auto behind =
+      std::upper_bound(track_.begin(), track_.end(), time, [](double t, const Fix& fix) { return t < fix.seconds; });
   const auto to = std::clamp<std::size_t>(static_cast<std::size_t>(behind - track_.begin()), 1, track_.size() - 1);
   const auto& a = track_[to - 1];
   const auto& b = track_[to];
@@ -121,8 +124,9 @@ DriverPosition Fleet::on_track(double seconds) const {
 
 std::string to_json(const DriverPosition& position, TimestampMs at) {
   char numbers[160];
-  std::snprintf(numbers, sizeof numbers, "{\"lat\":%.5f,\"lon\":%.5f,\"speed\":%.1f,\"heading\":%d,\"line\":", position.latitude,
-                position.longitude, position.speed, position.heading);
+  std::snprintf(numbers, sizeof numbers,
+                "{\"lat\":%.5f,\"lon\":%.5f,\"speed\":%.1f,\"heading\":%d,\"line\":", position.latitude, position.longitude,
+                position.speed, position.heading);
   return numbers + nlohmann::json(position.line).dump() + ",\"at\":" + to_string(at) + "}";
 }
 

@@ -5,7 +5,7 @@
 
 namespace troupe::runtime {
 
-/// A file of web/dist, or of the demo's data, in the program.
+/// A file that is part of the program. cmake/EmbedFiles.cmake
 struct EmbeddedFile {
   std::string_view path;  ///< "chat/index.html"
   std::string_view content_type;
@@ -13,7 +13,9 @@ struct EmbeddedFile {
   std::string_view content;
 };
 
-/// As web/dist/manifest.txt and web/data/demo name them.
-const std::vector<EmbeddedFile>& embedded_files();
+/// The pages: web/dist/manifest.txt.
+const std::vector<EmbeddedFile>& web_files();
+/// What moves on them: web/data/demo/manifest.txt.
+const std::vector<EmbeddedFile>& demo_files();
 
 }  // namespace troupe::runtime
