@@ -65,7 +65,7 @@ std::optional<HttpError> check_content_type(const Route& route, const RequestHea
 }
 
 std::optional<HttpError> check_parameters(const Route& route, const Query& query) {
-  if (route.dialect != Dialect::v1) return std::nullopt;
+  if (route.dialect != Dialect::v1 || route.kind != RouteKind::handler) return std::nullopt;
   for (const auto& [name, value] : query.all()) {
     if (std::ranges::find(route.query, std::string_view(name), &QueryParameter::name) != route.query.end()) continue;
     std::vector<std::string_view> known;
