@@ -76,7 +76,10 @@ TEST_CASE("a query is decoded once", "[router]") {
   CHECK(query.find("c") == "");
   CHECK(query.find("d") == "=");
   CHECK_FALSE(query.find("e"));
-  for (const std::string bad : {"a=%", "a=%ff", "a=1&a=2"}) CHECK(Query::parse(bad, query)->status == 400);
+  CHECK_FALSE(query.check_unique());
+  for (const std::string bad : {"a=%", "a=%ff"}) CHECK(Query::parse(bad, query)->status == 400);
+  REQUIRE_FALSE(Query::parse("a=1&b=&a=2", query));
+  CHECK(query.check_unique()->status == 400);
 }
 
 TEST_CASE("the document and the router's table are one", "[openapi]") {
