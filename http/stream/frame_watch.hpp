@@ -8,7 +8,8 @@
 namespace troupe::http {
 
 /// Counts what a client's WebSocket frames are made of, as their bytes pass by: Beast reads over empty fragments and pings without end and
-/// without a word (measured: 200,000 empty fragments, 20,000 pings). Looks at frame headers only; what is wrong with them is Beast's to say.
+/// without a word (measured: 200,000 empty fragments, 20,000 pings). Looks at frame headers only; what is wrong with them is Beast's
+/// to say.
 class FrameWatch {
  public:
   struct Bounds {

@@ -28,7 +28,8 @@ class SseTransport {
 
 /// Server-sent events of one topic, without a socket. websocket-sse.md C3
 ///
-/// An event's id is the cursor after it; in one piece of the body only the last event has one. Nothing is queued while a piece is on its way.
+/// An event's id is the cursor after it; in one piece of the body only the last event has one. Nothing is queued while a piece is on
+/// its way.
 class SseSession final : public Scheduled, public std::enable_shared_from_this<SseSession> {
  public:
   SseSession(const StreamEnv& env, SseTransport& transport);

@@ -41,8 +41,8 @@ struct StreamEnv {
 /// Errors: unknown_topic_or_partition, topic_authorization_failed.
 Result<metadata::TopicPtr> readable_topic(const BrokerApi& broker, const std::string& name);
 
-/// The partitions that records of these keys go to; all of them without keys. Records that were produced to an explicit partition, or before
-/// the topic was given more partitions, may lie elsewhere: they are not found.
+/// The partitions that records of these keys go to; all of them without keys. Records that were produced to an explicit partition, or
+/// before the topic was given more partitions, may lie elsewhere: they are not found.
 std::vector<PartitionId> partitions_of_keys(const metadata::TopicImage& topic,
                                             const std::set<std::string, std::less<>>& keys);
 

@@ -138,7 +138,7 @@ void WsSession::sent() {
 
 void WsSession::closed() {
   transport_ = nullptr;
-  closed_ = true;
+  if (std::exchange(closed_, true)) return;
   env_.counters->buffered_bytes -= std::exchange(in_flight_bytes_, 0);
   const auto now = env_.now();
   for (auto& sub : order_) sub->feed->close(now);
