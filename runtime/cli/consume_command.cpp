@@ -136,7 +136,8 @@ class Consumer {
 
   Status print_page(const Answer& answer) {
     const auto records = client::json_member(answer.text, "records");
-    if (!records) return Error{Errc::corrupt_message, "the node's answer has no records"};
+    const auto cursor = Json::parse(client::json_member(answer.text, "cursor").value_or(""), nullptr, false);
+    if (!records || !cursor.is_string()) return session_.no_json();
     for (const auto record : client::json_elements(*records)) {
       TROUPE_TRY_ASSIGN(const auto shown_record, parse_shown_record(record));
       if (out_.json()) {
@@ -146,15 +147,11 @@ class Consumer {
       }
       ++records_;
     }
-    cursor_ = text_of(answer.body, "cursor");
-    if (cursor_.empty()) return Error{Errc::corrupt_message, "the node's answer has no cursor"};
+    cursor_ = cursor.get<std::string>();
     return ok();
   }
 
-  bool at_end(const Answer& answer) const {
-    const auto end = text_of(answer.body, "end");
-    return end.empty() ? array_of(answer.body, "records").empty() : end == "true";
-  }
+  static bool at_end(const Answer& answer) { return client::json_member(answer.text, "end") == "true"; }
 
   int stop(const Error& error) {
     (void)out_.finish();

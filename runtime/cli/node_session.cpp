@@ -32,7 +32,10 @@ Result<std::unique_ptr<NodeSession>> NodeSession::open(const NodeOptions& option
 }
 
 Result<Answer> NodeSession::call(const std::string& method, const std::string& target, const Json& body) {
-  return call_text(method, target, body.is_null() ? "" : body.dump(-1, ' ', false, Json::error_handler_t::replace));
+  TROUPE_TRY_ASSIGN(auto answer, call_text(method, target,
+                                           body.is_null() ? "" : body.dump(-1, ' ', false, Json::error_handler_t::replace)));
+  if (answer.ok() && !answer.text.empty() && answer.body.is_discarded()) return no_json();
+  return answer;
 }
 
 Result<Answer> NodeSession::call_text(const std::string& method, const std::string& target, std::string body,
@@ -44,10 +47,11 @@ Result<Answer> NodeSession::call_text(const std::string& method, const std::stri
                                                  .timeout_ms = timeout_ms_ + extra_ms}));
   Answer answer{response.status, std::move(response.body)};
   answer.body = Json::parse(answer.text, nullptr, false);
-  if (answer.ok() && !answer.text.empty() && answer.body.is_discarded()) {
-    return Error{Errc::corrupt_message, "what " + client_.url().authority() + " answers is not JSON: is it a Troupe node?"};
-  }
   return answer;
+}
+
+Error NodeSession::no_json() const {
+  return {Errc::corrupt_message, "what " + client_.url().authority() + " answers is not what a Troupe node answers there"};
 }
 
 std::string NodeSession::unknown_topic(const std::string& topic) {

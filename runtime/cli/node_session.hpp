@@ -20,7 +20,7 @@ struct NodeOptions {
 struct Answer {
   unsigned status = 0;
   std::string text = {};  ///< as it came
-  Json body = {};         ///< parsed; discarded when it is no JSON
+  Json body = {};         ///< parsed; discarded when it is no JSON, or has numbers beyond a double
 
   bool ok() const { return status >= 200 && status < 300; }
 };
@@ -31,13 +31,16 @@ class NodeSession {
   /// Errors: invalid_argument (a URL or a timeout that is none).
   static Result<std::unique_ptr<NodeSession>> open(const NodeOptions& options, bool interruptible = false);
 
-  /// `body` null: none. Errors: as HttpClient::send.
+  /// `body` null: none. Errors: as HttpClient::send; corrupt_message (success, but no JSON).
   Result<Answer> call(const std::string& method, const std::string& target, const Json& body = nullptr);
-  /// The same with a body that is JSON text already, and with time beyond the timeout for a long poll.
+  /// The same with a body that is JSON text already, with time beyond the timeout for a long poll, and with any answer.
   Result<Answer> call_text(const std::string& method, const std::string& target, std::string body, Millis extra_ms = 0);
   Status pause(Millis duration_ms) { return client_.pause(duration_ms); }
 
   Millis timeout_ms() const { return timeout_ms_; }
+
+  /// The answer was not what was asked for. corrupt_message
+  Error no_json() const;
 
   /// `topic "ordres" not found (did you mean "orders"?)`. Asks the node for the names that it has.
   std::string unknown_topic(const std::string& topic);

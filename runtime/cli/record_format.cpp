@@ -21,7 +21,9 @@ Result<std::optional<std::string>> bytes_of(std::string_view json, std::string_v
   const auto raw = client::json_member(json, name);
   if (!raw) return std::optional<std::string>();
   if (!raw->starts_with('"')) return std::optional(client::on_one_line(*raw));
-  return std::optional(Json::parse(*raw, nullptr, false).get<std::string>());
+  const auto text = Json::parse(*raw, nullptr, false);
+  if (!text.is_string()) return Error{Errc::corrupt_message, "a record whose " + std::string(name) + " is no JSON"};
+  return std::optional(text.get<std::string>());
 }
 
 std::string raw_member(std::string_view json, std::string_view name) {

@@ -19,8 +19,8 @@ struct ShownRecord {
   std::string headers = {};  ///< as JSON: an object, or an array of [name, base64]
 };
 
-/// Takes a record of a node's answer apart. The value is what was written, but for line breaks between the parts of JSON. `json` is
-/// JSON. Errors: corrupt_message (no record).
+/// Takes a record of a node's answer apart. The value is what was written, but for line breaks between the parts of JSON.
+/// Errors: corrupt_message (no record).
 Result<ShownRecord> parse_shown_record(std::string_view json);
 
 /// How to print a record: "%k %v\n".

@@ -6,7 +6,7 @@
 #include <vector>
 
 /// Parts of a JSON text as they were written, so that numbers of any length and the spelling of a value survive being looked at.
-/// The text must be JSON: check it first.
+/// The text should be JSON; of other text some part is returned, or nothing.
 namespace troupe::client {
 
 /// The value of the first member with that name (written without escapes) of an object; nullopt: none, or no object.

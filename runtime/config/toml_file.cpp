@@ -191,7 +191,7 @@ TomlFile parse_toml(std::string_view content, const std::string& file_name) {
     reader.add_all(parsed->table());
   } else {
     const auto& error = parsed->error();
-    reader.file.problems.push_back(position(file_name, error.source()) + std::string(error.description()));
+    reader.file.problems.push_back(position(file_name, error.source()) + printable(error.description(), 500));
   }
   return std::move(reader.file);
 }
