@@ -59,9 +59,7 @@ std::string NodeSession::unknown_topic(const std::string& topic) {
   const auto answer = call("GET", "/v1/topics");
   if (!answer || !answer->ok()) return what;
   std::vector<std::string> names;
-  for (const auto& each : list_of(answer->body, "topics")) {
-    names.push_back(each.is_string() ? each.get<std::string>() : text_of(each, "name"));
-  }
+  for (const auto& each : list_of(answer->body, "topics")) names.push_back(text_of(each, "name"));
   const auto near = nearest_name(topic, std::vector<std::string_view>(names.begin(), names.end()));
   if (near) return what + " (did you mean " + runtime::quote(*near) + "?)";
   return what + "; `troupe topic list` shows what there is";

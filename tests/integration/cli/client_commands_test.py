@@ -108,12 +108,13 @@ class Topics(Case):
             self.assertEqual([row["ok"] for row in json.loads(ran.out)], [True, False])
 
     def test_list(self):
-        for body in ({"topics": [ORDERS, {"name": "__offsets", "partitions": []}]}, [ORDERS, "__offsets"]):
+        orders = {"name": "orders", "id": "0a0a", "partition_count": 12, "internal": False}
+        offsets = {"name": "__offsets", "id": "0b0b", "partition_count": 16, "internal": True}
+        for body in ({"topics": [orders, offsets]}, [orders, offsets]):
             with FakeNode(lambda request, body=body: (200, body)) as node:
-                self.check(TROUPE.run("topic", "list", "--url", node.url), 0,
-                           "TOPIC   PARTITIONS  REPLICAS\norders           2         2\n")
+                self.check(TROUPE.run("topic", "list", "--url", node.url), 0, "TOPIC   PARTITIONS  ID\norders          12  0a0a\n")
                 self.check(TROUPE.run("topic", "list", "-q", "--internal", "--url", node.url), 0, "orders\n__offsets\n")
-                self.assertEqual(json.loads(TROUPE.run("topic", "list", "--json", "--url", node.url).out), [ORDERS])
+                self.assertEqual(json.loads(TROUPE.run("topic", "list", "--json", "--url", node.url).out), [orders])
 
     def test_describe(self):
         with FakeNode(lambda request: (200, ORDERS)) as node:
@@ -341,6 +342,12 @@ class Consume(Case):
         for wrong in ("", "begin", "--5", "+-1", "@", "@-5", "1.5", "99999999999999999999"):
             ran = TROUPE.run("consume", "chat", "-o", wrong) if wrong != "@-5" else TROUPE.run("consume", "chat", "-o", "@-5x")
             self.check(ran, 2, "", "expected start, end")
+
+    def test_a_gap_is_said(self):
+        body = {**page(self.VALUES[:1], "c", True)[1], "gaps": [{"p": 1, "from": 5, "to": 9}]}
+        with FakeNode(lambda request: (200, body)) as node:
+            self.check(TROUPE.run("consume", "chat", "-e", "--url", node.url), 0, '{"a": 1}\n',
+                       "partition 1: the records from offset 5 up to 9 no longer exist")
 
     def test_a_cursor_goes_on(self):
         with FakeNode(lambda request: page([], "c2", True)) as node:
