@@ -135,6 +135,11 @@ class Topics(Case):
                 self.check(TROUPE.run(*command, "ordres", "--url", node.url, stdin=b"x\n"), 3, "", err)
             self.check(TROUPE.run("topic", "describe", "else", "--url", node.url), 3, "", "`troupe topic list` shows what there is")
 
+    def test_a_partition_that_is_not_there_is_no_unknown_topic(self):
+        with FakeNode(lambda request: (404, {"error_code": 40402, "message": "Partition not found: 7"})) as node:
+            self.check(TROUPE.run("produce", "orders", "-p", "7", "--url", node.url, stdin=b"x\n"), 3, "",
+                       'record 1: topic "orders": Partition not found: 7 (HTTP 404)')
+
     def test_names_are_encoded(self):
         with FakeNode(lambda request: NOT_FOUND) as node:
             for name, path in (("a/../b", "a%2F..%2Fb"), ("..", "%2E%2E"), ("ä b?", "%C3%A4%20b%3F")):
