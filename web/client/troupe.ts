@@ -170,6 +170,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
       send: (frame) => this.#send(frame),
       call: (op, fields) => this.#call(op, fields),
       later: (delay, task) => this.#later(delay, task),
+      drop: (reason) => this.#lost(0, reason),
       forget: (name) => this.#subscriptions.delete(name),
     });
     this.#subscriptions.set(id, subscription as unknown as Subscription<never>);
@@ -226,7 +227,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
     const generation = ++this.#generation;
     clearTimeout(this.#retry_timer);
     this.#set_state("connecting", { code: 0, reason: "" });
-    this.#later(this.#options.timeout, () => this.#state === "connecting" && this.#drop("no connection in time"));
+    this.#later(this.#options.timeout, () => this.#state === "connecting" && this.#lost(0, "no connection in time"));
     const Socket = this.#options.WebSocket ?? WebSocket;
     let socket: WebSocket;
     try {
@@ -255,7 +256,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
       if (!current()) return;
       const refused = error instanceof TroupeError && !error.retry && error.num >= 400 && error.num !== 40101;
       if (refused) this.#stop(error);
-      else this.#drop(error instanceof Error ? error.message : String(error));
+      else this.#lost(0, error instanceof Error ? error.message : String(error));
     }
   }
 
@@ -263,7 +264,8 @@ export class TroupeClient extends Emitter<ClientEvents> {
     const limits = isObject(ok.limits) ? ok.limits : {};
     if (typeof ok.ping_ms === "number" && ok.ping_ms > 0) this.#ping_ms = Math.min(ok.ping_ms, 25_000);
     const allowed = typeof limits.produce_inflight === "number" ? limits.produce_inflight : window_max;
-    this.#in_flight_max = Math.max(1, Math.min(allowed, window_max));
+    // One less than is allowed: with all of it under way the server reads no further command, not even a ping.
+    this.#in_flight_max = Math.max(1, Math.min(allowed, window_max) - 1);
     this.#set_state("open", { code: 0, reason: "" });
     this.#later(healthy_after_ms, () => (this.#attempts = 0));
     this.#tick();
@@ -304,10 +306,6 @@ export class TroupeClient extends Emitter<ClientEvents> {
     for (const waiting of this.#waiting_for_open.splice(0)) waiting.reject(error);
   }
 
-  #drop(reason: string): void {
-    this.#lost(0, reason);
-  }
-
   #lost(code: number, reason: string): void {
     if (code === 4003 || code >= 4500) {
       this.#stop(new TroupeError("closed", reason || `The server closed the connection (${code}) and wants no other.`), code);
@@ -346,7 +344,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
     if (this.#state !== "open") return;
     const asked = Date.now();
     this.#ping();
-    this.#later(5_000, () => this.#last_received < asked && this.#drop("no answer to a ping"));
+    this.#later(5_000, () => this.#last_received < asked && this.#lost(0, "no answer to a ping"));
   }
 
   #ping(): void {
@@ -360,7 +358,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
       const idle = Date.now() - this.#last_received;
       // A page that slept has to ask before it may judge.
       const asked = this.#pinged_at > this.#last_received ? Date.now() - this.#pinged_at : 0;
-      if (idle >= this.#options.watchdog && asked >= tick_ms) this.#drop(`nothing received for ${Math.round(idle / 1000)} s`);
+      if (idle >= this.#options.watchdog && asked >= tick_ms) this.#lost(0, `nothing received for ${Math.round(idle / 1000)} s`);
       else {
         if (idle >= Math.min(this.#ping_ms, this.#options.watchdog / 2) && asked === 0) this.#ping();
         this.#tick();
@@ -442,12 +440,13 @@ export class TroupeClient extends Emitter<ClientEvents> {
       // Everybody on that node was told: spread over half of the time it gives.
       const within = typeof frame.within_ms === "number" ? frame.within_ms : 10_000;
       const nodes = Array.isArray(frame.nodes) ? frame.nodes.filter((node) => typeof node === "string" && /^wss?:/.test(node)) : [];
+      this.emit("goaway", within);
+      if (nodes.length === 0) return; // nowhere to go: served here to the end, then the close makes us reconnect
       this.#later((this.#options.random() * within) / 2, () => {
         this.#leave(new TroupeError("disconnected", "The node goes away.", 0, true));
         this.#next_url = nodes[Math.floor(this.#options.random() * nodes.length)] as string | undefined;
         this.#reconnect(0, 4000, "the node goes away");
       });
-      this.emit("goaway", within);
     } else if (frame.ev === "token") {
       void this.#options.getToken?.().then((token) => this.#call("auth", { token })).catch(() => undefined);
     } else if (frame.ev === "ping") {

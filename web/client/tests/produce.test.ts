@@ -65,12 +65,25 @@ describe("produce", () => {
     expect(await refused).toMatchObject({ offset: 6 });
   });
 
+  test("keeps the number of what was under way when the connection was lost, whatever the server says next", async () => {
+    const client = makeClient();
+    client.connect();
+    const first = await welcome();
+    void client.produce("t", { value: "x" });
+    first.die();
+    await nextSocket();
+    const second = await welcome();
+    second.err(second.only("produce"), { code: "overloaded", num: 50302, retry: true, after_ms: 100 });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([...first.of("produce"), ...second.of("produce")].map(({ seq }) => seq)).toEqual([1, 1, 1]);
+  });
+
   test("keeps the application's order when several are put off", async () => {
     const client = makeClient();
     client.connect();
     const socket = await welcome();
     for (const value of ["a", "b", "c"]) void client.produce("t", { value });
-    for (const frame of socket.of("produce")) socket.err(frame, { code: "rate_limited", num: 42901, retry: true, after_ms: 500 });
+    for (const frame of socket.of("produce").reverse()) socket.err(frame, { code: "rate_limited", num: 42901, retry: true, after_ms: 500 });
     await vi.advanceTimersByTimeAsync(600);
     expect(socket.of("produce").slice(3).map(({ value }) => value)).toEqual(["a", "b", "c"]);
   });
@@ -106,7 +119,7 @@ describe("produce", () => {
   test("has no more under way than the server allows, and no more waiting than its bound", async () => {
     const client = makeClient({ maxQueue: 5 });
     client.connect();
-    const socket = await welcome({ limits: { produce_inflight: 2 } });
+    const socket = await welcome({ limits: { produce_inflight: 3 } });
     const results = [1, 2, 3, 4, 5].map((value) => client.produce("t", { value }));
     await expect(client.produce("t", { value: 6 })).rejects.toMatchObject({ code: "queue_full" });
     expect(socket.of("produce").length).toBe(2);

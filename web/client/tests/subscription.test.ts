@@ -28,12 +28,13 @@ describe("a subscription", () => {
     expect(frame).toMatchObject({ topics: ["t"], keys: ["k"], from: { last: 50 }, slow: { policy: "conflate" }, format: "json" });
     expect(frame.credit).toBeUndefined();
     socket.push({ ev: "records", sub: frame.sub, phase: "replay", c: "c", r: [
-      { p: 1, o: 2, ts: 3, k: "k", v: { a: 1 }, h: { x: "y" } }, { p: 1, o: 3, kb: "AAE=", vb: "/w==" }, { p: 1, o: 4, k: "k", del: true },
+      { p: 1, o: 2, ts: 3, k: "k", v: { a: 1 }, h: { x: "y" } },
+      { p: 1, o: 3, kb: "AAE=", vb: "/w==", hb: [["n", "eA=="], ["z", null]] }, { p: 1, o: 4, k: "k", del: true },
     ] });
     expect(got[0]).toEqual({
       topic: "t", partition: 1, offset: 2, timestamp: 3, key: "k", value: { a: 1 }, headers: { x: "y" }, deleted: false, phase: "replay",
     });
-    expect(got[1]).toMatchObject({ key: new Uint8Array([0, 1]), value: new Uint8Array([255]) });
+    expect(got[1]).toMatchObject({ key: new Uint8Array([0, 1]), value: new Uint8Array([255]), headers: { n: "x", z: "" } });
     expect(got[2]).toMatchObject({ value: null, deleted: true });
   });
 
@@ -122,6 +123,35 @@ describe("a subscription", () => {
     expect(gaps).toEqual([{ reason: "out_of_range", partitions: {}, action: "restart" }]);
   });
 
+  test("that gets no answer asks on another connection, and keeps its position", async () => {
+    const client = makeClient();
+    client.subscribe("t", {}, () => undefined);
+    const first = await welcome();
+    await subscribed(first, { cursor: "c0" });
+    const second = await reconnect();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(second.closed).toBe(true);
+    await nextSocket();
+    expect((await welcome()).only("subscribe").from).toEqual({ cursor: "c0" });
+  });
+
+  test("that the server ends goes on when the reason passes, and fails when it does not", async () => {
+    const client = makeClient();
+    const subscription = client.subscribe("t", {}, () => undefined);
+    const errors: string[] = [];
+    subscription.on("error", ({ code }) => errors.push(code));
+    const socket = await welcome();
+    const { sub } = await subscribed(socket, { cursor: "c0" });
+    socket.push(records(sub, [0]), { ev: "sub", sub, state: "ended", err: { code: "no_leader", num: 40404, retry: true, after_ms: 100 } });
+    await vi.advanceTimersByTimeAsync(1_000);
+    const [, again] = socket.of("subscribe");
+    expect(again?.from).toEqual({ cursor: "c1" });
+    socket.ok(again as never, { sub });
+    socket.push({ ev: "sub", sub, state: "ended", err: { code: "unknown_topic", num: 40401, msg: "gone", retry: false } });
+    await settle();
+    expect([errors, subscription.state]).toEqual([["unknown_topic"], "ended"]);
+  });
+
   test("waits for a leader, but not for a topic that does not exist", async () => {
     const client = makeClient();
     const subscription = client.subscribe("t", {}, () => undefined);
@@ -206,6 +236,23 @@ describe("a loop over a subscription", () => {
     const granted = second.of("credit").reduce((sum, frame) => sum + (frame.msgs as number), 1);
     expect(granted).toBeGreaterThanOrEqual(3);
     expect(granted).toBeLessThanOrEqual(4);
+  });
+
+  test("does not return after a reconnect what it had read before", async () => {
+    const client = makeClient();
+    const loop = client.subscribe<number>("t", { credit: { msgs: 8 } })[Symbol.asyncIterator]();
+    const first = await welcome();
+    const { sub } = await subscribed(first);
+    first.push(records(sub, [0, 1, 2]));
+    for (let index = 0; index < 3; ++index) await loop.next();
+    const second = await reconnect();
+    expect(second.only("subscribe").credit).toEqual({ msgs: 8 });
+    await subscribed(second);
+    void loop.next();
+    second.push(records(sub, [3, 4]));
+    await loop.next();
+    void loop.next();
+    expect(second.of("credit")).toEqual([]); // two of eight: not yet half a window
   });
 
   test("does not run dry on repeated records", async () => {

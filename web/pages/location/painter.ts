@@ -164,9 +164,14 @@ export class Painter {
     context.lineWidth = 3;
     context.strokeStyle = land;
     context.fillStyle = label;
+    const taken: Box[] = [];
     for (const { name, label: at } of map.boroughs) {
-      if (!at || (this.view.scale < 2200 && name.length > 12)) continue;
+      if (!at) continue;
       const place = this.view.toScreen(at);
+      const half = context.measureText(name).width / 2 + 4;
+      const box = { left: place.x - half, top: place.y - 14, right: place.x + half, bottom: place.y + 6 };
+      if (taken.some((other) => overlap(box, other))) continue;
+      taken.push(box);
       context.strokeText(name, place.x, place.y);
       context.fillText(name, place.x, place.y);
     }
@@ -285,6 +290,8 @@ function trace(context: CanvasRenderingContext2D, points: Point[], view: View): 
     else context.lineTo(x, y);
   });
 }
+
+const overlap = (a: Box, b: Box): boolean => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 
 function circle(context: CanvasRenderingContext2D, x: number, y: number, radius: number): void {
   context.beginPath();
