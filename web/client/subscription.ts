@@ -1,6 +1,15 @@
 import { Emitter, guarded } from "./emitter";
 import {
-  type Credit, type From, type Gap, isObject, type Json, parseError, parseRecord, type Phase, type SlowPolicy, TroupeError,
+  type Credit,
+  type From,
+  type Gap,
+  isObject,
+  type Json,
+  parseError,
+  parseRecord,
+  type Phase,
+  type SlowPolicy,
+  TroupeError,
   type TroupeRecord,
 } from "./protocol";
 
@@ -355,7 +364,12 @@ export class Subscription<Value = unknown> extends Emitter<SubscriptionEvents> i
     const window = this.#credit;
     if (!window || this.#state === "waiting" || this.#state === "ended") return;
     if (this.#owed.msgs * 2 < window.msgs && this.#owed.bytes * 2 < (window.bytes ?? Infinity)) return;
-    this.link.send({ op: "credit", sub: this.id, msgs: this.#owed.msgs, ...(window.bytes !== undefined && { bytes: this.#owed.bytes }) });
+    this.link.send({
+      op: "credit",
+      sub: this.id,
+      msgs: this.#owed.msgs,
+      ...(window.bytes !== undefined && { bytes: this.#owed.bytes }),
+    });
     this.#owed = { msgs: 0, bytes: 0 };
   }
 

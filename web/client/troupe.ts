@@ -1,7 +1,15 @@
 // The browser's side of `troupe.v1.json`: a WebSocket that reconnects, subscriptions that continue, produces that can be repeated.
 import { Emitter } from "./emitter";
 import {
-  isObject, type Json, parseError, parseFrames, parseRecord, type Produced, toBase64, TroupeError, type TroupeRecord,
+  isObject,
+  type Json,
+  parseError,
+  parseFrames,
+  parseRecord,
+  type Produced,
+  toBase64,
+  TroupeError,
+  type TroupeRecord,
 } from "./protocol";
 import { Subscription, type SubscribeOptions } from "./subscription";
 
@@ -135,7 +143,13 @@ export class TroupeClient extends Emitter<ClientEvents> {
     super();
     this.#url = url;
     this.#options = {
-      minDelay: 200, maxDelay: 20_000, watchdog: 40_000, timeout: 10_000, maxQueue: 1000, client: "troupe-web/0.1", random: Math.random,
+      minDelay: 200,
+      maxDelay: 20_000,
+      watchdog: 40_000,
+      timeout: 10_000,
+      maxQueue: 1000,
+      client: "troupe-web/0.1",
+      random: Math.random,
       ...options,
     };
     this.pid = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -163,7 +177,9 @@ export class TroupeClient extends Emitter<ClientEvents> {
 
   /** With a callback, or as a loop: `for await (const record of client.subscribe(...))`, which takes no more than it can read. */
   subscribe<Value = unknown>(
-    topics: string | string[], options: SubscribeOptions = {}, callback?: (record: TroupeRecord<Value>) => void,
+    topics: string | string[],
+    options: SubscribeOptions = {},
+    callback?: (record: TroupeRecord<Value>) => void,
   ): Subscription<Value> {
     const id = `s${this.#next_sub++}`;
     const subscription = new Subscription<Value>(id, topics, options, callback, {
@@ -187,13 +203,24 @@ export class TroupeClient extends Emitter<ClientEvents> {
     }
     const { key, value, headers, partition, timestamp } = record;
     const fields: Json = {
-      topic, headers, partition, ts: timestamp, acks,
+      topic,
+      headers,
+      partition,
+      ts: timestamp,
+      acks,
       ...(key instanceof Uint8Array ? { kb: toBase64(key) } : key !== undefined && { key }),
       ...(value instanceof Uint8Array ? { vb: toBase64(value) } : { value }),
     };
     return new Promise((resolve, reject) => {
       const item: Outgoing = {
-        fields, order: this.#next_order++, seq: seq ?? 0, uncertain: seq !== undefined, resolve, reject, timer: undefined, over: false,
+        fields,
+        order: this.#next_order++,
+        seq: seq ?? 0,
+        uncertain: seq !== undefined,
+        resolve,
+        reject,
+        timer: undefined,
+        over: false,
       };
       if (timeout > 0) {
         item.timer = setTimeout(() => {
@@ -209,7 +236,8 @@ export class TroupeClient extends Emitter<ClientEvents> {
 
   /** Records before a cursor (by default the end), for scrolling backwards. */
   async history<Value = unknown>(
-    topic: string, options: { keys?: string[]; before?: string; limit?: number; filter?: Json } = {},
+    topic: string,
+    options: { keys?: string[]; before?: string; limit?: number; filter?: Json } = {},
   ): Promise<History<Value>> {
     await this.#opened();
     const reply = await this.#call("history", { topic, limit: 50, ...options });
@@ -383,7 +411,9 @@ export class TroupeClient extends Emitter<ClientEvents> {
 
   #call(op: string, fields: Json): Promise<Json> {
     if (this.#socket?.readyState !== 1) {
-      return Promise.reject(new TroupeError(this.#state === "closed" ? "closed" : "disconnected", "There is no connection.", 0, true));
+      return Promise.reject(
+        new TroupeError(this.#state === "closed" ? "closed" : "disconnected", "There is no connection.", 0, true),
+      );
     }
     return new Promise((resolve, reject) => {
       const id = this.#next_id++;
@@ -439,7 +469,9 @@ export class TroupeClient extends Emitter<ClientEvents> {
     if (frame.ev === "goaway") {
       // Everybody on that node was told: spread over half of the time it gives.
       const within = typeof frame.within_ms === "number" ? frame.within_ms : 10_000;
-      const nodes = Array.isArray(frame.nodes) ? frame.nodes.filter((node) => typeof node === "string" && /^wss?:/.test(node)) : [];
+      const nodes = Array.isArray(frame.nodes)
+        ? frame.nodes.filter((node) => typeof node === "string" && /^wss?:/.test(node))
+        : [];
       this.emit("goaway", within);
       if (nodes.length === 0) return; // nowhere to go: served here to the end, then the close makes us reconnect
       this.#later((this.#options.random() * within) / 2, () => {
@@ -448,7 +480,10 @@ export class TroupeClient extends Emitter<ClientEvents> {
         this.#reconnect(0, 4000, "the node goes away");
       });
     } else if (frame.ev === "token") {
-      void this.#options.getToken?.().then((token) => this.#call("auth", { token })).catch(() => undefined);
+      void this.#options
+        .getToken?.()
+        .then((token) => this.#call("auth", { token }))
+        .catch(() => undefined);
     } else if (frame.ev === "ping") {
       this.#send({ op: "ping" });
     } else if (frame.ev === "error" || frame.err !== undefined) {
@@ -471,7 +506,12 @@ export class TroupeClient extends Emitter<ClientEvents> {
     this.#in_flight.add(item);
     try {
       const { p, o, ts, dup } = await this.#call("produce", { ...item.fields, pid: this.pid, seq: item.seq });
-      const produced = { partition: Number(p ?? -1), offset: Number(o ?? -1), timestamp: Number(ts ?? 0), duplicate: dup === true };
+      const produced = {
+        partition: Number(p ?? -1),
+        offset: Number(o ?? -1),
+        timestamp: Number(ts ?? 0),
+        duplicate: dup === true,
+      };
       this.#finish(item, () => item.resolve(produced));
     } catch (thrown) {
       const error = thrown as TroupeError;
@@ -505,7 +545,11 @@ export class TroupeClient extends Emitter<ClientEvents> {
   }
 
   #gave_up(item: Outgoing): TroupeError {
-    return withSeq(new TroupeError("timeout", "The record was not acknowledged in time.", 50004, true), item, this.#in_flight.has(item));
+    return withSeq(
+      new TroupeError("timeout", "The record was not acknowledged in time.", 50004, true),
+      item,
+      this.#in_flight.has(item),
+    );
   }
 
   #set_state(state: ClientState, why: Why): void {

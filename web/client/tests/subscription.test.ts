@@ -27,12 +27,36 @@ describe("a subscription", () => {
     const frame = await subscribed(socket);
     expect(frame).toMatchObject({ topics: ["t"], keys: ["k"], from: { last: 50 }, slow: { policy: "conflate" }, format: "json" });
     expect(frame.credit).toBeUndefined();
-    socket.push({ ev: "records", sub: frame.sub, phase: "replay", c: "c", r: [
-      { p: 1, o: 2, ts: 3, k: "k", v: { a: 1 }, h: { x: "y" } },
-      { p: 1, o: 3, kb: "AAE=", vb: "/w==", hb: [["n", "eA=="], ["z", null]] }, { p: 1, o: 4, k: "k", del: true },
-    ] });
+    socket.push({
+      ev: "records",
+      sub: frame.sub,
+      phase: "replay",
+      c: "c",
+      r: [
+        { p: 1, o: 2, ts: 3, k: "k", v: { a: 1 }, h: { x: "y" } },
+        {
+          p: 1,
+          o: 3,
+          kb: "AAE=",
+          vb: "/w==",
+          hb: [
+            ["n", "eA=="],
+            ["z", null],
+          ],
+        },
+        { p: 1, o: 4, k: "k", del: true },
+      ],
+    });
     expect(got[0]).toEqual({
-      topic: "t", partition: 1, offset: 2, timestamp: 3, key: "k", value: { a: 1 }, headers: { x: "y" }, deleted: false, phase: "replay",
+      topic: "t",
+      partition: 1,
+      offset: 2,
+      timestamp: 3,
+      key: "k",
+      value: { a: 1 },
+      headers: { x: "y" },
+      deleted: false,
+      phase: "replay",
     });
     expect(got[1]).toMatchObject({ key: new Uint8Array([0, 1]), value: new Uint8Array([255]), headers: { n: "x", z: "" } });
     expect(got[2]).toMatchObject({ value: null, deleted: true });
@@ -70,11 +94,23 @@ describe("a subscription", () => {
     client.subscribe<string>("t", { snapshot: "latest_per_key", slow: "conflate" }, ({ value }) => got.push(value));
     const first = await welcome();
     const { sub } = await subscribed(first, { cursor: "x", state: "snapshot" });
-    first.push({ ev: "records", sub, phase: "snapshot", c: "s", r: [{ p: 0, o: 9, k: "a", v: "a9" }, { p: 0, o: 4, k: "b", v: "b4" }] });
+    first.push({
+      ev: "records",
+      sub,
+      phase: "snapshot",
+      c: "s",
+      r: [
+        { p: 0, o: 9, k: "a", v: "a9" },
+        { p: 0, o: 4, k: "b", v: "b4" },
+      ],
+    });
     const second = await reconnect();
     expect(second.only("subscribe")).toMatchObject({ from: { latest: true }, snapshot: "latest_per_key" });
     await subscribed(second, { cursor: "x", state: "snapshot" });
-    const again = [{ p: 0, o: 9, k: "a", v: "a9" }, { p: 0, o: 2, k: "c", v: "c2" }];
+    const again = [
+      { p: 0, o: 9, k: "a", v: "a9" },
+      { p: 0, o: 2, k: "c", v: "c2" },
+    ];
     second.push({ ev: "records", sub, phase: "snapshot", c: "s", r: again });
     second.push({ ev: "sub", sub, state: "caught_up" });
     const third = await reconnect();
@@ -89,7 +125,11 @@ describe("a subscription", () => {
     client.subscribe<string>("t", { slow: { policy: "conflate" } }, ({ value }) => got.push(value));
     const socket = await welcome();
     const { sub } = await subscribed(socket);
-    const mixed = [{ p: 0, o: 12, k: "a", v: "a12" }, { p: 0, o: 11, k: "b", v: "b11" }, { p: 0, o: 10, k: "a", v: "a10" }];
+    const mixed = [
+      { p: 0, o: 12, k: "a", v: "a12" },
+      { p: 0, o: 11, k: "b", v: "b11" },
+      { p: 0, o: 10, k: "a", v: "a10" },
+    ];
     socket.push({ ev: "records", sub, c: "1", r: mixed });
     expect(got).toEqual(["a12", "b11"]);
   });
@@ -105,7 +145,8 @@ describe("a subscription", () => {
     socket.push(records(sub, [5]), { ev: "sub", sub, state: "gap", partitions: lost, reason: "retention", action: "continue" });
     socket.push(records(sub, [9]), { ev: "sub", sub, state: "reset" }, records(sub, [7]));
     expect(gaps).toEqual([
-      { reason: "retention", partitions: { t: { 0: { from: 6, to: 9 } } }, action: "continue" }, { reason: "reset", partitions: {} },
+      { reason: "retention", partitions: { t: { 0: { from: 6, to: 9 } } }, action: "continue" },
+      { reason: "reset", partitions: {} },
     ]);
     expect(got).toEqual([5, 9, 7]);
   });
@@ -142,7 +183,12 @@ describe("a subscription", () => {
     subscription.on("error", ({ code }) => errors.push(code));
     const socket = await welcome();
     const { sub } = await subscribed(socket, { cursor: "c0" });
-    socket.push(records(sub, [0]), { ev: "sub", sub, state: "ended", err: { code: "no_leader", num: 40404, retry: true, after_ms: 100 } });
+    socket.push(records(sub, [0]), {
+      ev: "sub",
+      sub,
+      state: "ended",
+      err: { code: "no_leader", num: 40404, retry: true, after_ms: 100 },
+    });
     await vi.advanceTimersByTimeAsync(1_000);
     const [, again] = socket.of("subscribe");
     expect(again?.from).toEqual({ cursor: "c1" });

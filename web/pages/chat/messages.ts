@@ -26,7 +26,11 @@ const calendar = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "num
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 /** An element for a message. Text nodes only: what people write is never markup. */
-export function renderMessage(message: Pick<Message, "from" | "text" | "timestamp">, first: boolean, mine: boolean): HTMLLIElement {
+export function renderMessage(
+  message: Pick<Message, "from" | "text" | "timestamp">,
+  first: boolean,
+  mine: boolean,
+): HTMLLIElement {
   const item = create("li", `message${first ? " first" : ""}${mine ? " mine" : ""}`);
   const time = create("time", "", (first ? clock : short_clock).format(message.timestamp));
   time.dateTime = new Date(message.timestamp).toISOString();

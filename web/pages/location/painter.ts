@@ -122,8 +122,15 @@ export class Painter {
     const style = getComputedStyle(this.canvas);
     const value = (name: string): string => style.getPropertyValue(`--${name}`).trim();
     return {
-      land: value("land"), border: value("border"), sea: value("sea"), label: value("label"), ring: value("ring"), text: value("text"),
-      line: value("line"), accent: value("accent"), dark: matchMedia("(prefers-color-scheme: dark)").matches,
+      land: value("land"),
+      border: value("border"),
+      sea: value("sea"),
+      label: value("label"),
+      ring: value("ring"),
+      text: value("text"),
+      line: value("line"),
+      accent: value("accent"),
+      dark: matchMedia("(prefers-color-scheme: dark)").matches,
     };
   }
 
@@ -165,10 +172,11 @@ export class Painter {
     context.strokeStyle = land;
     context.fillStyle = label;
     const taken: Box[] = [];
-    for (const { name, label: at } of map.boroughs) {
+    for (const { name, label: at, width } of map.boroughs) {
       if (!at) continue;
       const place = this.view.toScreen(at);
       const half = context.measureText(name).width / 2 + 4;
+      if (2 * half > width * this.view.scale * 1.25) continue; // it would stand in its neighbours
       const box = { left: place.x - half, top: place.y - 14, right: place.x + half, bottom: place.y + 6 };
       if (taken.some((other) => overlap(box, other))) continue;
       taken.push(box);
