@@ -8,13 +8,7 @@
 // skipped. Also as TROUPE_URL, TROUPE_KILL, TROUPE_START, TROUPE_SCREENSHOTS.
 // Exit code: 0 passed, 1 failed, 77 skipped (no Chromium, or the packages of web/package.json are not installed).
 import { execFile, spawn } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -51,9 +45,7 @@ export async function until(what, condition, ms = 10_000) {
 
 async function isReady(url) {
   try {
-    return (
-      await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(1_000) })
-    ).ok;
+    return (await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(1_000) })).ok;
   } catch {
     return false;
   }
@@ -67,21 +59,13 @@ class FakeServer {
 
   async start() {
     const script = path.join(import.meta.dirname, "fake_server.mjs");
-    const args = [
-      script,
-      "--port",
-      this.#port,
-      "--data",
-      path.join(this.#folder, "log"),
-    ];
+    const args = [script, "--port", this.#port, "--data", path.join(this.#folder, "log")];
     this.#child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", "inherit"],
     });
     let said = "";
     this.#child.stdout.on("data", (data) => (said += data));
-    [, this.url] = await until("the fake server is ready", () =>
-      /ready (http:\S+)/.exec(said),
-    );
+    [, this.url] = await until("the fake server is ready", () => /ready (http:\S+)/.exec(said));
     this.#port = new URL(this.url).port;
   }
 
@@ -144,15 +128,11 @@ async function runCase({ name, run }, context) {
   const started = Date.now();
   const deadline = AbortSignal.timeout(case_ms);
   const expired = new Promise((_, reject) =>
-    deadline.addEventListener("abort", () =>
-      reject(new Error(`not over within ${case_ms} ms`)),
-    ),
+    deadline.addEventListener("abort", () => reject(new Error(`not over within ${case_ms} ms`))),
   );
   try {
     const skipped = await Promise.race([run(context), expired]);
-    console.log(
-      `${skipped ? `skip    ${name}: ${skipped}` : `ok      ${name}`} (${Date.now() - started} ms)`,
-    );
+    console.log(`${skipped ? `skip    ${name}: ${skipped}` : `ok      ${name}`} (${Date.now() - started} ms)`);
     return true;
   } catch (error) {
     console.log(`FAILED  ${name} (${Date.now() - started} ms)\n${error.stack}`);
@@ -163,9 +143,7 @@ async function runCase({ name, run }, context) {
 async function main() {
   const { chromium } = load("playwright-core");
   const { WebSocket } = load("ws");
-  const axe = load("axe-core", (require) =>
-    readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"),
-  );
+  const axe = load("axe-core", (require) => readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
   if (!existsSync(options.chromium)) {
     console.log(`SKIP: there is no ${options.chromium}`);
     process.exit(77);

@@ -14,57 +14,33 @@ async function openTab(context, options = {}) {
   const page = await profile.newPage();
   const wrong = [];
   const origin = new URL(context.server.url);
-  const isOurs = (url) =>
-    ["data:", "blob:"].includes(new URL(url).protocol) ||
-    new URL(url).host === origin.host;
-  page.on(
-    "request",
-    (request) =>
-      !isOurs(request.url()) &&
-      wrong.push(`external request: ${request.url()}`),
-  );
-  page.on(
-    "websocket",
-    (socket) =>
-      !isOurs(socket.url()) && wrong.push(`external socket: ${socket.url()}`),
-  );
+  const isOurs = (url) => ["data:", "blob:"].includes(new URL(url).protocol) || new URL(url).host === origin.host;
+  page.on("request", (request) => !isOurs(request.url()) && wrong.push(`external request: ${request.url()}`));
+  page.on("websocket", (socket) => !isOurs(socket.url()) && wrong.push(`external socket: ${socket.url()}`));
   page.on("pageerror", (error) => wrong.push(`exception: ${error.stack}`));
   page.on("console", (message) => {
     // A refused connection is what a killed server looks like, and the browser says so.
-    if (
-      message.type() === "error" &&
-      !/ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|WebSocket connection/.test(
-        message.text(),
-      )
-    )
+    if (message.type() === "error" && !/ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|WebSocket connection/.test(message.text()))
       wrong.push(message.text());
   });
   await page.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) =>
-      console.error(
-        `CSP violation: ${event.violatedDirective} ${event.blockedURI}`,
-      ),
+      console.error(`CSP violation: ${event.violatedDirective} ${event.blockedURI}`),
     );
   });
   const tab = {
     page,
     profile,
     wrong,
-    go: (address) =>
-      page.goto(`${context.server.url}${address}`, { waitUntil: "load" }),
+    go: (address) => page.goto(`${context.server.url}${address}`, { waitUntil: "load" }),
     text: (id) => page.locator(`#${id}`).textContent(),
     waitForText: (id, pattern, timeout = 10_000) =>
       page.waitForFunction(
-        ([name, source]) =>
-          new RegExp(source).test(
-            document.getElementById(name)?.textContent ?? "",
-          ),
+        ([name, source]) => new RegExp(source).test(document.getElementById(name)?.textContent ?? ""),
         [id, pattern.source],
         { timeout },
       ),
-    shoot: (name) =>
-      context.screenshots &&
-      page.screenshot({ path: path.join(context.screenshots, `${name}.png`) }),
+    shoot: (name) => context.screenshots && page.screenshot({ path: path.join(context.screenshots, `${name}.png`) }),
     close: () => profile.close(),
   };
   context.tabs.push(tab);
@@ -80,10 +56,7 @@ const open = (tab) =>
 const messagesOf = (tab, prefix = "") =>
   tab.page.$$eval(
     "#messages .text",
-    (items, start) =>
-      items
-        .map((item) => item.textContent)
-        .filter((text) => text.startsWith(start)),
+    (items, start) => items.map((item) => item.textContent).filter((text) => text.startsWith(start)),
     prefix,
   );
 
@@ -94,11 +67,9 @@ const write = async (tab, text) => {
 
 /** Room names nobody used before: the log outlives a run. */
 let rooms = 0;
-const freshRoom = () =>
-  `test-${process.pid}-${Date.now().toString(36)}-${++rooms}`;
+const freshRoom = () => `test-${process.pid}-${Date.now().toString(36)}-${++rooms}`;
 
-const numbered = (count) =>
-  Array.from({ length: count }, (_, index) => `message ${index}`);
+const numbered = (count) => Array.from({ length: count }, (_, index) => `message ${index}`);
 
 export function makeCases({ until, WebSocket, TroupeClient, axe }) {
   const connect = ({ server }) =>
@@ -106,16 +77,12 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
       WebSocket,
     });
 
-  const post = (client, room, text) =>
-    client.produce(chat_topic, { key: room, value: { from: "tester", text } });
+  const post = (client, room, text) => client.produce(chat_topic, { key: room, value: { from: "tester", text } });
 
   /** Waits until a tab shows exactly these messages, in this order. */
   const waitForMessages = async (tab, wanted, ms = 30_000) => {
-    const enough = async () =>
-      (await messagesOf(tab, "message ")).length >= wanted.length;
-    await until(`${wanted.length} messages are shown`, enough, ms).catch(
-      () => undefined,
-    );
+    const enough = async () => (await messagesOf(tab, "message ")).length >= wanted.length;
+    await until(`${wanted.length} messages are shown`, enough, ms).catch(() => undefined);
     assert.deepEqual(await messagesOf(tab, "message "), wanted);
   };
 
@@ -157,9 +124,7 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
       assert.ok(blocked, "an inline script ran");
       await until("the violation is reported", () => tab.wrong.length > 0);
       assert.ok(
-        tab.wrong.every((text) =>
-          /Content Security Policy|CSP violation/.test(text),
-        ),
+        tab.wrong.every((text) => /Content Security Policy|CSP violation/.test(text)),
         tab.wrong.join("\n"),
       );
       tab.wrong.length = 0;
@@ -180,76 +145,42 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
       );
       await tab.go("/location/");
       await tab.waitForText("drivers", /^[1-9]\d+$/);
-      const snapshot = frames
-        .filter(({ phase }) => phase === "snapshot")
-        .flatMap(({ r }) => r);
+      const snapshot = frames.filter(({ phase }) => phase === "snapshot").flatMap(({ r }) => r);
       const keys = new Set(snapshot.map(({ k }) => k));
-      assert.equal(
-        keys.size,
-        snapshot.length,
-        "a snapshot names each key once",
-      );
+      assert.equal(keys.size, snapshot.length, "a snapshot names each key once");
       assert.ok(keys.size >= 10, `only ${keys.size} drivers in the snapshot`);
-      await until(
-        "every driver of the snapshot is shown",
-        async () => Number(await tab.text("drivers")) >= keys.size,
-        2_000,
-      );
+      await until("every driver of the snapshot is shown", async () => Number(await tab.text("drivers")) >= keys.size, 2_000);
     },
 
     async "dots move"(context) {
       const tab = await openTab(context);
       await tab.go("/location/");
       await tab.waitForText("drivers", /^[1-9]\d+$/);
-      const picture = () =>
-        tab.page.$eval("#map", (canvas) => canvas.toDataURL());
+      const picture = () => tab.page.$eval("#map", (canvas) => canvas.toDataURL());
       const first = await picture();
-      await until(
-        "the picture changes",
-        async () => (await picture()) !== first,
-        5_000,
-      );
-      const id = await tab.page.$eval(
-        "#driver",
-        (choice) =>
-          [...choice.options].map(({ value }) => value).filter(Boolean)[0],
-      );
+      await until("the picture changes", async () => (await picture()) !== first, 5_000);
+      const id = await tab.page.$eval("#driver", (choice) => [...choice.options].map(({ value }) => value).filter(Boolean)[0]);
       await tab.page.selectOption("#driver", id);
       const before = await tab.text("position");
       assert.match(before, /^-?\d+\.\d{4}, -?\d+\.\d{4}$/);
-      await until(
-        "the selected driver moves",
-        async () => (await tab.text("position")) !== before,
-        15_000,
-      );
+      await until("the selected driver moves", async () => (await tab.text("position")) !== before, 15_000);
       await tab.waitForText("rate", /^[1-9]/);
       await tab.waitForText("age", /^\d+$/);
       assert.ok(Number(await tab.text("age")) < 2_000, "positions are old");
       await tab.shoot("location");
     },
 
-    async "the map is moved and zoomed by keys and wheel, and a dot is chosen by a click"(
-      context,
-    ) {
+    async "the map is moved and zoomed by keys and wheel, and a dot is chosen by a click"(context) {
       const tab = await openTab(context, { reducedMotion: "reduce" });
       await tab.go("/location/");
       await tab.waitForText("drivers", /^[1-9]\d+$/);
       const corner = () =>
-        tab.page.$eval("#map", (canvas) =>
-          canvas
-            .getContext("2d")
-            .getImageData(300, 100, 400, 400)
-            .data.join(""),
-        );
+        tab.page.$eval("#map", (canvas) => canvas.getContext("2d").getImageData(300, 100, 400, 400).data.join(""));
       await tab.page.focus("#map");
       for (const key of ["+", "ArrowLeft", "-", "0"]) {
         const before = await corner();
         await tab.page.keyboard.press(key);
-        await until(
-          `${key} changes the picture`,
-          async () => (await corner()) !== before,
-          3_000,
-        );
+        await until(`${key} changes the picture`, async () => (await corner()) !== before, 3_000);
       }
       await tab.page.mouse.move(500, 400);
       await tab.page.mouse.wheel(0, -600);
@@ -266,9 +197,7 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
       assert.notEqual(chosen, "", "no dot could be chosen");
     },
 
-    async "two tabs see each other, and what is written is never markup"(
-      context,
-    ) {
+    async "two tabs see each other, and what is written is never markup"(context) {
       const [one, two] = [await openTab(context), await openTab(context)];
       const room = freshRoom();
       for (const tab of [one, two]) {
@@ -284,18 +213,9 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
       const wanted = ["message 0", "message 1 <img src=x onerror=alert(1)>"];
       await waitForMessages(one, wanted);
       await waitForMessages(two, wanted);
-      assert.equal(
-        await two.page.$eval("#messages b", (name) => name.textContent),
-        "Ana",
-      );
-      assert.equal(
-        await one.page.$$eval(".mine .text", (items) => items[0].textContent),
-        "message 0",
-      );
-      await until(
-        "nothing is on its way",
-        async () => (await one.page.$$("#outbox li")).length === 0,
-      );
+      assert.equal(await two.page.$eval("#messages b", (name) => name.textContent), "Ana");
+      assert.equal(await one.page.$$eval(".mine .text", (items) => items[0].textContent), "message 0");
+      await until("nothing is on its way", async () => (await one.page.$$("#outbox li")).length === 0);
       await one.page.reload();
       assert.equal(await one.page.inputValue("#name"), "Ana");
       await waitForMessages(one, wanted);
@@ -329,9 +249,7 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
       await until(
         "the room's beginning is reached",
         async () => {
-          await tab.page.$eval("#scroller", (scroller) =>
-            scroller.scrollTo(0, 0),
-          );
+          await tab.page.$eval("#scroller", (scroller) => scroller.scrollTo(0, 0));
           return beginning.isVisible();
         },
         15_000,
@@ -345,25 +263,15 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
       await tab.page.waitForSelector("#newest:not([hidden])", {
         timeout: 5_000,
       });
-      assert.equal(
-        await tab.page.$eval("#scroller", ({ scrollTop }) => scrollTop),
-        0,
-      );
+      assert.equal(await tab.page.$eval("#scroller", ({ scrollTop }) => scrollTop), 0);
       await tab.page.click("#newest");
       await until("the newest message is in sight", () =>
-        tab.page.$eval(
-          "#scroller",
-          ({ scrollTop, scrollHeight, clientHeight }) =>
-            scrollHeight - scrollTop - clientHeight < 2,
-        ),
+        tab.page.$eval("#scroller", ({ scrollTop, scrollHeight, clientHeight }) => scrollHeight - scrollTop - clientHeight < 2),
       );
     },
 
-    async "a killed and restarted server costs no message, and repeats none"(
-      context,
-    ) {
-      if (!context.server.can_restart)
-        return "no commands to kill and start the server";
+    async "a killed and restarted server costs no message, and repeats none"(context) {
+      if (!context.server.can_restart) return "no commands to kill and start the server";
       const room = freshRoom();
       const tab = await openTab(context);
       await tab.go(`/chat/#${room}`);
@@ -378,6 +286,10 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
       let next = 0;
       for await (const _ of setInterval(50)) {
         if (next === wanted.length) break;
+        if (next === 50) {
+          await Promise.all(sent); // ten messages are in the log that the page has not seen
+          await tab.profile.setOffline(false);
+        }
         sent.push(post(client, room, wanted[next++]));
         if (next !== 15 && next !== 40) continue;
         await context.server.kill();
@@ -389,14 +301,14 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
           await tab.page.waitForSelector("#outbox .fate");
           await tab.shoot("chat-disconnected");
           await map.shoot("location-disconnected");
+          await tab.profile.setOffline(true);
         }
         await context.server.start();
       }
       const places = await Promise.all(sent);
       client.close();
       assert.equal(
-        new Set(places.map(({ partition, offset }) => `${partition}:${offset}`))
-          .size,
+        new Set(places.map(({ partition, offset }) => `${partition}:${offset}`)).size,
         wanted.length,
         "two messages at one place",
       );
@@ -405,31 +317,16 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
         "what was written meanwhile is there once",
         async () => {
           const waiting = await tab.page.$$("#outbox li");
-          return (
-            waiting.length === 0 &&
-            (await messagesOf(tab, "written meanwhile")).length === 1
-          );
+          return waiting.length === 0 && (await messagesOf(tab, "written meanwhile")).length === 1;
         },
         20_000,
       );
       const fresh = await openTab(context);
       await fresh.go(`/chat/#${room}`);
-      await waitForMessages(
-        fresh,
-        (await messagesOf(tab))
-          .filter((text) => text.startsWith("message"))
-          .slice(-49),
-      );
+      await waitForMessages(fresh, (await messagesOf(tab)).filter((text) => text.startsWith("message")).slice(-49));
       await open(map);
-      const before = await map.page.$eval("#map", (canvas) =>
-        canvas.toDataURL(),
-      );
-      await until(
-        "dots move again",
-        async () =>
-          (await map.page.$eval("#map", (canvas) => canvas.toDataURL())) !==
-          before,
-      );
+      const before = await map.page.$eval("#map", (canvas) => canvas.toDataURL());
+      await until("dots move again", async () => (await map.page.$eval("#map", (canvas) => canvas.toDataURL())) !== before);
       assert.ok(await map.page.isHidden("#notice"));
     },
 
@@ -453,11 +350,8 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
       await waitForMessages(tab, [...wanted, "message 40"]);
     },
 
-    async "a page opened without a server says so, and finds it when it comes"(
-      context,
-    ) {
-      if (!context.server.can_restart)
-        return "no commands to kill and start the server";
+    async "a page opened without a server says so, and finds it when it comes"(context) {
+      if (!context.server.can_restart) return "no commands to kill and start the server";
       const tab = await openTab(context);
       await tab.go("/chat/");
       await open(tab);
@@ -493,17 +387,11 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
             timeout: 10_000,
             state: "attached",
           });
-          if (address === "/location/")
-            await tab.page.selectOption("#driver", { index: 2 });
-          const overflow = await tab.page.evaluate(
-            () => document.documentElement.scrollWidth - innerWidth,
-          );
+          if (address === "/location/") await tab.page.selectOption("#driver", { index: 2 });
+          const overflow = await tab.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
           const findings = await examine(tab);
           assert.deepEqual(findings, [], `${address} on a ${look}`);
-          assert.ok(
-            overflow <= 0,
-            `${address} is ${overflow} pixels too wide on a ${look}`,
-          );
+          assert.ok(overflow <= 0, `${address} is ${overflow} pixels too wide on a ${look}`);
           await tab.shoot(`${address.replaceAll("/", "") || "index"}-${look}`);
         }
       }

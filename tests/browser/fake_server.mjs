@@ -5,6 +5,7 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import http from "node:http";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { scheduler } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
 const web = path.join(import.meta.dirname, "..", "..", "web");
@@ -48,8 +49,7 @@ function append(topic, { key, value, headers, ts, id }) {
     ...(headers && { h: headers }),
   };
   // Written before it is acknowledged: it survives kill -9.
-  if (options.data)
-    appendFileSync(options.data, `${JSON.stringify({ topic, record, id })}\n`);
+  if (options.data) appendFileSync(options.data, `${JSON.stringify({ topic, record, id })}\n`);
   remember(topic, record, id);
   for (const listener of listeners) listener(topic, record);
   return { p, o: record.o, ts: record.ts, dup: false };
@@ -62,28 +62,21 @@ function remember(topic, record, id) {
 
 function load() {
   if (!options.data || !existsSync(options.data)) return;
-  for (const line of readFileSync(options.data, "utf8")
-    .split("\n")
-    .slice(0, -1)) {
+  for (const line of readFileSync(options.data, "utf8").split("\n").slice(0, -1)) {
     const { topic, record, id } = JSON.parse(line);
     remember(topic, record, id);
   }
 }
 
 const ends = (topic) => topics.get(topic).map((records) => records.length);
-const encodeCursor = (topic, offsets) =>
-  Buffer.from(JSON.stringify([topic, offsets])).toString("base64url");
-const decodeCursor = (cursor) =>
-  JSON.parse(Buffer.from(cursor, "base64url").toString("utf8"))[1];
+const encodeCursor = (topic, offsets) => Buffer.from(JSON.stringify([topic, offsets])).toString("base64url");
+const decodeCursor = (cursor) => JSON.parse(Buffer.from(cursor, "base64url").toString("utf8"))[1];
 
 // --- what moves -------------------------------------------------------------------------------------------------------------------
 
 function seedChat() {
   if (ends("ChatMessages").some((end) => end > 0)) return;
-  const lines = readFileSync(
-    path.join(web, "data", "demo", "chat.jsonl"),
-    "utf8",
-  )
+  const lines = readFileSync(path.join(web, "data", "demo", "chat.jsonl"), "utf8")
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line));
@@ -98,20 +91,12 @@ function seedChat() {
 
 /** Every driver once a second, a tenth of them at a time. Where a driver is follows from the time alone. */
 function feedDrivers() {
-  const { lines, drivers, track } = JSON.parse(
-    readFileSync(path.join(web, "data", "demo", "drivers.json"), "utf8"),
-  );
+  const { lines, drivers, track } = JSON.parse(readFileSync(path.join(web, "data", "demo", "drivers.json"), "utf8"));
   const metres = ([lon, lat]) => [lon * 69_300, lat * 111_320];
   const routes = lines.map(({ points }) => {
     const lengths = points
       .slice(1)
-      .map((point, index) =>
-        Math.hypot(
-          ...metres(point).map(
-            (value, axis) => value - metres(points[index])[axis],
-          ),
-        ),
-      );
+      .map((point, index) => Math.hypot(...metres(point).map((value, axis) => value - metres(points[index])[axis])));
     return {
       points,
       lengths,
@@ -123,15 +108,11 @@ function feedDrivers() {
     const back = left > total;
     if (back) left = 2 * total - left;
     let index = 0;
-    while (index < lengths.length - 1 && left > lengths[index])
-      left -= lengths[index++];
+    while (index < lengths.length - 1 && left > lengths[index]) left -= lengths[index++];
     const [from, to] = [points[index], points[index + 1]];
     const part = left / lengths[index];
-    const [east, north] = metres(to).map(
-      (value, axis) => value - metres(from)[axis],
-    );
-    const heading =
-      ((Math.atan2(east, north) * 180) / Math.PI + (back ? 540 : 360)) % 360;
+    const [east, north] = metres(to).map((value, axis) => value - metres(from)[axis]);
+    const heading = ((Math.atan2(east, north) * 180) / Math.PI + (back ? 540 : 360)) % 360;
     return {
       lon: from[0] + (to[0] - from[0]) * part,
       lat: from[1] + (to[1] - from[1]) * part,
@@ -153,10 +134,7 @@ function feedDrivers() {
     );
     const [before, after] = [track[index - 1], track[index]];
     const part = (time - before[0]) / (after[0] - before[0]);
-    const [north, east] = [
-      (after[1] - before[1]) * 111_320,
-      (after[2] - before[2]) * 55_660,
-    ];
+    const [north, east] = [(after[1] - before[1]) * 111_320, (after[2] - before[2]) * 55_660];
     const at = {
       lat: before[1] + (after[1] - before[1]) * part,
       lon: before[2] + (after[2] - before[2]) * part,
@@ -168,8 +146,7 @@ function feedDrivers() {
       line: "plaka",
     });
   };
-  const report = (key, position) =>
-    append("DriverLocations", { key, value: { ...position, at: Date.now() } });
+  const report = (key, position) => append("DriverLocations", { key, value: { ...position, at: Date.now() } });
   const everybody = [...drivers.map((driver) => () => move(driver)), sail];
   let turn = 0;
   for (const one of everybody) one();
@@ -189,13 +166,11 @@ class Session {
     const listener = (topic, record) => this.#publish(topic, record);
     listeners.add(listener);
     socket.on("message", (data) => {
-      for (const line of String(data).split("\n"))
-        this.#command(JSON.parse(line));
+      for (const line of String(data).split("\n")) this.#command(JSON.parse(line));
     });
     socket.on("close", () => {
       listeners.delete(listener);
-      for (const { timer } of this.#subscriptions.values())
-        clearInterval(timer);
+      for (const { timer } of this.#subscriptions.values()) clearInterval(timer);
     });
   }
 
@@ -204,14 +179,12 @@ class Session {
   }
 
   #command({ id, op, ...fields }) {
-    const answer = this.#answer(op, fields);
-    if (id !== undefined)
-      this.#send(
-        answer.err
-          ? { re: id, err: answer.err }
-          : { re: id, ok: answer.ok ?? {} },
-      );
-    answer.after?.();
+    const { ok = {}, err, after } = this.#answer(op, fields);
+    const reply = () => id !== undefined && this.#send(err ? { re: id, err } : { re: id, ok });
+    // A produce is answered a little after it was written, as by a disk: a kill in between leaves the client in doubt.
+    if (op === "produce") void scheduler.wait(40).then(reply);
+    else reply();
+    after?.();
   }
 
   #answer(op, fields) {
@@ -266,11 +239,7 @@ class Session {
 
   #history(topic, { before, keys, limit = 50 }) {
     const to = before ? decodeCursor(before) : ends(topic);
-    const older = topics
-      .get(topic)
-      .flatMap((records, p) =>
-        records.slice(0, to[p]).filter(({ k }) => !keys || keys.includes(k)),
-      );
+    const older = topics.get(topic).flatMap((records, p) => records.slice(0, to[p]).filter(({ k }) => !keys || keys.includes(k)));
     older.sort((a, b) => a.ts - b.ts || a.o - b.o);
     const records = older.slice(-limit);
     for (const { p, o } of records) to[p] = Math.min(to[p], o);
@@ -287,10 +256,7 @@ class Session {
     let start = ends(topic);
     if (from.cursor) start = decodeCursor(from.cursor);
     if (from.earliest) start = start.map(() => 0);
-    if (from.last)
-      start = decodeCursor(
-        this.#history(topic, { keys, limit: from.last }).cursor,
-      );
+    if (from.last) start = decodeCursor(this.#history(topic, { keys, limit: from.last }).cursor);
     const cursor = encodeCursor(topic, start);
     const subscription = {
       sub,
@@ -301,8 +267,7 @@ class Session {
       conflate: slow?.policy === "conflate",
     };
     const deliver = () => {
-      const push = (phase, r, c) =>
-        this.#send({ ev: "records", sub, phase, r, c });
+      const push = (phase, r, c) => this.#send({ ev: "records", sub, phase, r, c });
       if (snapshot === "latest_per_key") {
         const latest = new Map(
           partitions
@@ -310,15 +275,9 @@ class Session {
             .filter(wanted)
             .map((record) => [record.k, record]),
         );
-        push(
-          "snapshot",
-          [...latest.values()],
-          encodeCursor(topic, subscription.next),
-        );
+        push("snapshot", [...latest.values()], encodeCursor(topic, subscription.next));
       } else {
-        const replay = partitions.flatMap((records, p) =>
-          records.slice(start[p], subscription.next[p]).filter(wanted),
-        );
+        const replay = partitions.flatMap((records, p) => records.slice(start[p], subscription.next[p]).filter(wanted));
         // At most 100 a frame; a frame's cursor stands behind its records and before the next frame's.
         const at = [...start];
         for (let index = 0; index < replay.length; index += 100) {
@@ -329,11 +288,7 @@ class Session {
       }
       this.#send({ ev: "sub", sub, state: "caught_up" });
       this.#subscriptions.set(sub, subscription);
-      if (subscription.conflate)
-        subscription.timer = setInterval(
-          () => this.#flush(subscription),
-          1000 / (slow.max_rate ?? 10),
-        );
+      if (subscription.conflate) subscription.timer = setInterval(() => this.#flush(subscription), 1000 / (slow.max_rate ?? 10));
     };
     return {
       ok: {
@@ -351,10 +306,7 @@ class Session {
       if (subscription.topic !== topic) continue;
       subscription.next[record.p] = record.o + 1;
       if (!subscription.wanted(record)) continue;
-      subscription.pending.set(
-        subscription.conflate ? record.k : subscription.pending.size,
-        record,
-      );
+      subscription.pending.set(subscription.conflate ? record.k : subscription.pending.size, record);
       if (!subscription.conflate) this.#flush(subscription);
     }
   }
@@ -376,16 +328,11 @@ class Session {
 
 function loadPages() {
   const dist = path.join(web, "dist");
-  const lines = readFileSync(path.join(dist, "manifest.txt"), "utf8")
-    .trim()
-    .split("\n");
+  const lines = readFileSync(path.join(dist, "manifest.txt"), "utf8").trim().split("\n");
   return new Map(
     lines.map((line) => {
       const [file, ...type] = line.split(" ");
-      return [
-        `/${file}`.replace(/index\.html$/, ""),
-        { body: readFileSync(path.join(dist, file)), type: type.join(" ") },
-      ];
+      return [`/${file}`.replace(/index\.html$/, ""), { body: readFileSync(path.join(dist, file)), type: type.join(" ") }];
     }),
   );
 }
@@ -404,9 +351,7 @@ function serve() {
     if (url.pathname === "/readyz") return response.writeHead(200).end();
     const page = pages.get(url.pathname);
     if (!page)
-      return response
-        .writeHead(404, { "Content-Type": "application/json" })
-        .end('{"error_code":404,"message":"no such page"}');
+      return response.writeHead(404, { "Content-Type": "application/json" }).end('{"error_code":404,"message":"no such page"}');
     return response
       .writeHead(200, {
         ...security,
@@ -421,9 +366,7 @@ function serve() {
     handleProtocols: () => "troupe.v1.json",
   });
   sockets.on("connection", (socket) => new Session(socket));
-  server.listen(Number(options.port), "127.0.0.1", () =>
-    console.log(`ready http://127.0.0.1:${server.address().port}`),
-  );
+  server.listen(Number(options.port), "127.0.0.1", () => console.log(`ready http://127.0.0.1:${server.address().port}`));
 }
 
 load();
