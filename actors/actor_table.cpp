@@ -1,7 +1,5 @@
 #include "actors/actor_table.hpp"
 
-#include <algorithm>
-
 namespace troupe::actors {
 
 std::string_view to_string(ActorState state) noexcept {
@@ -20,6 +18,8 @@ ActorStatus ActorRow::status() const {
   ActorStatus status;
   status.kind = kind_;
   status.name = name_;
+  status.parent = parent_;
+  status.mailbox_depth = mailbox_depth_.load(std::memory_order_relaxed);
   status.state = state();
   status.restarts = restarts();
   status.messages_handled = messages_handled_.load(std::memory_order_relaxed);
@@ -34,27 +34,26 @@ void ActorRow::set_last_error(std::string error) {
   last_error_ = std::move(error);
 }
 
-std::vector<ActorRowPtr>::iterator ActorTable::find(const std::string& kind, const std::string& name) {
-  return std::find_if(rows_.begin(), rows_.end(),
-                      [&](const auto& row) { return row->kind() == kind && row->name() == name; });
-}
-
-ActorRowPtr ActorTable::add(const std::string& kind, const std::string& name) {
+ActorRowPtr ActorTable::add(const std::string& kind, const std::string& name, const std::string& parent) {
   const std::lock_guard lock{mutex_};
-  if (const auto found = find(kind, name); found != rows_.end()) return *found;
-  rows_.push_back(std::make_shared<ActorRow>(kind, name));
-  return rows_.back();
+  const auto [at, added] = numbers_.try_emplace(Key{kind, name}, next_number_);
+  if (!added) return rows_.at(at->second);
+  return rows_.emplace(next_number_++, std::make_shared<ActorRow>(kind, name, parent)).first->second;
 }
 
 void ActorTable::remove(const std::string& kind, const std::string& name) {
   const std::lock_guard lock{mutex_};
-  if (const auto found = find(kind, name); found != rows_.end()) rows_.erase(found);
+  const auto found = numbers_.find(Key{kind, name});
+  if (found == numbers_.end()) return;
+  rows_.erase(found->second);
+  numbers_.erase(found);
 }
 
 std::vector<ActorStatus> ActorTable::snapshot() const {
   std::vector<ActorStatus> all;
   const std::lock_guard lock{mutex_};
-  for (const auto& row : rows_) all.push_back(row->status());
+  all.reserve(rows_.size());
+  for (const auto& [number, row] : rows_) all.push_back(row->status());
   return all;
 }
 

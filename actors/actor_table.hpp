@@ -2,11 +2,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -25,22 +27,26 @@ std::string_view to_string(ActorState state) noexcept;
 
 /// One actor as seen at one moment.
 struct ActorStatus {
-  std::string kind;  ///< "disk_worker"
-  std::string name;  ///< unique among its kind on this node
+  std::string kind;    ///< "disk_worker"
+  std::string name;    ///< unique among its kind on this node
+  std::string parent;  ///< name of its supervisor; empty for the root
   ActorState state = ActorState::starting;
   std::uint64_t restarts = 0;
   std::optional<std::string> last_error;  ///< of the last run that failed
   std::uint64_t messages_handled = 0;     ///< over all runs
   std::optional<MonotonicMs> busy_since;  ///< in a handler since; long ago: stuck
+  std::uint64_t mailbox_depth = 0;        ///< messages that waited when the last handler began
 };
 
 /// An actor's place in the table, over all its restarts. Written by the actor and its supervisor, read from any thread.
 class ActorRow {
  public:
-  ActorRow(std::string kind, std::string name) : kind_(std::move(kind)), name_(std::move(name)) {}
+  ActorRow(std::string kind, std::string name, std::string parent = {})
+      : kind_(std::move(kind)), name_(std::move(name)), parent_(std::move(parent)) {}
 
   const std::string& kind() const { return kind_; }
   const std::string& name() const { return name_; }
+  const std::string& parent() const { return parent_; }
   std::uint64_t restarts() const { return restarts_.load(std::memory_order_relaxed); }
   ActorState state() const { return state_.load(std::memory_order_relaxed); }
   ActorStatus status() const;
@@ -49,6 +55,7 @@ class ActorRow {
   void count_restart() { restarts_.fetch_add(1, std::memory_order_relaxed); }
   void set_last_error(std::string error);
 
+  void set_mailbox_depth(std::uint64_t depth) { mailbox_depth_.store(depth, std::memory_order_relaxed); }
   void begin_handler(MonotonicMs now) { busy_since_.store(now.value(), std::memory_order_relaxed); }
   void end_handler() {
     busy_since_.store(idle, std::memory_order_relaxed);
@@ -60,10 +67,12 @@ class ActorRow {
 
   const std::string kind_;
   const std::string name_;
+  const std::string parent_;
   std::atomic<ActorState> state_{ActorState::starting};
   std::atomic<std::uint64_t> restarts_{0};
   std::atomic<std::uint64_t> messages_handled_{0};
   std::atomic<std::int64_t> busy_since_{idle};
+  std::atomic<std::uint64_t> mailbox_depth_{0};
   mutable std::mutex error_mutex_;  ///< held to copy a string, on failures and snapshots only
   std::optional<std::string> last_error_;
 };
@@ -73,6 +82,11 @@ using ActorRowPtr = std::shared_ptr<ActorRow>;
 class Handling {
  public:
   Handling(ActorRow& row, MonotonicMs now) : row_(row) { row_.begin_handler(now); }
+  /// With the number of messages that wait behind this one.
+  Handling(ActorRow& row, MonotonicMs now, std::uint64_t mailbox_depth) : row_(row) {
+    row_.set_mailbox_depth(mailbox_depth);
+    row_.begin_handler(now);
+  }
   ~Handling() { row_.end_handler(); }
   Handling(const Handling&) = delete;
   Handling& operator=(const Handling&) = delete;
@@ -86,17 +100,19 @@ class ActorTable {
  public:
   /// The row of that kind and name, a new one or the one that is there: counts and the last error go on when a whole branch of the
   /// tree is built anew.
-  ActorRowPtr add(const std::string& kind, const std::string& name);
+  ActorRowPtr add(const std::string& kind, const std::string& name, const std::string& parent = {});
   /// An actor that will not come back. Until then a row shows how it ended.
   void remove(const std::string& kind, const std::string& name);
   /// In the order in which they were added.
   std::vector<ActorStatus> snapshot() const;
 
  private:
-  std::vector<ActorRowPtr>::iterator find(const std::string& kind, const std::string& name);
+  using Key = std::pair<std::string, std::string>;  ///< kind, name
 
   mutable std::mutex mutex_;
-  std::vector<ActorRowPtr> rows_;
+  std::map<Key, std::uint64_t> numbers_;
+  std::map<std::uint64_t, ActorRowPtr> rows_;  ///< in the order in which they were added
+  std::uint64_t next_number_ = 0;
 };
 
 }  // namespace troupe::actors

@@ -13,6 +13,7 @@
 #include "actors/clock.hpp"
 #include "actors/errors.hpp"
 #include "base/log.hpp"
+#include "storage/checkpoint_file.hpp"
 
 namespace troupe::actors {
 
@@ -154,6 +155,13 @@ class DiskWorkerState {
         [this](const ListLogs&) {
           return answer<DirectoryContents>([&]() -> Result<DirectoryContents> { return contents(); });
         },
+        [this](const WriteSideFile& request) {
+          return answer<Done>([&] {
+            return done(storage::write_checkpoint(*options_.file_system, options_.directory.path + "/" + request.name,
+                                                  request.magic, request.payload));
+          });
+        },
+        [this](const ReadSideFile& request) { return answer<SideFile>([&] { return read_side_file(request); }); },
         [this](const CloseDirectory&) { return answer<Done>([&] { return done(close()); }); },
         [this](const DiskWorkerWakeup& wakeup) { on_wakeup(wakeup); },
     };
@@ -276,6 +284,13 @@ class DiskWorkerState {
 
   DirectoryContents contents() const {
     return {directory_->cluster_id(), directory_->directory_id(), directory_->partitions()};
+  }
+
+  Result<SideFile> read_side_file(const ReadSideFile& request) const {
+    TROUPE_TRY_ASSIGN(auto payload, storage::read_checkpoint(*options_.file_system,
+                                                             options_.directory.path + "/" + request.name, request.magic));
+    if (!payload) return SideFile{};
+    return SideFile{Bytes::adopt(std::move(*payload))};
   }
 
   void on_wakeup(const DiskWorkerWakeup& wakeup) {

@@ -20,7 +20,9 @@ using DiskWorker =
                      caf::replies_to<RemoveLog>::with<Done>,      //
                      caf::replies_to<QuarantineLog>::with<Done>,  //
                      caf::replies_to<Checkpoint>::with<Done>,     //
-                     caf::replies_to<ListLogs>::with<DirectoryContents>, caf::replies_to<CloseDirectory>::with<Done>>;
+                     caf::replies_to<WriteSideFile>::with<Done>,  //
+                     caf::replies_to<ReadSideFile>::with<SideFile>, caf::replies_to<ListLogs>::with<DirectoryContents>,
+                     caf::replies_to<CloseDirectory>::with<Done>>;
 
 /// Keeps its children running. actors/supervisor.hpp
 using Supervisor = caf::typed_actor<caf::replies_to<GetChild>::with<Child>,  //

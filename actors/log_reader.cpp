@@ -151,13 +151,13 @@ void submit(const caf::actor& reader, std::shared_ptr<Queue> queue, const LogRea
 }  // namespace
 
 struct LogReaders::Slot {
-  std::mutex mutex;  ///< held to copy two handles
-  caf::actor reader;
+  std::mutex mutex;        ///< held to copy a handle and a pointer
+  caf::actor_addr reader;  ///< weak: a handle to a detached actor that somebody keeps would keep its thread
   std::shared_ptr<Queue> queue = std::make_shared<Queue>();
 
   std::pair<caf::actor, std::shared_ptr<Queue>> current() {
     const std::lock_guard lock{mutex};
-    return {reader, queue};
+    return {caf::actor_cast<caf::actor>(reader), queue};
   }
 };
 
@@ -173,7 +173,7 @@ caf::actor LogReaders::start_reader(std::size_t index, caf::actor_system& system
                                             : system.spawn(log_reader, std::move(row));
   auto& slot = *slots_.at(index);
   const std::lock_guard lock{slot.mutex};
-  slot.reader = reader;
+  slot.reader = caf::actor_cast<caf::actor_addr>(reader);
   slot.queue = std::make_shared<Queue>();
   return reader;
 }

@@ -18,7 +18,7 @@ namespace troupe::actors {
 ///
 /// A partition's requests go to the same reader and are answered in order. Any thread may call; calls never block on a disk.
 /// Every request is answered once, also when its reader goes down before it comes to it (overloaded: try again).
-/// Destroyed before the actor system.
+/// Keeps no reader alive.
 class LogReaders {
  public:
   struct Options {

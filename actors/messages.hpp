@@ -96,6 +96,17 @@ struct QuarantineLog {
 struct Checkpoint {};
 /// -> DirectoryContents
 struct ListLogs {};
+/// Replaces `<directory>/<name>`, as storage::write_checkpoint does. -> Done. Errors: as that; the worker goes on.
+struct WriteSideFile {
+  std::string name;
+  std::uint32_t magic = 0;
+  Bytes payload;
+};
+/// -> SideFile. Errors: corrupt_message, storage_error.
+struct ReadSideFile {
+  std::string name;
+  std::uint32_t magic = 0;
+};
 /// Ends the turn, closes the directory and ends the actor. -> Done
 struct CloseDirectory {};
 
@@ -113,6 +124,10 @@ struct DirectoryContents {
   Uuid cluster_id;
   Uuid directory_id;
   std::vector<TopicIdPartition> partitions;  ///< those with files
+};
+
+struct SideFile {
+  std::optional<Bytes> payload;  ///< nullopt: there is no file
 };
 
 struct Done {};
@@ -173,6 +188,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::RemoveLog)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::QuarantineLog)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::Checkpoint)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ListLogs)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::WriteSideFile)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ReadSideFile)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SideFile)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::CloseDirectory)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::LogSnapshot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::DirectoryContents)

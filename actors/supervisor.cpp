@@ -55,12 +55,12 @@ class SupervisorState {
     TROUPE_ASSERT(options.table != nullptr);
     options_ = std::move(options);
     random_ = Prng{options_.seed};
-    row_ = options_.table->add("supervisor", options_.name);
+    row_ = options_.table->add("supervisor", options_.name, options_.parent);
     row_->set_state(ActorState::running);
     self_->set_down_handler([this](caf::down_msg& message) { on_down(message); });
     self_->set_exit_handler([this](caf::exit_msg& message) { begin_stop(options_.stop_deadline_ms, message.reason); });
     for (auto& spec : options_.children) {
-      auto row = options_.table->add(spec.kind, spec.name);
+      auto row = options_.table->add(spec.kind, spec.name, options_.name);
       children_.push_back({std::move(spec), std::move(row), RestartPolicy{options_.restart}, {}});
     }
     for (auto& child : children_) start(child);

@@ -20,6 +20,7 @@ struct ChildSpec {
 
 struct SupervisorOptions {
   std::string name = "supervisor";
+  std::string parent = {};          ///< name of its own supervisor
   std::vector<ChildSpec> children;  ///< in the order in which they are started; stopped in reverse
   RestartPolicy::Options restart = {};
   Millis stop_deadline_ms = 10'000;  ///< when it is told to stop by an exit message

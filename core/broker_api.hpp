@@ -15,6 +15,7 @@
 #include "base/result.hpp"
 #include "core/ids.hpp"
 #include "core/metadata/topic_image.hpp"
+#include "core/metadata/topic_requests.hpp"
 #include "core/record/batch_builder.hpp"
 
 /// What the doors (http, kafka, processors) may ask of a node. They know nothing else of it.
@@ -185,19 +186,8 @@ class TailAttachment {
 
 // --- topics -------------------------------------------------------------------------------------------------------------------------
 
-struct CreateTopicRequest {
-  std::string name = {};
-  std::optional<std::int32_t> partitions = {};          ///< 1 to 10,000; by default 1
-  std::optional<std::int32_t> replication_factor = {};  ///< by default as many as brokers, at most 3
-  std::map<std::string, std::string> config = {};
-  bool validate_only = false;
-};
-struct AlterTopicRequest {
-  std::string name = {};
-  std::optional<std::int32_t> partitions = {};                    ///< more than there are
-  std::map<std::string, std::optional<std::string>> config = {};  ///< nullopt: back to the default
-  bool validate_only = false;
-};
+// CreateTopicRequest, AlterTopicRequest: core/metadata/topic_requests.hpp
+
 struct DeleteRecordsRequest {
   TopicIdPartition partition = {};
   Offset before{0};

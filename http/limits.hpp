@@ -39,6 +39,7 @@ struct Limits {
   std::size_t connections_per_address_max = 256;
   std::size_t new_connections_per_s_per_address_max = 100;
   std::size_t requests_per_connection_max = 100'000;
+  std::size_t inflight_bytes_max = std::size_t{256} << 20;  ///< bodies that are read or worked on, all connections together
 
   // WebSocket and SSE.
   std::size_t frame_in_bytes_max = std::size_t{3} << 19;  ///< 1.5 MiB

@@ -52,6 +52,16 @@ class DataDirectory {
   /// Takes the lock, checks the owner, recovers every partition that the commit log speaks of.
   /// Errors: wrong_owner (another process, node or cluster; names it), storage_error, storage_full.
   static Result<Opened> open(FileSystem& file_system, Options options);
+  /// Whose a directory is.
+  struct Owner {
+    Uuid cluster_id = {};
+    Uuid directory_id = {};
+    BrokerId node_id{0};
+  };
+  /// nullopt: nobody's yet. Reads one file and takes no lock.
+  /// Errors: wrong_owner (it is damaged; names it), storage_error.
+  static Result<std::optional<Owner>> owner_of(FileSystem& file_system, const std::string& path);
+
   ~DataDirectory();
 
   const Uuid& cluster_id() const { return cluster_id_; }

@@ -16,11 +16,7 @@ namespace troupe::storage {
 namespace {
 
 constexpr auto owner_magic = static_cast<std::uint32_t>(CheckpointMagic::owner);
-struct Owner {
-  Uuid cluster_id;
-  Uuid directory_id;
-  BrokerId node_id;
-};
+using Owner = DataDirectory::Owner;
 
 Uuid read_uuid(ByteReader& in) {
   std::array<std::uint8_t, 16> bytes{};
@@ -116,17 +112,23 @@ Result<DataDirectory::Opened> DataDirectory::open(FileSystem& file_system, Optio
   return opened;
 }
 
-Status DataDirectory::check_owner() {
-  auto read = read_checkpoint(file_system_, path("owner"), owner_magic);
+Result<std::optional<DataDirectory::Owner>> DataDirectory::owner_of(FileSystem& file_system, const std::string& path) {
+  const auto file = path + "/owner";
+  auto read = read_checkpoint(file_system, file, owner_magic);
   if (!read && read.error().code == Errc::corrupt_message) {
     // Identity cannot be derived from anything: without it nobody may write here.
-    return Error{Errc::wrong_owner,
-                 path("owner") + " is damaged (" + read.error().message + "); restore it or move the directory"};
+    return Error{Errc::wrong_owner, file + " is damaged (" + read.error().message + "); restore it or move the directory"};
   }
   if (!read) return std::move(read).error();
-  if (*read) {
-    const auto owner = decode_owner(**read);
-    if (!owner) return Error{Errc::wrong_owner, path("owner") + " cannot be read"};
+  if (!*read) return std::optional<Owner>{};
+  const auto owner = decode_owner(**read);
+  if (!owner) return Error{Errc::wrong_owner, file + " cannot be read"};
+  return owner;
+}
+
+Status DataDirectory::check_owner() {
+  TROUPE_TRY_ASSIGN(const auto owner, owner_of(file_system_, options_.path));
+  if (owner) {
     if (options_.cluster_id && *options_.cluster_id != owner->cluster_id) {
       return Error{Errc::wrong_owner, options_.path + " belongs to cluster " + to_string(owner->cluster_id) +
                                           ", this is cluster " + to_string(*options_.cluster_id)};

@@ -44,6 +44,13 @@ class RecordBatchBuilder {
   void add_at(Offset offset, const NewRecord& record);
 
   std::int32_t records_count() const { return records_count_; }
+  /// Who sends the batch, for when that is known only at the end.
+  void set_producer(ProducerId id, ProducerEpoch epoch, SequenceNumber base_sequence) {
+    options_.producer_id = id;
+    options_.producer_epoch = epoch;
+    options_.base_sequence = base_sequence;
+  }
+
   /// Bytes of the batch as they would be uncompressed.
   std::size_t size_bytes() const { return batch_header_bytes + records_.size(); }
 

@@ -111,6 +111,16 @@ void stamp_batch(MutableByteView batch, Offset base_offset, LeaderEpoch leader_e
   store_big_endian(batch.data() + leader_epoch_at, leader_epoch.value());
 }
 
+void stamp_producer(MutableByteView batch, ProducerId id, ProducerEpoch epoch, SequenceNumber base_sequence) noexcept {
+  TROUPE_ASSERT(batch.size() >= batch_header_bytes);
+  const auto size = batch_length_overhead + static_cast<std::size_t>(load<std::int32_t>(batch, batch_length_at));
+  TROUPE_ASSERT(size >= batch_header_bytes && size <= batch.size());
+  store_big_endian(batch.data() + producer_id_at, id.value());
+  store_big_endian(batch.data() + producer_id_at + 8, epoch.value());
+  store_big_endian(batch.data() + producer_id_at + 10, base_sequence.value());
+  store_big_endian(batch.data() + crc_at, crc32c(batch.subspan(batch_crc_start, size - batch_crc_start)));
+}
+
 void stamp_log_append_time(MutableByteView batch, TimestampMs now) noexcept {
   TROUPE_ASSERT(batch.size() >= batch_header_bytes);
   const auto size = batch_length_overhead + static_cast<std::size_t>(load<std::int32_t>(batch, batch_length_at));

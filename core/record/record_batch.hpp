@@ -117,6 +117,9 @@ bool crc_matches(const RecordBatchView& batch) noexcept;
 /// `batch` must be a parsed batch's bytes, `base_offset` one from which its offsets fit an Offset.
 void stamp_batch(MutableByteView batch, Offset base_offset, LeaderEpoch leader_epoch) noexcept;
 
+/// Gives a batch another producer, epoch and first sequence, and mends the checksum. `batch` must be a parsed batch's bytes.
+void stamp_producer(MutableByteView batch, ProducerId id, ProducerEpoch epoch, SequenceNumber base_sequence) noexcept;
+
 /// Turns a batch to `log_append_time` with this timestamp, and mends the checksum.
 void stamp_log_append_time(MutableByteView batch, TimestampMs now) noexcept;
 

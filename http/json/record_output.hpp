@@ -19,8 +19,9 @@ Result<RecordFormat> parse_record_format(std::string_view text);
 /// Appends `text` as a JSON string, quotes included. `text` is UTF-8.
 void append_json_string(std::string& out, std::string_view text);
 
-/// Appends one record as it looks on every door of ours: {"p":0,"o":42,"ts":1764000000123,"k":"a","v":{...},"h":{"x":"y"}}.
-/// `kb`, `vb`, `hb` hold base64 where text cannot; a null value is "v":null,"del":true. Internal headers ("troupe-...-id") are left out.
+/// Appends one record as it looks on every door of ours, on one line: {"p":0,"o":42,"ts":1764000000123,"k":"a","v":{...},"h":{"x":"y"}}.
+/// `kb`, `vb`, `hb` hold base64 where text cannot; a null value is "v":null,"del":true. A JSON value stands there byte by byte, but for
+/// line ends between its tokens. Internal headers (their names begin with "__troupe") are left out.
 /// websocket-sse.md C2.4. The record must be well-formed, as validated.
 void append_record(std::string& out, PartitionId partition, const record::RecordView& record, RecordFormat format);
 

@@ -7,16 +7,55 @@
 #include <CLI/CLI.hpp>
 
 #include "base/log.hpp"
+#include "base/nearest_name.hpp"
+#include "runtime/cli/client_commands.hpp"
+#include "runtime/cli/config_commands.hpp"
 #include "runtime/cli/dump_log.hpp"
 #include "runtime/cli/output.hpp"
 #include "runtime/cli/verify_log.hpp"
 #include "runtime/cli/version.hpp"
+#include "runtime/config/value_text.hpp"
 
 namespace troupe::cli {
 namespace {
 
 constexpr const char* exit_codes =
     "Exit codes: 0 clean; 1 damage was found, or the command failed; 2 wrong usage; 3 no such path.";
+
+/// "troupe topic": the command as far as it was understood.
+std::string spelling(const CLI::App& command) {
+  const auto* parent = command.get_parent();
+  return parent == nullptr ? command.get_name() : spelling(*parent) + " " + command.get_name();
+}
+
+/// One line: what is wrong with the arguments, what was probably meant, where to look.
+std::string usage_problem(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  const auto help = "; `" + spelling(*command) + " --help` lists ";
+  const auto unknown = app.remaining(true);
+  if (unknown.empty()) {
+    const bool no_command =
+        dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !command->get_subcommands({}).empty();
+    if (no_command) return "a command is missing" + help + "them";
+    return std::string(error.what()) + help + "the options";
+  }
+  // The parser says what is missing, not what it could not make sense of.
+  std::vector<std::string> known;
+  const bool option = unknown.front().starts_with('-');
+  if (option) {
+    for (const auto* each : command->get_options()) known.push_back(each->get_name());
+  } else {
+    for (const auto* each : command->get_subcommands({})) known.push_back(each->get_name());
+  }
+  const auto what = std::string(option          ? "unknown option "
+                                : known.empty() ? "unexpected argument "
+                                                : "unknown command ") +
+                    runtime::quote(unknown.front());
+  const auto near = nearest_name(unknown.front(), std::vector<std::string_view>(known.begin(), known.end()));
+  if (near) return what + "; did you mean \"" + std::string(*near) + "\"?";
+  return what + help + (option || known.empty() ? "the options" : "them");
+}
 
 int run_command(int argc, char** argv) {
   CLI::App app{"Troupe, an event streaming runtime"};
@@ -58,19 +97,16 @@ int run_command(int argc, char** argv) {
   verify->footer(exit_codes);
   verify->callback([&] { exit_code = verify_log(verify_options); });
 
+  add_serve_command(app, exit_code);
+  add_client_commands(app, exit_code);
+  add_config_commands(app, exit_code);
+
   try {
     app.parse(argc, argv);
-  } catch (const CLI::RequiredError& error) {
-    // The parser says what is missing, not what it could not make sense of.
-    const auto unknown = app.remaining(true);
-    if (unknown.empty()) {
-      app.exit(error);
-    } else {
-      std::fprintf(stderr, "troupe: unknown command \"%s\"; troupe --help lists them\n", unknown.front().c_str());
-    }
-    return exit_usage;
+  } catch (const CLI::Success& request) {
+    app.exit(request);  // --help
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? exit_ok : exit_usage;
+    return complain(usage_problem(app, error), exit_usage);
   }
   return exit_code;
 }

@@ -19,6 +19,10 @@ inline constexpr int exit_ok = 0;
 inline constexpr int exit_failed = 1;
 inline constexpr int exit_usage = 2;
 inline constexpr int exit_not_found = 3;
+inline constexpr int exit_conflict = 4;     ///< exists already, or is not in the state that was asked for
+inline constexpr int exit_refused = 5;      ///< not allowed
+inline constexpr int exit_unreachable = 6;  ///< no node answers, or not in time
+inline constexpr int exit_interrupted = 130;
 
 /// Standard output, as lines of text or as JSON objects, one a line. A command writes the one form or the other.
 class Output {
@@ -27,6 +31,8 @@ class Output {
 
   bool json() const { return json_; }
   void line(std::string_view text);
+  /// As it is, without a line end.
+  void text(std::string_view text) { write(text); }
   void print(const Json& object);
 
   /// Nobody reads any more: no reason to go on, and no failure.

@@ -4,6 +4,8 @@
 
 namespace troupe::cli {
 
+const char* version_number() { return TROUPE_VERSION; }
+
 int print_version(bool json) {
   Output out{json};
   if (json) {

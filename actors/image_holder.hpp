@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "core/metadata/metadata_image.hpp"
+
+namespace troupe::actors {
+
+/// The current image of a node, for whoever needs it without a message. Any thread; the lock is held to copy a pointer.
+class ImageHolder {
+ public:
+  /// Never null; empty until the metadata was replayed.
+  metadata::ImagePtr get() const {
+    const std::lock_guard lock{mutex_};
+    return image_;
+  }
+  void set(metadata::ImagePtr image) {
+    const std::lock_guard lock{mutex_};
+    image_.swap(image);  // the old one goes after the lock
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  metadata::ImagePtr image_ = std::make_shared<const metadata::MetadataImage>();
+};
+
+}  // namespace troupe::actors

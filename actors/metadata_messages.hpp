@@ -1,0 +1,92 @@
+#pragma once
+
+#include <string>
+
+#include <caf/actor.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/replies_to.hpp>
+#include <caf/typed_actor.hpp>
+
+#include "actors/messages.hpp"
+#include "core/metadata/metadata_image.hpp"
+#include "core/metadata/topic_requests.hpp"
+
+/// What is said to the metadata quorum, and what it says. Never leaves the node.
+///
+/// Requests are answered after commit, in the order in which they came. Errors of all of them:
+///   leader_not_available  not decided within its timeout, because the disk is away: nothing was written
+///   request_timed_out     sent to the disk, and not heard of within its timeout: outcome unknown
+///   storage_full          nothing was written
+///   overloaded            too many wait: nothing was written
+namespace troupe::actors {
+
+/// Whose wish it is. Clients may not make, change or delete internal topics ("__").
+enum class Caller : std::uint8_t { client, system };
+
+/// -> TopicAnswer. Errors: as BrokerApi::create_topic.
+struct CreateTopic {
+  CreateTopicRequest request;
+  Caller caller = Caller::client;
+  Millis timeout_ms = 30'000;
+};
+/// -> TopicAnswer. Errors: as BrokerApi::alter_topic.
+struct AlterTopic {
+  AlterTopicRequest request;
+  Caller caller = Caller::client;
+  Millis timeout_ms = 30'000;
+};
+/// -> Done. Errors: as BrokerApi::delete_topic.
+struct DeleteTopic {
+  std::string name;
+  Caller caller = Caller::client;
+  Millis timeout_ms = 30'000;
+};
+/// Registers a broker, or a new incarnation of one: every partition that it leads gets the next leader epoch. The same incarnation
+/// again changes nothing. The quorum registers its own node when it starts; partition_manager registers a new incarnation when a
+/// data directory was recovered while the node ran (docs/decisions/0010). -> Done
+struct RegisterBroker {
+  metadata::BrokerImage broker;
+  Uuid incarnation;
+  Millis timeout_ms = 30'000;
+};
+
+/// The topic as it is committed; with validate_only as it would be.
+struct TopicAnswer {
+  metadata::TopicPtr topic;
+};
+
+/// No answer. From now on the subscriber gets MetadataUpdates, in order and without holes, until it or the quorum ends: it monitors
+/// the quorum, and subscribes to the next run of it anew.
+struct SubscribeMetadata {
+  caf::actor subscriber;
+};
+/// One committed batch. The first one after a subscription has everything: all topics are `created`, `before` is empty. It comes when
+/// the node's registration is committed.
+struct MetadataUpdate {
+  metadata::DeltaPtr delta;
+};
+
+/// -> MetadataReady, when the metadata was replayed and the node's registration is committed.
+struct AwaitMetadata {};
+struct MetadataReady {
+  metadata::ImagePtr image;
+};
+
+/// actors/metadata_quorum.hpp
+using MetadataQuorum =
+    caf::typed_actor<caf::replies_to<CreateTopic>::with<TopicAnswer>, caf::replies_to<AlterTopic>::with<TopicAnswer>,
+                     caf::replies_to<DeleteTopic>::with<Done>, caf::replies_to<RegisterBroker>::with<Done>,
+                     caf::replies_to<AwaitMetadata>::with<MetadataReady>,  //
+                     caf::reacts_to<SubscribeMetadata>>;
+
+}  // namespace troupe::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::CreateTopic)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::AlterTopic)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::DeleteTopic)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::RegisterBroker)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::TopicAnswer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SubscribeMetadata)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::MetadataUpdate)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::AwaitMetadata)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::MetadataReady)

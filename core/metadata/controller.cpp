@@ -1,0 +1,192 @@
+#include "core/metadata/controller.hpp"
+
+#include <algorithm>
+
+#include "core/metadata/image_builder.hpp"
+
+namespace troupe::metadata {
+namespace {
+
+Error unknown_topic(std::string_view name) {
+  return {Errc::unknown_topic_or_partition, "there is no topic \"" + std::string(name) + "\""};
+}
+
+Status check_new_name(const MetadataImage& image, const std::string& name, Requester requester) {
+  TROUPE_TRY(check_topic_name(name));
+  if (requester == Requester::client && is_internal_topic(name)) {
+    return Error{Errc::invalid_topic_exception, "names that begin with \"__\" are for internal topics: \"" + name + "\""};
+  }
+  const auto other = image.find_colliding_topic(name);
+  if (!other) return ok();
+  if (other->name == name) return Error{Errc::topic_already_exists, "topic \"" + name + "\" exists already"};
+  return Error{Errc::invalid_topic_exception, "\"" + name + "\" and the topic \"" + other->name +
+                                                  "\" differ in '.' and '_' only: metrics could not tell them apart"};
+}
+
+Result<TopicPtr> existing_topic(const MetadataImage& image, std::string_view name, Requester requester) {
+  auto topic = image.find_topic(name);
+  if (!topic) return unknown_topic(name);
+  if (requester == Requester::client && is_internal_topic(name)) {
+    return Error{Errc::topic_authorization_failed, "\"" + std::string(name) + "\" is an internal topic"};
+  }
+  return topic;
+}
+
+Status check_config(const std::map<std::string, std::string>& config, const ControllerLimits& limits) {
+  for (const auto& [name, value] : config) {
+    if (name.size() > metadata_string_bytes_max) {
+      return Error{Errc::invalid_config, "the name of a topic setting has " + std::to_string(name.size()) + " bytes"};
+    }
+    if (value.size() > limits.config_value_bytes_max) {
+      return Error{Errc::invalid_config, name + " has a value of " + std::to_string(value.size()) + " bytes, at most " +
+                                             std::to_string(limits.config_value_bytes_max) + " are allowed"};
+    }
+  }
+  TROUPE_TRY(parse_topic_config(config));
+  return ok();
+}
+
+/// A setting that is reset. The error is the one that setting it would give.
+Status check_setting_exists(const std::string& name) {
+  const auto fields = topic_config_fields();
+  if (std::ranges::find(fields, name, &TopicConfigField::name) != fields.end()) return ok();
+  TROUPE_TRY(parse_topic_config({{name, ""}}));
+  return ok();
+}
+
+Status check_partitions(const MetadataImage& image, std::int32_t wanted, std::int32_t existing,
+                        std::size_t replication_factor, const ControllerLimits& limits) {
+  if (wanted < 1 || wanted > limits.topic_partitions_max) {
+    return Error{Errc::invalid_partitions,
+                 std::to_string(wanted) + " partitions: a topic has 1 to " + std::to_string(limits.topic_partitions_max)};
+  }
+  const auto added = static_cast<std::size_t>(wanted - existing) * replication_factor;
+  const auto replicas_max = limits.broker_replicas_max * image.registrations().size();
+  if (image.replica_count() + added > replicas_max) {
+    return Error{Errc::policy_violation, std::to_string(added) + " more partitions: there are " +
+                                             std::to_string(image.replica_count()) + " of at most " +
+                                             std::to_string(replicas_max) + " (" +
+                                             std::to_string(limits.broker_replicas_max) + " a node, replicas counted)"};
+  }
+  return ok();
+}
+
+/// By default as many as brokers, at most three.
+Result<std::size_t> replication_factor_of(const MetadataImage& image, std::optional<std::int32_t> wanted) {
+  constexpr std::size_t default_max = 3;
+  const auto brokers = image.registrations().size();
+  if (brokers == 0) return Error{Errc::leader_not_available, "no broker is registered yet: try again"};
+  if (!wanted) return std::min(brokers, default_max);
+  if (*wanted < 1 || static_cast<std::size_t>(*wanted) > brokers) {
+    return Error{Errc::invalid_replication_factor,
+                 "replication factor " + std::to_string(*wanted) + ": 1 to " + std::to_string(brokers) +
+                     (brokers == 1 ? " is possible, there is one broker" : " are possible, one a broker")};
+  }
+  return static_cast<std::size_t>(*wanted);
+}
+
+/// Partitions [first, end) of a topic. Replicas go round the brokers, and partitions start one broker further each: leaders are spread.
+/// `shift` spreads the first partitions of topics.
+void add_partitions(std::vector<MetadataRecord>& records, const MetadataImage& image, const TopicId& id, std::int32_t first,
+                    std::int32_t end, std::size_t replication_factor, std::size_t shift) {
+  const auto& brokers = image.registrations();
+  for (auto partition = first; partition < end; ++partition) {
+    PartitionRecord record;
+    record.topic_id = id;
+    record.partition = PartitionId{partition};
+    for (std::size_t i = 0; i < replication_factor; ++i) {
+      record.replicas.push_back(brokers[(shift + static_cast<std::size_t>(partition) + i) % brokers.size()].broker.id);
+    }
+    record.leader = record.replicas.front();
+    record.isr = record.replicas;
+    records.emplace_back(std::move(record));
+  }
+}
+
+}  // namespace
+
+Result<TopicDecision> decide_create(const MetadataImage& image, const CreateTopicRequest& request, Requester requester,
+                                    const std::function<Uuid()>& new_uuid, const ControllerLimits& limits) {
+  TROUPE_TRY(check_new_name(image, request.name, requester));
+  TROUPE_TRY_ASSIGN(const auto replication_factor, replication_factor_of(image, request.replication_factor));
+  const auto partitions = request.partitions.value_or(1);
+  TROUPE_TRY(check_partitions(image, partitions, 0, replication_factor, limits));
+  if (image.topic_count() >= limits.topics_max) {
+    return Error{Errc::policy_violation, "there are " + std::to_string(image.topic_count()) + " topics, at most " +
+                                             std::to_string(limits.topics_max) + " are allowed"};
+  }
+  TROUPE_TRY(check_config(request.config, limits));
+
+  TopicDecision decision;
+  do {
+    decision.topic = new_uuid();
+  } while (decision.topic.is_nil() || image.find_topic(decision.topic));
+  decision.records.reserve(1 + request.config.size() + static_cast<std::size_t>(partitions));
+  decision.records.emplace_back(TopicRecord{decision.topic, request.name});
+  for (const auto& [name, value] : request.config) {
+    decision.records.emplace_back(TopicConfigRecord{decision.topic, name, value});
+  }
+  add_partitions(decision.records, image, decision.topic, 0, partitions, replication_factor, image.topic_count());
+  return decision;
+}
+
+Result<TopicDecision> decide_alter(const MetadataImage& image, const AlterTopicRequest& request, Requester requester,
+                                   const ControllerLimits& limits) {
+  TROUPE_TRY_ASSIGN(const auto topic, existing_topic(image, request.name, requester));
+  TopicDecision decision;
+  decision.topic = topic->id;
+
+  auto config = topic->config_overrides;
+  for (const auto& [name, value] : request.config) {
+    const auto old = config.find(name);
+    const bool was_set = old != config.end();
+    if (value ? !was_set || old->second != *value : was_set) {
+      decision.records.emplace_back(TopicConfigRecord{topic->id, name, value});
+    }
+    if (value) {
+      config[name] = *value;
+    } else {
+      TROUPE_TRY(check_setting_exists(name));
+      config.erase(name);
+    }
+  }
+  TROUPE_TRY(check_config(config, limits));
+
+  if (request.partitions) {
+    const auto existing = topic->partition_count();
+    if (*request.partitions <= existing) {
+      return Error{Errc::invalid_partitions, "\"" + topic->name + "\" has " + std::to_string(existing) +
+                                                 " partitions already, " + std::to_string(*request.partitions) +
+                                                 " were asked for: they can only become more"};
+    }
+    const auto replication_factor = topic->partitions.empty() ? std::size_t{1} : topic->partitions.front().replicas.size();
+    TROUPE_TRY(check_partitions(image, *request.partitions, existing, replication_factor, limits));
+    if (replication_factor > image.registrations().size()) {
+      return Error{Errc::leader_not_available, "fewer brokers are registered than the topic has replicas: try again"};
+    }
+    add_partitions(decision.records, image, topic->id, existing, *request.partitions, replication_factor, 0);
+  }
+  return decision;
+}
+
+Result<TopicDecision> decide_delete(const MetadataImage& image, std::string_view name, Requester requester) {
+  TROUPE_TRY_ASSIGN(const auto topic, existing_topic(image, name, requester));
+  return TopicDecision{topic->id, {TopicRemovedRecord{topic->id}}};
+}
+
+std::vector<MetadataRecord> decide_registration(const MetadataImage& image, const BrokerImage& broker,
+                                                const Uuid& incarnation) {
+  const auto* known = image.find_broker(broker.id);
+  if (known != nullptr && known->incarnation == incarnation && known->broker == broker) return {};
+  return {BrokerRegisteredRecord{broker.id, incarnation, broker.host, broker.port, {}}};
+}
+
+Result<TopicPtr> preview(const MetadataImage& image, const TopicDecision& decision) {
+  ImageBuilder builder{std::make_shared<const MetadataImage>(image)};
+  for (const auto& record : decision.records) TROUPE_TRY(builder.apply(record, image.applied()));
+  const auto topic = builder.image().find_topic(decision.topic);
+  TROUPE_ASSERT(topic != nullptr);
+  return TopicPtr{std::make_shared<const TopicImage>(*topic)};  // a builder's topics may go on changing
+}
+
+}  // namespace troupe::metadata

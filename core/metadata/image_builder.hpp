@@ -1,0 +1,70 @@
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "core/metadata/metadata_image.hpp"
+#include "core/metadata/metadata_record.hpp"
+
+namespace troupe::metadata {
+
+/// Makes the next image out of an image and the records that follow it.
+///
+///   ImageBuilder builder(before);
+///   TROUPE_TRY(builder.apply(record, offset));
+///   ImageDelta delta = builder.finish(next_offset, controller);
+///
+/// Copies what the records change, and the shards those are in. A registration raises the leader epochs of all partitions of its
+/// broker: that is done once, in `finish`, however many registrations there were, so that a replay costs what its records cost.
+/// After an error the builder is of no use.
+class ImageBuilder {
+ public:
+  explicit ImageBuilder(ImagePtr before);
+
+  /// `offset`: the record's, in the metadata log.
+  /// Errors: corrupt_message (a record that cannot follow what was there), wrong_owner (another cluster's), invalid_config (a setting
+  /// that only a newer node knows).
+  Status apply(const MetadataRecord& record, Offset offset);
+
+  /// Whole record batches, whose checksums were verified. Records below `from` are passed over.
+  /// Errors: as `apply`, decode_metadata_record and record::parse_batch.
+  Status apply_batches(ByteView batches, Offset from);
+
+  /// The image as it is so far, for the rules of the next request. Leader epochs are not final, and topics go on changing.
+  const MetadataImage& image() const { return image_; }
+  std::int64_t records_applied() const { return records_applied_; }
+  /// Whether a record was about this topic.
+  bool touched(const TopicId& id) const { return touched_.contains(id); }
+
+  /// `applied`: the offset behind the last record.
+  ImageDelta finish(Offset applied, BrokerId controller);
+
+ private:
+  struct Touched {
+    std::shared_ptr<TopicImage> now;  ///< null: removed
+    TopicPtr before;                  ///< null: created here
+  };
+
+  Status apply_one(const ClusterRecord& record);
+  Status apply_one(const TopicRecord& record);
+  Status apply_one(const PartitionRecord& record);
+  Status apply_one(const TopicConfigRecord& record);
+  Status apply_one(const TopicRemovedRecord& record);
+  Status apply_one(const BrokerRegisteredRecord& record, Offset offset);
+  Status apply_one(const FeatureLevelRecord& record);
+  Result<TopicImage*> change(const TopicId& id);
+  TopicImage& own(const TopicPtr& topic);
+  std::int32_t raises_of(BrokerId broker) const;
+  void raise_epochs();
+
+  const ImagePtr before_;
+  MetadataImage image_;
+  std::unordered_map<TopicId, Touched> touched_;
+  std::int64_t records_applied_ = 0;
+  std::vector<TopicId> order_;  ///< of `touched_`, first touch first
+  /// Registrations of a broker in this builder. Until `finish` a partition holds its epoch less those that came before it was written.
+  std::unordered_map<BrokerId, std::int32_t> raises_;
+};
+
+}  // namespace troupe::metadata

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "core/ids.hpp"
+
+/// What the metadata log says, one fact a record: the value of an ordinary record whose key is null. docs/formats/metadata.md
+namespace troupe::metadata {
+
+/// Part of the format: never renumber.
+enum class MetadataRecordType : std::uint8_t {
+  cluster = 1,
+  topic = 2,
+  partition = 3,
+  topic_config = 4,
+  topic_removed = 5,
+  broker_registered = 6,
+  feature_level = 7,
+};
+
+/// Whose metadata this is; the log's first record.
+struct ClusterRecord {
+  Uuid cluster_id = {};
+  friend bool operator==(const ClusterRecord&, const ClusterRecord&) = default;
+};
+/// A topic; without partitions until their records come.
+struct TopicRecord {
+  TopicId id = {};
+  std::string name = {};
+  friend bool operator==(const TopicRecord&, const TopicRecord&) = default;
+};
+/// A partition as it is from now on. Partitions of a topic appear in order, without holes.
+struct PartitionRecord {
+  TopicId topic_id = {};
+  PartitionId partition{0};
+  BrokerId leader{-1};
+  LeaderEpoch leader_epoch{0};
+  std::vector<BrokerId> replicas = {};
+  std::vector<BrokerId> isr = {};
+  friend bool operator==(const PartitionRecord&, const PartitionRecord&) = default;
+};
+/// A setting of a topic; nullopt: the default again.
+struct TopicConfigRecord {
+  TopicId topic_id = {};
+  std::string name = {};
+  std::optional<std::string> value = {};
+  friend bool operator==(const TopicConfigRecord&, const TopicConfigRecord&) = default;
+};
+struct TopicRemovedRecord {
+  TopicId id = {};
+  friend bool operator==(const TopicRemovedRecord&, const TopicRemovedRecord&) = default;
+};
+/// A broker, or a new incarnation of one: the leader epoch of every partition that it leads grows by one. decisions/0010
+struct BrokerRegisteredRecord {
+  BrokerId id{0};
+  Uuid incarnation = {};
+  std::string host = {};
+  std::uint16_t port = 0;
+  std::optional<Offset> broker_epoch = {};  ///< in a snapshot; in the log it is the record's own offset
+  friend bool operator==(const BrokerRegisteredRecord&, const BrokerRegisteredRecord&) = default;
+};
+/// From now on the cluster uses this level of a feature; 0: not at all.
+struct FeatureLevelRecord {
+  std::string name = {};
+  std::int16_t level = 0;
+  friend bool operator==(const FeatureLevelRecord&, const FeatureLevelRecord&) = default;
+};
+
+using MetadataRecord = std::variant<ClusterRecord, TopicRecord, PartitionRecord, TopicConfigRecord, TopicRemovedRecord,
+                                    BrokerRegisteredRecord, FeatureLevelRecord>;
+
+/// Bytes of the longest string in a record: a host, a setting.
+inline constexpr std::size_t metadata_string_bytes_max = 1024;
+
+/// Strings must not be longer than metadata_string_bytes_max, lists not than 65,535.
+ByteBuffer encode_metadata_record(const MetadataRecord& record);
+
+/// Optional fields that a newer node wrote are passed over.
+/// Errors: corrupt_message (cut off, a negative number, too long), invalid_record (a type or a version that only a newer node knows).
+Result<MetadataRecord> decode_metadata_record(ByteView value);
+
+}  // namespace troupe::metadata

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+/// What clients ask of the metadata. Part of `BrokerApi`; here, so that the controller's rules can judge them.
+namespace troupe {
+
+struct CreateTopicRequest {
+  std::string name = {};
+  std::optional<std::int32_t> partitions = {};          ///< 1 to 10,000; by default 1
+  std::optional<std::int32_t> replication_factor = {};  ///< by default as many as brokers, at most 3
+  std::map<std::string, std::string> config = {};
+  bool validate_only = false;
+};
+struct AlterTopicRequest {
+  std::string name = {};
+  std::optional<std::int32_t> partitions = {};                    ///< more than there are
+  std::map<std::string, std::optional<std::string>> config = {};  ///< nullopt: back to the default
+  bool validate_only = false;
+};
+
+}  // namespace troupe

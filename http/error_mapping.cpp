@@ -1,0 +1,54 @@
+#include "http/error_mapping.hpp"
+
+namespace troupe::http {
+
+ErrorView view_of(Errc code) noexcept {
+  constexpr Millis soon = 1000;
+  switch (code) {
+    case Errc::unknown_topic_or_partition: return {404, 40401, "unknown_topic"};
+    case Errc::not_found: return {404, 404, "not_found"};
+    case Errc::offset_out_of_range: return {416, 416, "out_of_range"};
+
+    // Nothing was written; another try may succeed.
+    case Errc::leader_not_available:
+    case Errc::not_leader_or_follower:
+    case Errc::fenced_leader_epoch:
+    case Errc::unknown_leader_epoch:
+    case Errc::log_offline: return {503, 40404, "no_leader", true, soon};
+    case Errc::not_enough_replicas: return {500, 50003, "not_enough_replicas", true, soon};
+    case Errc::storage_full: return {507, 507, "storage_full", true, soon};
+    case Errc::overloaded:
+    case Errc::stale_log_view:
+    case Errc::cancelled: return {503, 50302, "overloaded", true, soon};
+
+    // It may have been written.
+    case Errc::request_timed_out:
+    case Errc::not_enough_replicas_after_append:
+    case Errc::storage_error: return {500, 50005, "outcome_unknown", false};
+
+    // The request has to change.
+    case Errc::message_too_large: return {413, 413, "too_large"};
+    case Errc::invalid_argument:
+    case Errc::invalid_timestamp:
+    case Errc::unsupported_compression_type: return {400, 400, "bad_request"};
+    case Errc::invalid_record: return {422, 42205, "invalid_record"};
+    case Errc::invalid_topic_exception:
+    case Errc::invalid_partitions:
+    case Errc::invalid_replication_factor:
+    case Errc::invalid_config:
+    case Errc::policy_violation: return {400, 40002, "bad_request"};
+    case Errc::topic_authorization_failed: return {403, 40301, "forbidden"};
+    case Errc::topic_already_exists:
+    case Errc::conflict:
+    case Errc::out_of_order_sequence_number:
+    case Errc::duplicate_sequence_number: return {409, 409, "conflict"};
+    case Errc::invalid_producer_epoch: return {409, 409, "fenced"};
+
+    case Errc::corrupt_message:
+    case Errc::wrong_owner:
+    case Errc::unknown_error: break;
+  }
+  return {500, 500, "internal", false};
+}
+
+}  // namespace troupe::http

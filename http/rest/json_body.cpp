@@ -1,0 +1,32 @@
+#include "http/rest/json_body.hpp"
+
+#include <algorithm>
+#include <span>
+
+#include "base/nearest_name.hpp"
+#include "http/json/json_check.hpp"
+#include "http/json/produce_body.hpp"
+
+namespace troupe::http {
+
+std::optional<HttpError> read_json_object(ByteBuffer body, std::initializer_list<std::string_view> known, Json& out) {
+  // Checked first: nlohmann's own reader has no limit of depth.
+  if (body.capacity() < body.size() + json_padding_bytes) grow_capacity(body, body.size() + json_padding_bytes);
+  const auto* const begin = reinterpret_cast<const char*>(body.data());
+  if (body.empty()) return bad_request("the body is empty: a JSON object is wanted");
+  if (auto wrong = check_json(begin, body.size())) return bad_request(std::move(*wrong));
+  out = Json::parse(begin, begin + body.size(), nullptr, false);
+  if (!out.is_object()) return bad_request("the body is no JSON object");
+  for (const auto& [name, value] : out.items()) {
+    if (std::ranges::find(known, std::string_view(name)) != known.end()) continue;
+    std::string message = "there is no field " + shown(name);
+    if (const auto near = nearest_name(name, std::span(known.begin(), known.size())))
+      message += "; " + std::string(*near) + "?";
+    return bad_request(message);
+  }
+  return std::nullopt;
+}
+
+std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+}  // namespace troupe::http

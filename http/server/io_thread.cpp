@@ -1,0 +1,136 @@
+#include "http/server/io_thread.hpp"
+
+#include "base/log.hpp"
+#include "http/server/response_head.hpp"
+#include "http/server/session.hpp"
+
+namespace troupe::http {
+namespace {
+
+constexpr auto sweep_period = std::chrono::milliseconds(50);
+
+}  // namespace
+
+IoThread::IoThread(std::shared_ptr<Shared> shared, std::shared_ptr<Streams::Shared> streams_shared)
+    : guard_(io_.get_executor()),
+      shared_(std::move(shared)),
+      streams_shared_(std::move(streams_shared)),
+      sweep_timer_(io_.get_executor()) {}
+
+IoThread::~IoThread() { stop(); }
+
+void IoThread::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void IoThread::run() {
+  streams_ = std::make_unique<Streams>(io_, shared_->rest.broker, shared_->options, streams_shared_);
+  while (!io_.stopped()) {
+    try {
+      io_.run();
+    } catch (const std::exception& error) {
+      log::error("a handler of the gateway threw", {log::kv("what", error.what())});
+    }
+  }
+  for (auto& session : std::vector(sessions_)) session->close();
+  sessions_.clear();
+  streams_.reset();
+}
+
+void IoThread::stop() {
+  io_.stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void IoThread::post_work(std::unique_ptr<Work> work) {
+  asio::post(io_, [work = std::move(work)] { work->run(); });
+}
+
+void IoThread::serve(TcpSocket socket, std::string address) {
+  asio::post(io_, [this, socket = std::move(socket), address = std::move(address)]() mutable {
+    auto session = std::make_shared<Session>(*this, std::move(socket), std::move(address), sessions_.size());
+    sessions_.push_back(session);
+    session->start();
+    arm_sweep();
+  });
+}
+
+void IoThread::remove(Session& session) {
+  const auto slot = session.slot();
+  if (slot >= sessions_.size() || sessions_[slot].get() != &session) return;
+  if (slot + 1 < sessions_.size()) {
+    sessions_[slot] = std::move(sessions_.back());
+    sessions_[slot]->set_slot(slot);
+  }
+  sessions_.pop_back();
+}
+
+void IoThread::arm_sweep() {
+  if (sweep_armed_) return;
+  sweep_armed_ = true;
+  sweep_timer_.expires_after(sweep_period);
+  sweep_timer_.async_wait([this](boost::system::error_code error) {
+    sweep_armed_ = false;
+    if (!error) sweep();
+  });
+}
+
+void IoThread::sweep() {
+  const auto time = now();
+  // A session that closes takes itself out of the list: the last one comes into its place.
+  for (std::size_t i = sessions_.size(); i-- > 0;) {
+    if (i < sessions_.size()) sessions_[i]->sweep(time);
+  }
+  if (drained_ && sessions_.empty() && streams_->open() == 0) {
+    const auto drained = std::move(drained_);
+    drained_ = nullptr;
+    return drained();
+  }
+  if (!sessions_.empty() || drained_) arm_sweep();
+}
+
+void IoThread::drain(Millis deadline_ms, std::function<void()> drained) {
+  asio::post(io_, [this, deadline_ms, drained = std::move(drained)]() mutable {
+    drained_ = std::move(drained);
+    streams_->drain(deadline_ms);
+    for (auto& session : std::vector(sessions_)) session->drain();
+    if (sessions_.empty() && streams_->open() == 0) {
+      const auto done = std::move(drained_);
+      drained_ = nullptr;
+      return done();
+    }
+    arm_sweep();
+  });
+}
+
+std::string_view IoThread::date() {
+  const auto second = shared_->clock.wall_now().value() / 1000;
+  if (second != date_second_) {
+    date_second_ = second;
+    date_ = http_date(second);
+  }
+  return date_;
+}
+
+void IoThread::count_request(const Route* route, unsigned status, double seconds) {
+  const auto& routes = shared_->router.routes();
+  const auto number = route == nullptr ? routes.size() : static_cast<std::size_t>(route - routes.data());
+  const auto key = static_cast<std::uint64_t>(number) << 32U | status;
+  auto found = requests_.find(key);
+  if (found == requests_.end()) {
+    const std::string op = route == nullptr ? "none" : std::string(route->op);
+    auto& registry = shared_->rest.metrics;
+    found = requests_
+                .emplace(key, registry.counter("troupe_http_requests_total", "Requests answered",
+                                               {{"op", op}, {"code", std::to_string(status)}}))
+                .first;
+    seconds_.try_emplace(route,
+                         registry.histogram("troupe_http_request_seconds", "From a request's first byte to its answer",
+                                            metrics::latency_buckets(), {{"op", op}}));
+  }
+  found->second.add();
+  const auto histogram = seconds_.find(route);
+  if (histogram != seconds_.end()) histogram->second.observe(seconds);
+}
+
+}  // namespace troupe::http

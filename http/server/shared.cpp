@@ -1,0 +1,41 @@
+#include "http/server/shared.hpp"
+
+namespace troupe::http {
+
+Shared::Shared(GatewayOptions given, BrokerApi& broker, metrics::Registry& registry)
+    : options(std::move(given)),
+      hosts(HostRules::of(options.host, options.host_names, options.allowed_origins)),
+      router(all_routes()),
+      rest{broker, options, registry, clock, openapi_document(router.routes())},
+      connections(registry.gauge("troupe_http_connections", "Connections open at the gateway")),
+      inflight(registry.gauge("troupe_http_inflight_bytes", "Bytes of request bodies that are read or worked on")),
+      limits_(options.limits) {
+  for (const auto& file : options.files) files[file.path] = &file;
+}
+
+bool Shared::admit(const std::string& address, bool loopback) {
+  const std::lock_guard lock(mutex_);
+  const bool admitted = limits_.admit(address, loopback, clock.monotonic_now());
+  connections.set(static_cast<double>(limits_.open()));
+  return admitted;
+}
+
+void Shared::release(const std::string& address) {
+  const std::lock_guard lock(mutex_);
+  limits_.release(address);
+  connections.set(static_cast<double>(limits_.open()));
+}
+
+bool Shared::reserve_bytes(std::size_t bytes) {
+  const auto before = inflight_bytes.fetch_add(bytes);
+  if (before + bytes > options.limits.inflight_bytes_max) {
+    inflight_bytes.fetch_sub(bytes);
+    return false;
+  }
+  inflight.set(static_cast<double>(before + bytes));
+  return true;
+}
+
+void Shared::free_bytes(std::size_t bytes) { inflight.set(static_cast<double>(inflight_bytes.fetch_sub(bytes) - bytes)); }
+
+}  // namespace troupe::http

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "http/gateway.hpp"
+#include "http/message/framing.hpp"
+#include "http/rest/rest.hpp"
+#include "http/router/router.hpp"
+#include "http/server/connection_limits.hpp"
+
+namespace troupe::http {
+
+/// What all I/O threads of one gateway share. Lives until the last session and call are gone.
+struct Shared {
+  Shared(GatewayOptions given, BrokerApi& broker, metrics::Registry& registry);
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+
+  const GatewayOptions options;
+  const HostRules hosts;
+  const SystemClock clock;
+  const Router router;
+  Rest rest;
+  std::unordered_map<std::string_view, const StaticFile*> files;  ///< by path
+  std::atomic<bool> draining{false};
+  std::atomic<std::size_t> inflight_bytes{0};  ///< of bodies that are read or worked on
+
+  metrics::Gauge connections;
+  metrics::Gauge inflight;
+
+  bool admit(const std::string& address, bool loopback);
+  void release(const std::string& address);
+  /// Counts `bytes` in; false when the budget is used up.
+  bool reserve_bytes(std::size_t bytes);
+  void free_bytes(std::size_t bytes);
+
+ private:
+  std::mutex mutex_;
+  ConnectionLimits limits_;
+};
+
+}  // namespace troupe::http

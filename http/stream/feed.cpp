@@ -1,0 +1,129 @@
+#include "http/stream/feed.hpp"
+
+#include <utility>
+
+namespace troupe::http {
+
+using consumer::Room;
+using consumer::Step;
+
+Feed::Feed(std::shared_ptr<FanoutHub> hub, consumer::Subscription subscription, RenderKind kind,
+           const std::vector<std::string>& topics, std::function<void()> on_ready, MonotonicMs now)
+    : hub_(std::move(hub)), subscription_(std::move(subscription)), kind_(kind), on_ready_(std::move(on_ready)), now_(now) {
+  std::size_t index = 0;
+  for (std::size_t topic = 0; topic < subscription_.options().topics.size(); ++topic) {
+    const auto count = subscription_.options().topics[topic].partitions.size();
+    for (std::size_t i = 0; i < count; ++i) hub_->open(subscription_.partitions()[index++], topics[topic], now);
+  }
+}
+
+void Feed::close(MonotonicMs now) {
+  if (!on_ready_) return;
+  on_ready_ = nullptr;
+  for (const auto& id : subscription_.partitions()) hub_->close(id, now);
+}
+
+void Feed::tail_moved(std::size_t index, Offset end) {
+  subscription_.high_watermark(index, end);
+  subscription_.tail_moved(index);
+  ready();
+}
+
+std::size_t Feed::pull(MonotonicMs now, Room room, FeedSink& sink) {
+  std::size_t used = 0;
+  now_ = now;
+  const auto phase = subscription_.phase();
+  while (true) {
+    if (subscription_.has_notes() || subscription_.phase() != phase) return used;
+    const Room left{.bytes = room.bytes - std::min(room.bytes, used), .untouched = room.untouched && used == 0};
+    if (auto text = subscription_.take_held(left, now)) {
+      used += text->size();
+      sink.held(std::move(*text));
+      continue;
+    }
+    const auto step = subscription_.next(left);
+    if (step.kind == Step::Kind::idle) return used;
+    if (step.kind == Step::Kind::find) {
+      find(step);
+    } else {
+      used += read(step, now, left, sink);
+    }
+  }
+}
+
+std::size_t Feed::read(const Step& step, MonotonicMs now, Room room, FeedSink& sink) {
+  const auto& id = subscription_.partitions()[step.partition];
+  std::shared_ptr<SharedBatch> batch;
+  if (arrived_ && arrived_->index == step.partition && arrived_->from == step.from) {
+    auto arrived = std::exchange(arrived_, std::nullopt);
+    if (!arrived->batch) {
+      subscription_.failed(step.partition, arrived->batch.error(), now);
+      return 0;
+    }
+    batch = *arrived->batch;
+    if (!batch) {
+      // The broker says that there is nothing yet. If the tail says otherwise, one of them is late: ask again in a while.
+      const auto tail = hub_->tail(id);
+      if (tail && tail->high_watermark > step.from) {
+        subscription_.failed(step.partition, {Errc::leader_not_available, "the log's end is not there yet"}, now);
+      } else {
+        subscription_.at_tail(step.partition);
+        hub_->wait(id, weak_from_this(), step.partition);
+      }
+      return 0;
+    }
+  } else {
+    auto looked = hub_->look(id, step.from);
+    switch (looked.what) {
+      case FanoutHub::Look::found: batch = std::move(looked.batch); break;
+      case FanoutHub::Look::at_tail:
+        subscription_.at_tail(step.partition);
+        hub_->wait(id, weak_from_this(), step.partition);
+        return 0;
+      case FanoutHub::Look::gone: subscription_.failed(step.partition, *looked.error, now); return 0;
+      case FanoutHub::Look::missing:
+        subscription_.later(step.partition);
+        if (fetching_) return 0;
+        fetching_ = true;
+        hub_->fetch(id, step.from, step.up_to,
+                    [weak = weak_from_this(), index = step.partition, from = step.from](auto fetched) {
+                      const auto self = weak.lock();
+                      if (!self) return;
+                      self->fetching_ = false;
+                      self->arrived_ = Arrived{.index = index, .from = from, .batch = std::move(fetched)};
+                      self->subscription_.go_on();
+                      self->ready();
+                    });
+        return 0;
+    }
+  }
+  if (subscription_.scans(step.partition)) {
+    subscription_.scan(step.partition, batch->run());
+    return 0;
+  }
+  const auto rendering = batch->render(kind_);
+  ranges_.clear();
+  const auto bytes = subscription_.offer(
+      step.partition, {.run = &batch->run(), .text = rendering->text, .starts = rendering->starts}, room, now, ranges_);
+  for (const auto& range : ranges_) sink.records(*batch, rendering, range.begin, range.end);
+  return bytes;
+}
+
+void Feed::find(const Step& step) {
+  OffsetSpec spec;
+  if (step.spec == Step::Spec::earliest) spec.kind = OffsetSpec::Kind::earliest;
+  if (step.spec == Step::Spec::time) spec = {.kind = OffsetSpec::Kind::timestamp, .timestamp = step.time};
+  hub_->find(subscription_.partitions()[step.partition], spec,
+             [weak = weak_from_this(), index = step.partition](auto answer) {
+               const auto self = weak.lock();
+               if (!self) return;
+               if (answer) {
+                 self->subscription_.found(index, {answer->offset, answer->log_start_offset, answer->high_watermark});
+               } else {
+                 self->subscription_.failed(index, answer.error(), self->now_);
+               }
+               self->ready();
+             });
+}
+
+}  // namespace troupe::http

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.hpp"
+#include "core/broker_api.hpp"
+#include "core/consumer/subscription.hpp"
+#include "http/json/record_output.hpp"
+
+/// What a client may say on a WebSocket, parsed. websocket-sse.md C2.3
+namespace troupe::http {
+
+struct ConnectCommand {};
+struct PingCommand {};
+struct ProduceCommand {
+  std::string topic = {};
+  Acks acks = Acks::quorum;
+  std::optional<IdempotenceKey> idempotence = {};
+  bool inline_record = false;
+  std::string_view text = {};  ///< the whole command: the records are read from it
+};
+struct SubscribeCommand {
+  std::string sub = {};
+  std::vector<std::string> topics = {};
+  consumer::StartFrom from = {};
+  std::optional<std::string> cursor = {};  ///< in place of `from`; one a topic, joined by '.'
+  std::set<std::string, std::less<>> keys = {};
+  bool snapshot = false;
+  consumer::SlowOptions slow = {};
+  consumer::OnGap on_gap = consumer::OnGap::continue_;
+  consumer::Credit credit = {};
+  RecordFormat format = RecordFormat::auto_;
+};
+struct UnsubscribeCommand {
+  std::string sub = {};
+};
+struct CreditCommand {
+  std::string sub = {};
+  consumer::Credit credit = {};
+};
+struct PauseCommand {
+  std::string sub = {};
+  bool paused = true;
+};
+struct HistoryCommand {
+  std::string topic = {};
+  std::optional<std::string> before = {};  ///< a cursor
+  std::int64_t limit = 50;                 ///< 1 to 1,000
+  std::set<std::string, std::less<>> keys = {};
+  RecordFormat format = RecordFormat::auto_;
+  bool one = false;  ///< `get`: the last record of one key
+};
+/// Known to the protocol, not to this version.
+struct UnsupportedCommand {
+  std::string what = {};
+};
+
+using Command = std::variant<ConnectCommand, PingCommand, ProduceCommand, SubscribeCommand, UnsubscribeCommand,
+                             CreditCommand, PauseCommand, HistoryCommand, UnsupportedCommand>;
+
+struct ParsedCommand {
+  std::optional<std::uint64_t> id = {};  ///< none: no answer is wanted
+  Result<Command> command;
+};
+
+/// Reads one command. Views in it point into `text`.
+/// Errors: invalid_argument: no JSON object at all, which counts against the connection. What is wrong inside an object comes as the
+/// error of `command`.
+Result<ParsedCommand> parse_command(std::string_view text);
+
+// Also for the query of an event stream.
+Result<consumer::SlowOptions> parse_slow_policy(std::string_view name);
+
+}  // namespace troupe::http

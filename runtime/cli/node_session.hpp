@@ -1,0 +1,77 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "runtime/cli/output.hpp"
+#include "runtime/client/http_client.hpp"
+
+namespace troupe::cli {
+
+/// Which node a command speaks to, and how long it waits.
+struct NodeOptions {
+  std::string url = {};  ///< empty: TROUPE_URL, else http://127.0.0.1:8080
+  std::string timeout = "30s";
+  bool json = false;
+};
+
+/// What a node answered.
+struct Answer {
+  unsigned status = 0;
+  std::string text = {};  ///< as it came
+  Json body = {};         ///< parsed; discarded when it is no JSON, or has numbers beyond a double
+
+  bool ok() const { return status >= 200 && status < 300; }
+};
+
+/// Speaks to one node by its public HTTP interface.
+class NodeSession {
+ public:
+  /// Errors: invalid_argument (a URL or a timeout that is none).
+  static Result<std::unique_ptr<NodeSession>> open(const NodeOptions& options, bool interruptible = false);
+
+  /// `body` null: none. Errors: as HttpClient::send; corrupt_message (success, but no JSON).
+  Result<Answer> call(const std::string& method, const std::string& target, const Json& body = nullptr);
+  /// The same with a body that is JSON text already, with time beyond the timeout for a long poll, and with any answer.
+  Result<Answer> call_text(const std::string& method, const std::string& target, std::string body, Millis extra_ms = 0);
+  Status pause(Millis duration_ms) { return client_.pause(duration_ms); }
+
+  Millis timeout_ms() const { return timeout_ms_; }
+
+  /// The answer was not what was asked for. corrupt_message
+  Error no_json() const;
+
+  /// `topic "ordres" not found (did you mean "orders"?)`. Asks the node for the names that it has.
+  std::string unknown_topic(const std::string& topic);
+  /// What a refusing answer says about `what` ("topic \"a\""), as a sentence; and the exit code for it.
+  std::string refusal(const Answer& answer, const std::string& what);
+  /// The same for a call about a topic: one that does not exist is looked up.
+  std::string topic_refusal(const Answer& answer, const std::string& topic);
+
+ private:
+  NodeSession(client::Url url, Millis timeout_ms, bool interruptible)
+      : client_(std::move(url), interruptible), timeout_ms_(timeout_ms) {}
+
+  client::HttpClient client_;
+  const Millis timeout_ms_;
+};
+
+/// The exit code for an answer that is not ok.
+int exit_code_of(const Answer& answer);
+/// The exit code for a call without an answer.
+int exit_code_of(const Error& error);
+/// Says that there was no answer and what to do about it.
+int complain_no_answer(const Error& error);
+
+/// "/v1/topics/NAME" with NAME encoded.
+std::string topic_path(const std::string& topic);
+
+/// The member as text for a table: a string as it is, other values as JSON, nothing for null and for no such member.
+std::string text_of(const Json& object, const char* name);
+/// The member if it is an array; an empty one otherwise.
+const Json& array_of(const Json& object, const char* name);
+/// The list of an answer, which is either the array itself or the member `name` of an object.
+const Json& list_of(const Json& answer, const char* name);
+
+}  // namespace troupe::cli

@@ -1,0 +1,332 @@
+#include "runtime/node/node.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/atom.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
+
+#include "actors/broker.hpp"
+#include "actors/disk_worker.hpp"
+#include "actors/errors.hpp"
+#include "actors/gateway.hpp"
+#include "actors/handle_slot.hpp"
+#include "actors/metadata_quorum.hpp"
+#include "actors/partition_manager.hpp"
+#include "actors/supervisor.hpp"
+#include "base/log.hpp"
+#include "storage/data_directory.hpp"
+#include "storage/posix_file_system.hpp"
+
+namespace troupe::runtime {
+namespace {
+
+using namespace actors;
+
+struct ActorConfig : caf::actor_system_config {
+  explicit ActorConfig(const NodeConfig& config) {
+    const auto cores = std::max(1U, std::thread::hardware_concurrency());
+    const auto threads = config.scheduler_threads != 0 ? config.scheduler_threads : std::clamp<std::size_t>(cores, 2, 4);
+    const bool sharing = config.scheduler_policy == SchedulerPolicy::sharing;
+    set("scheduler.policy", sharing ? caf::atom("sharing") : caf::atom("stealing"));
+    set("scheduler.max-threads", threads);
+  }
+};
+
+/// Creates what is missing of the data directory; only its owner may look into it.
+Status make_data_directory(const std::string& path) {
+  std::error_code failed;
+  const std::filesystem::path directory{path};
+  if (std::filesystem::is_directory(directory, failed)) return ok();
+  if (directory.has_parent_path()) std::filesystem::create_directories(directory.parent_path(), failed);
+  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return ok();
+  return Error{Errc::storage_error, "the data directory " + path + " cannot be made: " + std::strerror(errno)};
+}
+
+/// The cluster of a data directory; a new one for a new directory.
+Result<Uuid> cluster_of(storage::FileSystem& files, const std::string& metadata, const std::string& log) {
+  for (const auto& path : {metadata, log}) {
+    TROUPE_TRY_ASSIGN(const auto owner, storage::DataDirectory::owner_of(files, path));
+    if (owner) return owner->cluster_id;
+  }
+  return Uuid::random();
+}
+
+}  // namespace
+
+struct Node::Impl {
+  Impl(const NodeConfig& node_config, metrics::Registry& registry);
+
+  SupervisorOptions tree(const metadata::BrokerImage& self, const Uuid& cluster_id);
+  HealthReport health() const;
+  std::optional<Error> start_failure() const;
+  void export_metrics();
+
+  const NodeConfig config;
+  metrics::Registry& metrics;
+  storage::PosixFileSystem files;
+  SystemClock clock;
+  ActorTable table;
+  PartitionDirectory directory;
+  LogReaders readers;
+  const std::shared_ptr<ImageHolder> images = std::make_shared<ImageHolder>();
+  const std::shared_ptr<HandleSlot<DiskWorker>> data_disk = std::make_shared<HandleSlot<DiskWorker>>();
+  const std::shared_ptr<HandleSlot<DiskWorker>> metadata_disk = std::make_shared<HandleSlot<DiskWorker>>();
+  const std::shared_ptr<HandleSlot<MetadataQuorum>> quorum = std::make_shared<HandleSlot<MetadataQuorum>>();
+  const std::shared_ptr<HandleSlot<caf::actor>> manager = std::make_shared<HandleSlot<caf::actor>>();
+  std::vector<std::shared_ptr<HandleSlot<caf::actor>>> gateways;
+  const std::shared_ptr<std::atomic<bool>> serving = std::make_shared<std::atomic<bool>>(false);
+  std::atomic<bool> draining{false};
+  std::unique_ptr<Broker> broker;
+
+  // Last: their threads use everything above.
+  ActorConfig actor_config;
+  std::unique_ptr<caf::actor_system> system;
+  std::optional<Supervisor> root;
+  caf::actor watcher;
+
+  std::mutex start_mutex;
+  std::condition_variable start_changed;
+  mutable std::mutex failure_mutex;
+  std::optional<Error> failure;
+};
+
+Node::Impl::Impl(const NodeConfig& node_config, metrics::Registry& registry)
+    : config(node_config), metrics(registry), readers({.readers = node_config.readers}), actor_config(node_config) {
+  const auto threads = std::max<std::size_t>(1, config.gateway.io_threads);
+  for (std::size_t i = 0; i < threads; ++i) gateways.push_back(std::make_shared<HandleSlot<caf::actor>>());
+  broker = std::make_unique<Broker>(Broker::Options{.node_id = BrokerId{config.node_id},
+                                                    .images = images,
+                                                    .gateways = {gateways.begin(), gateways.end()},
+                                                    .partition_manager = manager,
+                                                    .table = &table,
+                                                    .clock = &clock,
+                                                    .produce_bytes_max = config.produce_bytes_max,
+                                                    .health = [this] { return health(); }});
+  export_metrics();
+}
+
+/// Started in this order, ended in reverse.
+SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid& cluster_id) {
+  std::vector<ChildSpec> children;
+  for (std::size_t i = 0; i < readers.size(); ++i) {
+    children.push_back(
+        {"log_reader", "reader-" + std::to_string(i), [this, i](caf::actor_system& actors, const ActorRowPtr& row) {
+           return readers.start_reader(i, actors, SpawnMode::detached, row);
+         }});
+  }
+  const auto disk = [&](const std::string& name, const std::string& path, auto slot, std::uint64_t commit_file_bytes,
+                        bool with_listener) {
+    DiskWorkerOptions options{.file_system = &files,
+                              .directory = {.path = path,
+                                            .cluster_id = cluster_id,
+                                            .node_id = BrokerId{config.node_id},
+                                            .open_files_max = config.open_files_max,
+                                            .dirty_files_max = config.open_files_max,
+                                            .commit_file_bytes = commit_file_bytes}};
+    children.push_back(
+        {"disk_worker", name, [this, options, slot, with_listener](caf::actor_system& actors, const ActorRowPtr& row) {
+           auto with = options;
+           if (with_listener) with.listener = manager->get();
+           const auto worker = spawn_disk_worker(actors, SpawnMode::detached, std::move(with), row);
+           slot->set(worker);
+           return caf::actor_cast<caf::actor>(worker);
+         }});
+  };
+  constexpr std::uint64_t metadata_commit_bytes = std::uint64_t{16} << 20;
+  disk("metadata-disk", config.data_dir + "/metadata", metadata_disk, metadata_commit_bytes, false);
+  children.push_back({"metadata_quorum", "metadata_quorum", [this, self](caf::actor_system& actors, const ActorRowPtr& row) {
+                        const auto actor =
+                            spawn_metadata_quorum(actors,
+                                                  {.disk_worker = [slot = metadata_disk] { return slot->get(); },
+                                                   .readers = &readers,
+                                                   .images = images,
+                                                   .broker = self,
+                                                   .clock = &clock},
+                                                  row);
+                        quorum->set(actor);
+                        return caf::actor_cast<caf::actor>(actor);
+                      }});
+  children.push_back(
+      {"partition_manager", "partition_manager", [this, self](caf::actor_system& actors, const ActorRowPtr& row) {
+         const auto actor = spawn_partition_manager(actors,
+                                                    {.node_id = BrokerId{config.node_id},
+                                                     .broker = self,
+                                                     .disk_worker = [slot = data_disk] { return slot->get(); },
+                                                     .metadata_quorum = [slot = quorum] { return slot->get(); },
+                                                     .readers = &readers,
+                                                     .clock = &clock,
+                                                     .directory = &directory,
+                                                     .table = &table,
+                                                     .serving = serving},
+                                                    row);
+         manager->set(actor);
+         return actor;
+       }});
+  disk("data-disk", config.data_dir + "/log", data_disk, config.commit_file_bytes, true);
+  for (std::size_t i = 0; i < gateways.size(); ++i) {
+    children.push_back(
+        {"gateway", "gateway-" + std::to_string(i), [this, i](caf::actor_system& actors, const ActorRowPtr& row) {
+           const auto actor = spawn_gateway(actors,
+                                            {.images = images,
+                                             .directory = &directory,
+                                             .metadata_quorum = [slot = quorum] { return slot->get(); },
+                                             .clock = &clock,
+                                             .seed = std::random_device{}() + i},
+                                            row);
+           gateways[i]->set(actor);
+           return actor;
+         }});
+  }
+  return {.name = "node", .children = std::move(children), .table = &table};
+}
+
+HealthReport Node::Impl::health() const {
+  HealthReport report;
+  const bool metadata = images->get()->find_broker(BrokerId{config.node_id}) != nullptr;
+  const bool log = serving->load();
+  report.checks.push_back({"metadata", metadata, metadata ? "replayed, this node is registered" : "not replayed yet"});
+  report.checks.push_back({"log", log, log ? "the data directory is open" : "the data directory is not open"});
+  report.checks.push_back(
+      {"draining", !draining.load(), draining.load() ? "the node is stopping" : "the node takes requests"});
+  std::string failed;
+  for (const auto& actor : table.snapshot()) {
+    if (actor.state == ActorState::failed) failed += (failed.empty() ? "" : ", ") + actor.name;
+  }
+  report.ready = metadata && log && !draining.load();
+  report.checks.push_back(
+      {"actors", failed.empty(), failed.empty() ? "none has given up" : "these have given up: " + failed});
+  report.healthy = report.ready && failed.empty();
+  return report;
+}
+
+/// What a worker or the quorum said when it could not start.
+std::optional<Error> Node::Impl::start_failure() const {
+  for (const auto& actor : table.snapshot()) {
+    const bool first = actor.kind == "disk_worker" || actor.kind == "metadata_quorum";
+    if (first && actor.last_error) return Error{Errc::storage_error, *actor.last_error};
+  }
+  return std::nullopt;
+}
+
+void Node::Impl::export_metrics() {
+  const auto topics = metrics.gauge("troupe_topics", "Topics of the cluster.");
+  const auto partitions = metrics.gauge("troupe_partitions", "Partitions of the cluster.");
+  const auto produce_bytes = metrics.gauge("troupe_produce_bytes", "Bytes of produce requests that are not answered yet.");
+  const auto reads = metrics.gauge("troupe_log_reads_waiting", "Reads from disk that wait for a reader.");
+  const auto ready = metrics.gauge("troupe_ready", "1 when the node serves clients.");
+  metrics.before_exposition([=, this] {
+    const auto image = images->get();
+    topics.set(static_cast<double>(image->topic_count()));
+    partitions.set(static_cast<double>(image->partition_count()));
+    produce_bytes.set(static_cast<double>(broker->produce_bytes()));
+    reads.set(static_cast<double>(readers.waiting()));
+    ready.set(health().ready ? 1 : 0);
+    struct Kind {
+      double actors = 0;
+      double handled = 0;
+      double restarts = 0;
+      double mailbox_max = 0;
+      double busy = 0;
+    };
+    std::map<std::string, Kind> kinds;
+    for (const auto& actor : table.snapshot()) {
+      auto& kind = kinds[actor.kind];
+      kind.actors += 1;
+      kind.handled += static_cast<double>(actor.messages_handled);
+      kind.restarts += static_cast<double>(actor.restarts);
+      kind.mailbox_max = std::max(kind.mailbox_max, static_cast<double>(actor.mailbox_depth));
+      kind.busy += actor.busy_since ? 1 : 0;
+    }
+    for (const auto& [kind, sums] : kinds) {
+      const metrics::Labels labels{{"kind", kind}};
+      metrics.gauge("troupe_actors", "Actors.", labels).set(sums.actors);
+      metrics.gauge("troupe_actor_messages_handled", "Messages handled by the actors that are there.", labels)
+          .set(sums.handled);
+      metrics.gauge("troupe_actor_restarts", "Restarts of the actors that are there.", labels).set(sums.restarts);
+      metrics.gauge("troupe_actor_mailbox_depth", "The longest mailbox.", labels).set(sums.mailbox_max);
+      metrics.gauge("troupe_actors_busy", "Actors in a handler.", labels).set(sums.busy);
+    }
+  });
+}
+
+Node::Node(const NodeConfig& config, metrics::Registry& metrics) : impl_(std::make_unique<Impl>(config, metrics)) {}
+
+Node::~Node() {
+  if (impl_->system) stop(2000);
+}
+
+BrokerApi& Node::broker() { return *impl_->broker; }
+
+Status Node::start(const metadata::BrokerImage& self, Millis deadline_ms) {
+  auto& node = *impl_;
+  TROUPE_TRY(make_data_directory(node.config.data_dir));
+  TROUPE_TRY_ASSIGN(const auto cluster_id,
+                    cluster_of(node.files, node.config.data_dir + "/metadata", node.config.data_dir + "/log"));
+  node.system = std::make_unique<caf::actor_system>(node.actor_config);
+  node.root = spawn_supervisor(*node.system, node.tree(self, cluster_id));
+  // Whoever watches the root tells why it ended.
+  const auto watch = [impl = impl_.get()](caf::event_based_actor* watcher, const Supervisor& root) {
+    watcher->monitor(root);
+    watcher->set_down_handler([impl](caf::down_msg& down) {
+      const std::lock_guard lock(impl->failure_mutex);
+      if (down.reason && down.reason != caf::exit_reason::user_shutdown) impl->failure = from_caf_error(down.reason);
+    });
+    return caf::behavior{[](const Done&) {}};  // it ends with the system
+  };
+  node.watcher = node.system->spawn<caf::hidden>(watch, *node.root);
+
+  const auto deadline = node.clock.monotonic_now() + deadline_ms;
+  std::unique_lock lock(node.start_mutex);
+  while (!node.serving->load()) {
+    if (auto failed = node.start_failure()) return std::move(*failed);
+    if (auto failed = failure()) return std::move(*failed);
+    if (node.clock.monotonic_now() > deadline) {
+      return Error{Errc::request_timed_out, "the node was not ready within " + std::to_string(deadline_ms) + " ms"};
+    }
+    node.start_changed.wait_for(lock,
+                                std::chrono::milliseconds(1));  // nobody notifies: the actors know nothing of this thread
+  }
+  return ok();
+}
+
+std::optional<Error> Node::failure() const {
+  const std::lock_guard lock(impl_->failure_mutex);
+  return impl_->failure;
+}
+
+void Node::drain() { impl_->draining = true; }
+
+std::vector<std::string> Node::stop(Millis deadline_ms) {
+  auto& node = *impl_;
+  if (!node.system) return {};
+  node.draining = true;
+  std::vector<std::string> killed;
+  if (node.root) {
+    caf::scoped_actor self{*node.system};
+    self->request(*node.root, std::chrono::milliseconds(deadline_ms + 500), StopChildren{deadline_ms})
+        .receive([&](const ChildrenStopped& stopped) { killed = stopped.killed; }, [](caf::error&) {});
+  }
+  node.root.reset();
+  node.watcher = {};
+  node.system.reset();
+  return killed;
+}
+
+}  // namespace troupe::runtime

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/metrics.hpp"
+#include "core/broker_api.hpp"
+#include "runtime/config/node_config.hpp"
+
+namespace troupe::runtime {
+
+/// One node's actors, from its data directory to its BrokerApi. design.md section 4
+///
+///   node (supervisor)
+///     readers, data-disk, metadata-disk     the actors that block
+///     metadata_quorum                       the metadata log
+///     partition_manager                     leaders and tails
+///     gateways                              calls of the doors
+///
+/// The broker exists from the start and says "starting" until the actors are there, so that the doors can be opened first.
+class Node {
+ public:
+  /// `metrics` outlives the node.
+  Node(const NodeConfig& config, metrics::Registry& metrics);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  BrokerApi& broker();
+
+  /// Opens the data directory, replays the metadata, starts the leaders. `self` is this node as clients reach it.
+  /// Errors: wrong_owner (another process, node or cluster; names it), storage_error, storage_full, corrupt_message, request_timed_out.
+  Status start(const metadata::BrokerImage& self, Millis deadline_ms);
+
+  /// Why the node gave up; nullopt while it runs.
+  std::optional<Error> failure() const;
+
+  /// From now on the node is not ready: load balancers look elsewhere.
+  void drain();
+
+  /// Ends the actors in order and closes the data directory. Actors that do not end in time are killed: their names.
+  std::vector<std::string> stop(Millis deadline_ms);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace troupe::runtime
