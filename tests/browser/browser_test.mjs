@@ -107,7 +107,7 @@ function load(name, take = (require) => require(name)) {
   try {
     return take(createRequire(path.join(root, "web", "package.json")));
   } catch {
-    console.log(`SKIP: ${name} is not installed: run 'npm ci' in web/`);
+    console.log(`SKIPPED: machine has no npm package ${name}: run 'npm ci --ignore-scripts' in web/`);
     process.exit(77);
   }
 }
@@ -145,7 +145,7 @@ async function main() {
   const { WebSocket } = load("ws");
   const axe = load("axe-core", (require) => readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
   if (!existsSync(options.chromium)) {
-    console.log(`SKIP: there is no ${options.chromium}`);
+    console.log(`SKIPPED: machine has no ${options.chromium}`);
     process.exit(77);
   }
   if (options.screenshots) mkdirSync(options.screenshots, { recursive: true });
