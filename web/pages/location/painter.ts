@@ -205,7 +205,7 @@ export class Painter {
   #paint_driver(driver: Driver, view: View, now: number, selected: boolean): void {
     const context = this.#context;
     const { x, y } = view.toScreen(driver.placeAt(now));
-    const radius = selected ? 8 : 5.5;
+    const radius = selected ? 8 : Math.min(5.5, Math.max(3.5, view.scale / 180)); // small when there is little room
     context.globalAlpha = driver.isStale(now) ? 0.4 : 1;
     if (selected) {
       context.fillStyle = this.color(driver.line);
