@@ -26,6 +26,7 @@ if ! npm ls --all >/dev/null 2>&1; then
   fi
 fi
 
+timeout 120 npx --no-install prettier --config .prettierrc.json --check --log-level warn . ../tests/browser
 timeout 120 npx --no-install tsc --noEmit
 timeout 120 npx --no-install vitest run
 timeout 60 node build.mjs "$scratch/dist"

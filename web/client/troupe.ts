@@ -1,7 +1,15 @@
 // The browser's side of `troupe.v1.json`: a WebSocket that reconnects, subscriptions that continue, produces that can be repeated.
 import { Emitter } from "./emitter";
 import {
-  isObject, type Json, parseError, parseFrames, parseRecord, type Produced, toBase64, TroupeError, type TroupeRecord,
+  isObject,
+  type Json,
+  parseError,
+  parseFrames,
+  parseRecord,
+  type Produced,
+  toBase64,
+  TroupeError,
+  type TroupeRecord,
 } from "./protocol";
 import { Subscription, type SubscribeOptions } from "./subscription";
 
@@ -135,7 +143,13 @@ export class TroupeClient extends Emitter<ClientEvents> {
     super();
     this.#url = url;
     this.#options = {
-      minDelay: 200, maxDelay: 20_000, watchdog: 40_000, timeout: 10_000, maxQueue: 1000, client: "troupe-web/0.1", random: Math.random,
+      minDelay: 200,
+      maxDelay: 20_000,
+      watchdog: 40_000,
+      timeout: 10_000,
+      maxQueue: 1000,
+      client: "troupe-web/0.1",
+      random: Math.random,
       ...options,
     };
     this.pid = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -163,13 +177,16 @@ export class TroupeClient extends Emitter<ClientEvents> {
 
   /** With a callback, or as a loop: `for await (const record of client.subscribe(...))`, which takes no more than it can read. */
   subscribe<Value = unknown>(
-    topics: string | string[], options: SubscribeOptions = {}, callback?: (record: TroupeRecord<Value>) => void,
+    topics: string | string[],
+    options: SubscribeOptions = {},
+    callback?: (record: TroupeRecord<Value>) => void,
   ): Subscription<Value> {
     const id = `s${this.#next_sub++}`;
     const subscription = new Subscription<Value>(id, topics, options, callback, {
       send: (frame) => this.#send(frame),
       call: (op, fields) => this.#call(op, fields),
       later: (delay, task) => this.#later(delay, task),
+      drop: (reason) => this.#lost(0, reason),
       forget: (name) => this.#subscriptions.delete(name),
     });
     this.#subscriptions.set(id, subscription as unknown as Subscription<never>);
@@ -186,13 +203,24 @@ export class TroupeClient extends Emitter<ClientEvents> {
     }
     const { key, value, headers, partition, timestamp } = record;
     const fields: Json = {
-      topic, headers, partition, ts: timestamp, acks,
+      topic,
+      headers,
+      partition,
+      ts: timestamp,
+      acks,
       ...(key instanceof Uint8Array ? { kb: toBase64(key) } : key !== undefined && { key }),
       ...(value instanceof Uint8Array ? { vb: toBase64(value) } : { value }),
     };
     return new Promise((resolve, reject) => {
       const item: Outgoing = {
-        fields, order: this.#next_order++, seq: seq ?? 0, uncertain: seq !== undefined, resolve, reject, timer: undefined, over: false,
+        fields,
+        order: this.#next_order++,
+        seq: seq ?? 0,
+        uncertain: seq !== undefined,
+        resolve,
+        reject,
+        timer: undefined,
+        over: false,
       };
       if (timeout > 0) {
         item.timer = setTimeout(() => {
@@ -208,7 +236,8 @@ export class TroupeClient extends Emitter<ClientEvents> {
 
   /** Records before a cursor (by default the end), for scrolling backwards. */
   async history<Value = unknown>(
-    topic: string, options: { keys?: string[]; before?: string; limit?: number; filter?: Json } = {},
+    topic: string,
+    options: { keys?: string[]; before?: string; limit?: number; filter?: Json } = {},
   ): Promise<History<Value>> {
     await this.#opened();
     const reply = await this.#call("history", { topic, limit: 50, ...options });
@@ -226,7 +255,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
     const generation = ++this.#generation;
     clearTimeout(this.#retry_timer);
     this.#set_state("connecting", { code: 0, reason: "" });
-    this.#later(this.#options.timeout, () => this.#state === "connecting" && this.#drop("no connection in time"));
+    this.#later(this.#options.timeout, () => this.#state === "connecting" && this.#lost(0, "no connection in time"));
     const Socket = this.#options.WebSocket ?? WebSocket;
     let socket: WebSocket;
     try {
@@ -255,7 +284,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
       if (!current()) return;
       const refused = error instanceof TroupeError && !error.retry && error.num >= 400 && error.num !== 40101;
       if (refused) this.#stop(error);
-      else this.#drop(error instanceof Error ? error.message : String(error));
+      else this.#lost(0, error instanceof Error ? error.message : String(error));
     }
   }
 
@@ -263,7 +292,8 @@ export class TroupeClient extends Emitter<ClientEvents> {
     const limits = isObject(ok.limits) ? ok.limits : {};
     if (typeof ok.ping_ms === "number" && ok.ping_ms > 0) this.#ping_ms = Math.min(ok.ping_ms, 25_000);
     const allowed = typeof limits.produce_inflight === "number" ? limits.produce_inflight : window_max;
-    this.#in_flight_max = Math.max(1, Math.min(allowed, window_max));
+    // One less than is allowed: with all of it under way the server reads no further command, not even a ping.
+    this.#in_flight_max = Math.max(1, Math.min(allowed, window_max) - 1);
     this.#set_state("open", { code: 0, reason: "" });
     this.#later(healthy_after_ms, () => (this.#attempts = 0));
     this.#tick();
@@ -304,10 +334,6 @@ export class TroupeClient extends Emitter<ClientEvents> {
     for (const waiting of this.#waiting_for_open.splice(0)) waiting.reject(error);
   }
 
-  #drop(reason: string): void {
-    this.#lost(0, reason);
-  }
-
   #lost(code: number, reason: string): void {
     if (code === 4003 || code >= 4500) {
       this.#stop(new TroupeError("closed", reason || `The server closed the connection (${code}) and wants no other.`), code);
@@ -346,7 +372,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
     if (this.#state !== "open") return;
     const asked = Date.now();
     this.#ping();
-    this.#later(5_000, () => this.#last_received < asked && this.#drop("no answer to a ping"));
+    this.#later(5_000, () => this.#last_received < asked && this.#lost(0, "no answer to a ping"));
   }
 
   #ping(): void {
@@ -360,7 +386,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
       const idle = Date.now() - this.#last_received;
       // A page that slept has to ask before it may judge.
       const asked = this.#pinged_at > this.#last_received ? Date.now() - this.#pinged_at : 0;
-      if (idle >= this.#options.watchdog && asked >= tick_ms) this.#drop(`nothing received for ${Math.round(idle / 1000)} s`);
+      if (idle >= this.#options.watchdog && asked >= tick_ms) this.#lost(0, `nothing received for ${Math.round(idle / 1000)} s`);
       else {
         if (idle >= Math.min(this.#ping_ms, this.#options.watchdog / 2) && asked === 0) this.#ping();
         this.#tick();
@@ -385,7 +411,9 @@ export class TroupeClient extends Emitter<ClientEvents> {
 
   #call(op: string, fields: Json): Promise<Json> {
     if (this.#socket?.readyState !== 1) {
-      return Promise.reject(new TroupeError(this.#state === "closed" ? "closed" : "disconnected", "There is no connection.", 0, true));
+      return Promise.reject(
+        new TroupeError(this.#state === "closed" ? "closed" : "disconnected", "There is no connection.", 0, true),
+      );
     }
     return new Promise((resolve, reject) => {
       const id = this.#next_id++;
@@ -441,15 +469,21 @@ export class TroupeClient extends Emitter<ClientEvents> {
     if (frame.ev === "goaway") {
       // Everybody on that node was told: spread over half of the time it gives.
       const within = typeof frame.within_ms === "number" ? frame.within_ms : 10_000;
-      const nodes = Array.isArray(frame.nodes) ? frame.nodes.filter((node) => typeof node === "string" && /^wss?:/.test(node)) : [];
+      const nodes = Array.isArray(frame.nodes)
+        ? frame.nodes.filter((node) => typeof node === "string" && /^wss?:/.test(node))
+        : [];
+      this.emit("goaway", within);
+      if (nodes.length === 0) return; // nowhere to go: served here to the end, then the close makes us reconnect
       this.#later((this.#options.random() * within) / 2, () => {
         this.#leave(new TroupeError("disconnected", "The node goes away.", 0, true));
         this.#next_url = nodes[Math.floor(this.#options.random() * nodes.length)] as string | undefined;
         this.#reconnect(0, 4000, "the node goes away");
       });
-      this.emit("goaway", within);
     } else if (frame.ev === "token") {
-      void this.#options.getToken?.().then((token) => this.#call("auth", { token })).catch(() => undefined);
+      void this.#options
+        .getToken?.()
+        .then((token) => this.#call("auth", { token }))
+        .catch(() => undefined);
     } else if (frame.ev === "ping") {
       this.#send({ op: "ping" });
     } else if (frame.ev === "error" || frame.err !== undefined) {
@@ -472,7 +506,12 @@ export class TroupeClient extends Emitter<ClientEvents> {
     this.#in_flight.add(item);
     try {
       const { p, o, ts, dup } = await this.#call("produce", { ...item.fields, pid: this.pid, seq: item.seq });
-      const produced = { partition: Number(p ?? -1), offset: Number(o ?? -1), timestamp: Number(ts ?? 0), duplicate: dup === true };
+      const produced = {
+        partition: Number(p ?? -1),
+        offset: Number(o ?? -1),
+        timestamp: Number(ts ?? 0),
+        duplicate: dup === true,
+      };
       this.#finish(item, () => item.resolve(produced));
     } catch (thrown) {
       const error = thrown as TroupeError;
@@ -506,7 +545,11 @@ export class TroupeClient extends Emitter<ClientEvents> {
   }
 
   #gave_up(item: Outgoing): TroupeError {
-    return withSeq(new TroupeError("timeout", "The record was not acknowledged in time.", 50004, true), item, this.#in_flight.has(item));
+    return withSeq(
+      new TroupeError("timeout", "The record was not acknowledged in time.", 50004, true),
+      item,
+      this.#in_flight.has(item),
+    );
   }
 
   #set_state(state: ClientState, why: Why): void {

@@ -132,6 +132,20 @@ describe("a connection", () => {
     expect(FakeSocket.last.url).toBe("ws://node/v1/ws");
   });
 
+  test("stays with a node that goes away and names no other, until that node closes it", async () => {
+    const client = makeClient();
+    const told: number[] = [];
+    client.on("goaway", (within) => told.push(within));
+    client.connect();
+    const socket = await welcome();
+    socket.push({ ev: "goaway", within_ms: 2_000, nodes: [] });
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect([told, client.state, FakeSocket.all.length]).toEqual([[2_000], "open", 1]);
+    socket.die(1001);
+    await nextSocket();
+    expect(FakeSocket.all.length).toBe(2);
+  });
+
   test("survives whatever is not a frame", async () => {
     const client = makeClient();
     client.connect();
