@@ -3,8 +3,8 @@
 
     kill_test.py PROGRAM        environment: TROUPE_KILLS (50), TROUPE_SEED
 
-Producers over REST (Idempotency-Key) and over WebSocket (pid, seq) send numbered records, and send again what was not acknowledged. WebSocket
-subscribers go on at their cursor, event streams at their Last-Event-ID. At the end:
+Producers over REST (Idempotency-Key) and over WebSocket (pid, seq) send numbered records, and send again what was not acknowledged.
+WebSocket subscribers go on at their cursor, event streams at their Last-Event-ID. At the end:
   every acknowledged record is at the partition and offset that were acknowledged, with its key and value;
   every record of a client that was acknowledged is there once, and in the order in which it was sent;
   every subscriber saw every offset of every partition once, in order.
@@ -30,6 +30,13 @@ SEED = int(os.environ.get("TROUPE_SEED", str(time.time_ns() % 1_000_000)))
 TOPIC = "killed"
 PARTITIONS = 3
 LATE_S = 60
+
+
+async def some_time(seconds):
+    """Between two tries, and between two kills: nothing is waited for."""
+    never = asyncio.create_task(asyncio.Event().wait())
+    await asyncio.wait([never], timeout=seconds)
+    never.cancel()
 
 
 class Ledger:
@@ -118,7 +125,7 @@ async def produce_by_websocket(node, client, ledger, stop):
                         ledger.acknowledge(client, one, f"k{one % 11}", frame["ok"])
                         open_numbers.pop(one)
         except (OSError, websockets.WebSocketException, asyncio.TimeoutError):
-            await asyncio.sleep(0.01)
+            await some_time(0.01)
     return
 
 
@@ -162,7 +169,7 @@ async def subscribe_by_websocket(node, stream, done):
                                 stream.see(record)
                             cursor = frame["c"]
         except (OSError, websockets.WebSocketException, asyncio.TimeoutError):
-            await asyncio.sleep(0.01)
+            await some_time(0.01)
 
 
 async def subscribe_by_events(node, stream, done):
@@ -210,7 +217,7 @@ async def subscribe_by_events(node, stream, done):
                                 stream.see(record)
                         data = []
         except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError, ValueError):
-            await asyncio.sleep(0.01)
+            await some_time(0.01)
         finally:
             if writer:
                 writer.close()
@@ -220,7 +227,7 @@ async def kill_and_start(node, randomness):
     loop = asyncio.get_running_loop()
     took = []
     for _ in range(KILLS):
-        await asyncio.sleep(randomness.uniform(0.02, 0.4))
+        await some_time(randomness.uniform(0.02, 0.4))
         await loop.run_in_executor(None, node.kill)
         began = time.monotonic()
         await loop.run_in_executor(None, node.start)
