@@ -3,8 +3,8 @@
 
     pages_test.py PROGRAM [SCREENSHOTS]
 
-Starts the node with its demo, runs browser_test.mjs against it, which kills and starts it in between, and ends it. The npm packages come from
-web/package-lock.json. Exit code 77: skipped, the reason is on the last line.
+Starts the node with its demo, runs browser_test.mjs against it, which kills and starts it in between, and ends it. The npm packages
+come from web/package-lock.json. Exit code 77: skipped, the reason is on the last line.
 """
 
 import os
