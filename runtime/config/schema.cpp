@@ -114,6 +114,8 @@ std::vector<Setting> gateway_limits() {
                    "Connections that one address may open in a second; loopback is exempt."),
       TROUPE_LIMIT(requests_per_connection_max, integer, 1, 1'000'000'000,
                    "Requests of a connection; after them it is closed."),
+      TROUPE_LIMIT(inflight_bytes_max, size, MiB, TiB,
+                   "Bodies that are read or worked on, all connections together; beyond it 503."),
       TROUPE_LIMIT(frame_in_bytes_max, size, KiB, GiB, "A WebSocket message from a client; beyond it the socket is closed."),
       TROUPE_LIMIT(frame_out_bytes_max, size, KiB, GiB, "A WebSocket message to a client."),
       TROUPE_LIMIT(fragments_max, integer, 1, 100'000, "Fragments of a WebSocket message; beyond it the socket is closed."),
