@@ -172,8 +172,6 @@ std::vector<Setting> make_settings() {
 
       number("topics.default_partitions", integer, 1, 10'000, TROUPE_FIELD(default_partitions),
              "Partitions of a topic that is created without a number."),
-      make("topics.auto_create", boolean, TROUPE_FIELD(auto_create_topics),
-           "Producing to an unknown topic creates it, instead of 404."),
 
       number("actors.scheduler_threads", integer, 0, 64, TROUPE_FIELD(scheduler_threads),
              "Threads for actors; 0: one a core, at least 2 and at most 4."),
