@@ -86,7 +86,14 @@ void IoThread::sweep() {
     drained_ = nullptr;
     return drained();
   }
-  if (!sessions_.empty() || drained_) arm_sweep();
+  count_streams();
+  if (!sessions_.empty() || streams_counted_ > 0 || drained_) arm_sweep();
+}
+
+void IoThread::count_streams() {
+  const auto open = streams_->open();
+  shared_->streams += open - streams_counted_;  // modulo 2^64: also downwards
+  streams_counted_ = open;
 }
 
 void IoThread::drain(Millis deadline_ms, std::function<void()> drained) {

@@ -41,6 +41,8 @@ class IoThread final : public Executor, public std::enable_shared_from_this<IoTh
   MonotonicMs now() const { return shared_->clock.monotonic_now(); }
   /// The Date field's value.
   std::string_view date();
+  /// Streams count as connections as long as they are open.
+  void count_streams();
   void count_request(const Route* route, unsigned status, double seconds);
 
  private:
@@ -57,6 +59,7 @@ class IoThread final : public Executor, public std::enable_shared_from_this<IoTh
   std::vector<std::shared_ptr<Session>> sessions_;
   Timer sweep_timer_;
   bool sweep_armed_ = false;
+  std::size_t streams_counted_ = 0;
   std::function<void()> drained_;
   std::string date_;
   std::int64_t date_second_ = 0;

@@ -82,6 +82,7 @@ struct Node::Impl {
   metrics::Registry& metrics;
   storage::PosixFileSystem files;
   SystemClock clock;
+  const Uuid incarnation = Uuid::random();  ///< of this process
   ActorTable table;
   PartitionDirectory directory;
   LogReaders readers;
@@ -158,6 +159,7 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
                                                    .readers = &readers,
                                                    .images = images,
                                                    .broker = self,
+                                                   .incarnation = incarnation,
                                                    .clock = &clock},
                                                   row);
                         quorum->set(actor);

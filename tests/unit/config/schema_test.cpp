@@ -50,6 +50,17 @@ TEST_CASE("what is set is what is got, and nothing else changes", "[config]") {
   }
 }
 
+TEST_CASE("every limit of the gateway is a setting", "[config]") {
+  // All members of Limits are numbers of 8 bytes; the others of the section are not among them.
+  const std::set<std::string_view> others = {"gateway.listen", "gateway.insecure_no_auth", "gateway.io_threads",
+                                             "gateway.host_names", "gateway.allowed_origins"};
+  std::size_t limits = 0;
+  for (const auto& setting : settings()) {
+    if (setting.section() == "gateway" && !others.contains(setting.name)) ++limits;
+  }
+  CHECK(limits == sizeof(http::Limits) / sizeof(Millis));
+}
+
 TEST_CASE("a value out of its range is refused with what would be right", "[config]") {
   const auto refused = [](std::string_view name, std::string_view text) {
     const auto value = parse_value(*find_setting(name), text);
