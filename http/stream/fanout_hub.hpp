@@ -29,13 +29,14 @@ struct HubOptions {
   Millis attach_again_ms = 100;
 };
 
-/// What all streams of one I/O thread share: one tail a partition, recent batches decoded and rendered once, one fetch for all who want
-/// the same. On one thread only, but for what comes through `Post`.
+/// What all streams of one I/O thread share: one tail a partition, recent batches decoded and rendered once, one fetch for all who
+/// want the same. On one thread only, but for what comes through `Post`.
 ///
 ///   broker --event--> post --> batches into the cache --> wake who waits at the tail --> they pull what they want from the cache
 ///   a stream that is behind: fetch --> cache --> pull, until it meets the tail
 ///
-/// A stream is a position and nothing is queued for it, so a slow one costs no memory: it finds its batches gone from the cache, and fetches.
+/// A stream is a position and nothing is queued for it, so a slow one costs no memory: it finds its batches gone from the cache, and
+/// fetches.
 class FanoutHub : public std::enable_shared_from_this<FanoutHub> {
  public:
   FanoutHub(BrokerApi& broker, Post post, HubOptions options = {});
