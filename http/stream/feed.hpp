@@ -30,8 +30,8 @@ class Feed : public std::enable_shared_from_this<Feed> {
        const std::vector<std::string>& topics, std::function<void()> on_ready, MonotonicMs now);
 
   /// Puts into `sink` what fits into `room` and is at hand; asks for what is not. Returns the bytes. Also moves starts and scans on:
-  /// call it once to begin, with no room if need be. Stops early where the owner has to say something in between: at a note, and where the phase
-  /// changes. Pull again until it returns 0 and there are no notes.
+  /// call it once to begin, with no room if need be. Stops early where the owner has to say something in between: at a note, and where
+  /// the phase changes. Pull again until it returns 0 and there are no notes.
   std::size_t pull(MonotonicMs now, consumer::Room room, FeedSink& sink);
 
   /// Nobody is called any more; partitions are let go.
