@@ -118,6 +118,7 @@ Node::Impl::Impl(const NodeConfig& node_config, metrics::Registry& registry)
                                                     .partition_manager = manager,
                                                     .table = &table,
                                                     .clock = &clock,
+                                                    .default_partitions = config.default_partitions,
                                                     .produce_bytes_max = config.produce_bytes_max,
                                                     .health = [this] { return health(); }});
   export_metrics();

@@ -71,7 +71,7 @@ TEST_CASE("a value out of its range is refused with what would be right", "[conf
   CHECK(refused("gateway.ping_ms", "1e9x") ==
         "got \"1e9x\", expected a duration from 100ms to 1h, as a number of ms or with ms, s, m, h or d");
   CHECK_THAT(refused("gateway.body_bytes_max", "8MB"), Contains("got \"8MB\", expected a size from 1KiB to 1GiB"));
-  CHECK(refused("topics.auto_create", "yes") == "got \"yes\", expected true or false");
+  CHECK(refused("demo.enabled", "yes") == "got \"yes\", expected true or false");
   CHECK(refused("log.format", "xml") == "got \"xml\", expected \"auto\", \"text\" or \"json\"");
   CHECK_THAT(refused("gateway.listen", "127.0.0.1:70000"), Contains("expected ADDRESS:PORT"));
   CHECK(refused("node.data_dir", "") == "got nothing, expected text");
