@@ -134,7 +134,9 @@ void Session::process_header() {
   switch (scanner_.feed(bytes, limits())) {
     case HeaderScanner::State::more: return read_header();
     case HeaderScanner::State::not_http:
-      log::debug("no HTTP on the HTTP port: TLS?", {log::kv("from", address_)});
+      if (thread_.shared()->may_tell_of_tls(thread_.now())) {
+        log::warn("TLS on a plain port: use http:// here", {log::kv("from", address_)});
+      }
       return close();
     case HeaderScanner::State::refused: return refuse(scanner_.error());
     case HeaderScanner::State::complete: return take_header(used_ + scanner_.begin(), used_ + scanner_.end());

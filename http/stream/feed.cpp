@@ -31,6 +31,18 @@ void Feed::tail_moved(std::size_t index, Offset end) {
   ready();
 }
 
+void Feed::tick(MonotonicMs now) {
+  // While its socket is busy nobody waits for the tail, and nobody is told that it moves: how far behind it is has to be asked.
+  if (subscription_.options().slow.policy == consumer::SlowPolicy::disconnect) {
+    std::size_t index = 0;
+    for (const auto& id : subscription_.partitions()) {
+      if (const auto tail = hub_->tail(id)) subscription_.high_watermark(index, tail->high_watermark);
+      ++index;
+    }
+  }
+  subscription_.tick(now);
+}
+
 std::size_t Feed::pull(MonotonicMs now, Room room, FeedSink& sink) {
   std::size_t used = 0;
   now_ = now;

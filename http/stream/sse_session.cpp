@@ -356,7 +356,7 @@ void SseSession::tick(MonotonicMs now) {
     return finish(true);
   }
   auto& subscription = feed_->subscription();
-  subscription.tick(now);
+  feed_->tick(now);
   if (writing_ && subscription.ended()) {
     const auto notes = subscription.take_notes();
     if (std::ranges::find(notes, consumer::Note::Kind::disconnect, &consumer::Note::kind) != notes.end()) {

@@ -338,7 +338,7 @@ void WsSession::tick(MonotonicMs now) {
   for (std::size_t i = 0; i < order_.size(); ++i) {
     const auto sub = order_[i];
     auto& subscription = sub->feed->subscription();
-    subscription.tick(now);
+    sub->feed->tick(now);
     const auto deadline = subscription.next_deadline();
     due = due || subscription.has_notes() || (deadline && *deadline <= now);
     if (!writing_ || !subscription.ended()) continue;

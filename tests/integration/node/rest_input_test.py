@@ -281,6 +281,7 @@ def check_recreated(table, node):
 def check_nothing_written(table, node):
     table.check(50, "nothing of a refused body was written", node.read_all("t") == {}, "records are there")
     values = [record.get("v") for records in node.read_all("good").values() for record in records]
+    table.check(54, "an escaped name is that name", "escaped" in values, str(values)[:200])
     wanted = len(ACCEPTED_VALUES) + 3
     table.check(65, "nothing of a foreign page was written", len(values) == wanted and "from evil" not in values and "another" not in values,
                 f"{len(values)} records instead of {wanted}")

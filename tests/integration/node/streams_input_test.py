@@ -72,7 +72,7 @@ FRAMES = [
     (88, "half a character", frame(TEXT, b"\xe2\x98"), {1007}),
     (88, "a surrogate", frame(TEXT, b"\xed\xa0\x80"), {1007}),
     (88, "a reason that is no UTF-8", close_frame(1000, b"\xff"), {1007, 1002}),
-    *[(89, f"close {code}", close_frame(code), {1002}) for code in (0, 999, 1004, 1005, 1006, 1015, 65535)],
+    *[(89, f"close {code}", close_frame(code), {1002}) for code in (0, 999, 1004, 1005, 1006, 1015, 2999)],
     (89, "a close of one byte", frame(8, b"\x03"), {1002}),
     (89, "a close of 126 bytes", frame(8, b"\x03\xe8" + b"x" * 124), {1002}),
     (90, "2^63 bytes", frame(TEXT, length=1 << 63, width=64), {1002, 1009, 4505}),
@@ -102,6 +102,11 @@ def check_frames(table, port):
         table.check(88, "a character in two pieces is right", error and error["err"]["code"] == "bad_request", str(error))
         raw.send(close_frame(1000))
         table.check(89, "a close is answered", raw.end() == 1000, str(raw.close_code))
+    with RawSocket(port) as raw:
+        began = time.monotonic()
+        raw.send(frame(BINARY, b"hi"))
+        code = raw.end(polite=False)
+        table.check(98, "a client that does not answer the close is cut", code in (1003, 4502) and time.monotonic() - began < 4, str(code))
     # permessage-deflate is not offered, so nothing inflates; what claims to be compressed is refused (row 87, RSV1).
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = packer.compress(bytes(20 * MIB)) + packer.flush(zlib.Z_SYNC_FLUSH)
@@ -192,7 +197,7 @@ def check_commands(table, port):
             raw.say(text)
             table.check(row, what, error_of(raw.expect(lambda one: "err" in one)) == code)
         raw.say('{"id":7,"op":"produce","topic":"t","value":1}\n{"id":7,"op":"produce","topic":"t","value":2}')
-        both = [raw.expect(lambda one: one.get("re") == 7) for _ in range(2)]
+        both = [raw.expect(lambda one: one.get("re") == 7 or "err" in one) for _ in range(2)]
         table.check(95, "an id that is still open", sum(error_of(one) == "bad_request" for one in both) == 1 and
                     sum("ok" in one for one in both) == 1, str(both))
         for index in range(128):
@@ -210,7 +215,7 @@ def check_commands(table, port):
         cursor = reply.get("ok", {}).get("cursor")
         table.check(97, "from the year 9999", "ok" in reply and cursor is not None, str(reply))
         table.check(95, "after all of this", "ok" in raw.ask({"id": 600, "op": "ping"}))
-    for what, text in [("an array", "[]"), ("a number", "5"), ("cut", '{"id":1'), ("nested without end", deep), ("two in a line", "{}{}"),
+    for what, text in [("an array", "[]"), ("a number", "5"), ("cut", '{"id":1'), ("nested without end", deep), ("one and a half", "{}]"),
                        ("a byte order mark", "\ufeff{}"), ("null", "null")]:
         with RawSocket(port) as raw:
             raw.say(text)
@@ -302,10 +307,14 @@ def check_never_reads(table, node):
             node.call("POST", "/v1/topics/wide/records", {"records": [{"value": value}] * 10})
             if index == 7:
                 before = node.memory_kb()
+        deadline = time.monotonic() + 10
+        while b"troupe_ws_slow_disconnects_total 1" not in ask(port, "GET", "/metrics").body and time.monotonic() < deadline:
+            pass
+        code = cut.end()
         thread.join(30)
         table.check(99, "another reader gets all of it", seen == list(range(240)), f"{len(seen)} records")
         table.check(99, "memory", node.memory_kb() - before < 24 * 1024, f"{before} KiB before, {node.memory_kb()} KiB after")
-        table.check(99, "disconnect closes with 4001", cut.end() == 4001, str(cut.close_code))
+        table.check(99, "disconnect closes with 4001", code == 4001, str(code))
         offsets = []
         while len(offsets) < 240:
             one = stuck.expect(lambda one: one.get("ev") == "records")
@@ -338,7 +347,7 @@ def check_events(table, node):
     key = "</script><img src=x onerror=alert(1)>"
     node.call("POST", "/v1/topics/sse/records", {"records": [{"key": key, "value": hostile, "headers": {"a\nb": "c\rd"}}]})
     node.call("POST", "/v1/topics/sse/records", {"records": [{"key": "k", "value": "done"}]})
-    head, body = first_events(port, "/v1/topics/sse/events?from=earliest", bytes_min=600)
+    head, body = first_events(port, "/v1/topics/sse/events?from=earliest", bytes_min=450)
     lines = [line for line in body.replace(b"\r\n", b"\n").split(b"\n") if b":" in line]
     names = {line.split(b":")[0] for line in lines}
     data = [json.loads(line[6:]) for line in lines if line.startswith(b"data: ")]

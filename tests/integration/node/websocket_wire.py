@@ -108,8 +108,11 @@ class RawSocket:
         payload, self.data = data[start:start + size], data[start + size:]
         return data[0] & 0x0f, payload
 
-    def end(self, within_s=ANSWER_S_MAX):
-        """Reads to the end of the connection: the code of the server's close frame, None for none, "open" when it does not end."""
+    def end(self, within_s=ANSWER_S_MAX, polite=True):
+        """Reads to the end of the connection: the code of the server's close frame, None for none, "open" when it does not end.
+
+        polite: answers the close, as a client has to; the server waits for that, but not for ever.
+        """
         deadline = time.monotonic() + within_s
         while True:
             one = self.next_frame(deadline - time.monotonic())
@@ -118,6 +121,8 @@ class RawSocket:
             opcode, payload = one
             if opcode == CLOSE:
                 self.close_code = struct.unpack(">H", payload[:2])[0] if len(payload) >= 2 else 1005
+                if polite:
+                    self.send(frame(CLOSE, payload[:2]))
             elif opcode == TEXT:
                 self.lines += payload.decode().split("\n")
 

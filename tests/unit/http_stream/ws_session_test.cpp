@@ -323,6 +323,22 @@ TEST_CASE("a client that asked to be cut off when slow is, also while nothing ca
   CHECK(client.close_code == 4001);
 }
 
+TEST_CASE("a client that is too far behind is cut off although its socket is busy", "[ws]") {
+  StreamFixture fixture;
+  fixture.broker.add_topic("Chat", 1);
+  WsClient client(fixture);
+  client.ask(subscribe("s", {{"latest", true}}, {{"slow", {{"policy", "disconnect"}, {"max_lag", 20}}}}));
+  client.reads = false;
+  fixture.broker.append("Chat", PartitionId{0}, {{"k", "1"}});
+  fixture.settle();
+  fixture.advance(2000, {client.session.get()});
+  CHECK(client.close_code == 0);
+  for (int i = 0; i < 30; ++i) fixture.broker.append("Chat", PartitionId{0}, {{"k", "1"}});
+  fixture.settle();
+  fixture.advance(2000, {client.session.get()});
+  CHECK(client.close_code == 4001);
+}
+
 TEST_CASE("who stalls a write for 30 s is closed", "[ws]") {
   StreamFixture fixture;
   fixture.broker.add_topic("Chat", 1);
