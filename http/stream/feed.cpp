@@ -78,19 +78,24 @@ std::size_t Feed::read(const Step& step, MonotonicMs now, Room room, FeedSink& s
     }
     if (arrived_->batches->empty() && arrived_->from == step.from) {
       arrived_.reset();
-      // The broker says that there is nothing yet. If the tail says otherwise, one of them is late: ask again in a while.
       const auto tail = hub_->tail(id);
-      if (tail && tail->high_watermark > step.from) {
-        subscription_.failed(step.partition, {Errc::leader_not_available, "the log's end is not there yet"}, now);
-      } else {
+      if (!tail || tail->high_watermark <= step.from) {
         subscription_.at_tail(step.partition);
         hub_->wait(id, weak_from_this(), step.partition);
+        return 0;
       }
-      return 0;
+      // The broker said that there is nothing yet, and the tail says otherwise: records came meanwhile, and it brought them. If not, one
+      // of the two is late: ask again in a while.
+      batch = hub_->look(id, step.from).batch;
+      if (!batch) {
+        subscription_.failed(step.partition, {Errc::leader_not_available, "the log's end is not there yet"}, now);
+        return 0;
+      }
+    } else {
+      const auto& batches = *arrived_->batches;
+      const auto behind = std::ranges::upper_bound(batches, step.from, {}, [](const auto& one) { return one->run().from; });
+      if (behind != batches.begin() && (*std::prev(behind))->run().next > step.from) batch = *std::prev(behind);
     }
-    const auto& batches = *arrived_->batches;
-    const auto behind = std::ranges::upper_bound(batches, step.from, {}, [](const auto& one) { return one->run().from; });
-    if (behind != batches.begin() && (*std::prev(behind))->run().next > step.from) batch = *std::prev(behind);
   }
   if (!batch) {
     auto looked = hub_->look(id, step.from);

@@ -356,6 +356,8 @@ void SseSession::tick(MonotonicMs now) {
     return finish(true);
   }
   auto& subscription = feed_->subscription();
+  // Taken before: what is due is done by the tick, and then there is something to read.
+  const auto deadline = subscription.next_deadline();
   feed_->tick(now);
   if (writing_ && subscription.ended()) {
     const auto notes = subscription.take_notes();
@@ -367,7 +369,6 @@ void SseSession::tick(MonotonicMs now) {
     return;
   }
   if (begun_ && !writing_ && now - flushed_at_ >= limits.sse_comment_ms) queued_ += ": ka\n\n";
-  const auto deadline = subscription.next_deadline();
   if (!begun_ || !queued_.empty() || subscription.has_notes() || (deadline && *deadline <= now)) {
     flush(now);
   } else {

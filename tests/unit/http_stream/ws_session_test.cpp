@@ -1,5 +1,7 @@
 #include "http/stream/ws_session.hpp"
 
+#include <algorithm>
+
 #include "base/prng.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/seed.hpp"
@@ -337,6 +339,30 @@ TEST_CASE("a client that is too far behind is cut off although its socket is bus
   fixture.settle();
   fixture.advance(2000, {client.session.get()});
   CHECK(client.close_code == 4001);
+}
+
+TEST_CASE("records that come while a subscription begins reach it at once, whatever overtakes what", "[ws]") {
+  for (int before = 0; before < 12; ++before) {
+    StreamFixture fixture;
+    fixture.broker.add_topic("Chat", 1);
+    WsClient client(fixture);
+    auto command = subscribe("s", {{"earliest", true}});
+    command["id"] = 1;
+    client.session->on_text(command.dump());
+    const auto run_one = [&] {
+      const auto next = std::move(fixture.posted.front());
+      fixture.posted.pop_front();
+      next();
+    };
+    for (int i = 0; i < before && !fixture.posted.empty(); ++i) run_one();
+    fixture.broker.append("Chat", PartitionId{0}, {{"k", "1"}});
+    // The answer that says "nothing yet" comes behind the news that there is something.
+    if (fixture.posted.size() > 1) std::rotate(fixture.posted.begin(), fixture.posted.begin() + 1, fixture.posted.end());
+    fixture.settle();
+    fixture.advance(100, {client.session.get()});
+    CAPTURE(before);
+    CHECK(client.offsets("s") == std::vector<std::int64_t>{0});
+  }
 }
 
 TEST_CASE("who stalls a write for 30 s is closed", "[ws]") {
