@@ -234,6 +234,8 @@ class BrokerApi {
   virtual ~BrokerApi() = default;
 
   // What this node knows, at once.
+  /// Whether it knows its topics yet. Until then it is starting, and a door says so instead of "no such topic". Cheap.
+  virtual bool ready() const = 0;
   virtual ClusterInfo cluster() const = 0;
   /// nullptr: no such topic.
   virtual metadata::TopicPtr topic(std::string_view name) const = 0;
