@@ -129,6 +129,7 @@ std::unique_ptr<TailAttachment> Broker::attach_tail(TopicIdPartition partition, 
 }
 
 CallId Broker::create_topic(CreateTopicRequest request, Reply<metadata::TopicPtr> reply) {
+  if (!request.partitions) request.partitions = options_.default_partitions;
   send(CreateTopicCall{std::move(request), std::move(reply)});
   return 0;
 }

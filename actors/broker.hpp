@@ -27,6 +27,7 @@ class Broker final : public BrokerApi {
     std::shared_ptr<const HandleSlot<caf::actor>> partition_manager = {};
     const ActorTable* table = nullptr;
     const Clock* clock = nullptr;
+    std::int32_t default_partitions = 1;  ///< of a topic that is created without a number
     std::size_t produce_bytes_max = std::size_t{256} << 20;
     std::function<HealthReport()> health = {};
   };

@@ -104,14 +104,25 @@ class PartitionManagerState {
   }
 
   void apply(const metadata::ImageDelta& delta) {
+    const bool whole = delta.before->topic_count() == 0;
     image_ = delta.after;
     for (const auto& topic : delta.deleted) {
       for (std::int32_t number = 0; number < topic->partition_count(); ++number) remove({topic->id, PartitionId{number}});
     }
+    if (whole) remove_unknown();
     for (const auto& topic : delta.created) lead(topic);
     for (const auto& topic : delta.changed) lead(topic);
     quarantine_strays();
     note_serving();
+  }
+
+  /// What was deleted while nobody listened.
+  void remove_unknown() {
+    std::vector<TopicIdPartition> unknown;
+    for (const auto& [id, led] : led_) {
+      if (!image_->find_topic(id.topic_id)) unknown.push_back(id);
+    }
+    for (const auto& id : unknown) remove(id);
   }
 
   /// Makes the leaders of a topic what the metadata says.

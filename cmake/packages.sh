@@ -20,7 +20,14 @@ package_name() {
 
 is_known() { apt-cache show "$1" >/dev/null 2>&1; }
 
-is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+# node and npm also come from elsewhere than Debian, and then Debian's would not go in beside them.
+is_installed() {
+  case $1 in
+    nodejs) command -v node >/dev/null && return ;;
+    npm) command -v npm >/dev/null && return ;;
+  esac
+  [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
 
 # Prints the packages of the given classes that are not installed, one a line: name, class, purpose.
 missing_packages() {

@@ -256,9 +256,12 @@ class BrokerApi {
   virtual std::unique_ptr<TailAttachment> attach_tail(TopicIdPartition partition,
                                                       std::shared_ptr<TailListener> listener) = 0;
 
-  /// Errors: topic_already_exists, invalid_topic_exception, invalid_partitions, invalid_replication_factor, invalid_config.
+  /// Errors: topic_already_exists, invalid_topic_exception, invalid_partitions, invalid_replication_factor, invalid_config,
+  /// policy_violation (as many topics or partitions as there may be); of all changes: storage_full, overloaded, leader_not_available
+  /// (nothing was written), request_timed_out (outcome unknown).
   virtual CallId create_topic(CreateTopicRequest request, Reply<metadata::TopicPtr> reply) = 0;
-  /// Errors: unknown_topic_or_partition, invalid_partitions, invalid_config.
+  /// Errors: unknown_topic_or_partition, topic_authorization_failed (an internal topic), invalid_partitions, invalid_config,
+  /// policy_violation.
   virtual CallId alter_topic(AlterTopicRequest request, Reply<metadata::TopicPtr> reply) = 0;
   /// Errors: unknown_topic_or_partition, topic_authorization_failed (an internal topic).
   virtual CallId delete_topic(std::string name, Reply<Nothing> reply) = 0;

@@ -47,11 +47,19 @@ async function buildAll() {
     outdir: out,
     plugins: [sharedClient],
   });
-  await build({ ...common, entryPoints: ["pages/common.css", "pages/location/location.css", "pages/chat/chat.css"], outbase: "pages", outdir: out });
+  await build({
+    ...common,
+    entryPoints: ["pages/common.css", "pages/location/location.css", "pages/chat/chat.css"],
+    outbase: "pages",
+    outdir: out,
+  });
   for (const file of readdirSync(path.join(web, "pages"), { recursive: true })) {
     if (/\.(html|svg)$/.test(file)) cpSync(path.join(web, "pages", file), path.join(out, file));
   }
-  writeFileSync(path.join(out, "location", "map.json"), `${JSON.stringify(JSON.parse(readFileSync(path.join(web, "data", "map.json"))))}\n`);
+  writeFileSync(
+    path.join(out, "location", "map.json"),
+    `${JSON.stringify(JSON.parse(readFileSync(path.join(web, "data", "map.json"))))}\n`,
+  );
   cpSync(path.join(web, "data", "ATTRIBUTION.md"), path.join(out, "attribution.txt"));
 }
 
@@ -77,7 +85,8 @@ function holdBudgets(files) {
     const compressed = gzipSync(bytes, { level: 9 }).length;
     total += bytes.length;
     console.log(`${String(bytes.length).padStart(7)} ${String(compressed).padStart(7)} gz  ${file}`);
-    if (compressed > (budgets[file] ?? Infinity)) throw new Error(`${file}: ${compressed} bytes compressed, at most ${budgets[file]}`);
+    if (compressed > (budgets[file] ?? Infinity))
+      throw new Error(`${file}: ${compressed} bytes compressed, at most ${budgets[file]}`);
   }
   console.log(`${String(total).padStart(7)} bytes in ${files.length} files`);
   if (total > total_max) throw new Error(`${total} bytes in all, at most ${total_max}`);

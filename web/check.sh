@@ -5,12 +5,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 skip() {
-  echo "SKIP: $1"
+  echo "SKIPPED: $1"
   exit 77
 }
 
-command -v node >/dev/null && command -v npm >/dev/null || skip "node and npm are not installed"
-[[ $(node -p 'process.versions.node.split(".")[0]') -ge 20 ]] || skip "node $(node -v) is too old, 20 is wanted"
+if ! command -v node >/dev/null || ! command -v npm >/dev/null; then skip "machine has no node or no npm"; fi
+[[ $(node -p 'process.versions.node.split(".")[0]') -ge 20 ]] || skip "machine has node $(node -v), 20 is wanted"
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -22,10 +22,11 @@ if ! npm ls --all >/dev/null 2>&1; then
       cat "$scratch/npm.log"
       exit 1
     fi
-    skip "npm's registry cannot be reached"
+    skip "machine cannot reach npm's registry"
   fi
 fi
 
+timeout 120 npx --no-install prettier --config .prettierrc.json --check --log-level warn . ../tests/browser
 timeout 120 npx --no-install tsc --noEmit
 timeout 120 npx --no-install vitest run
 timeout 60 node build.mjs "$scratch/dist"

@@ -178,6 +178,8 @@ class Subscription {
   std::optional<MonotonicMs> next_deadline() const;
 
   std::vector<Note> take_notes() { return std::exchange(notes_, {}); }
+  /// Puts a note back that is to be told later.
+  void put_note(Note note) { notes_.push_back(std::move(note)); }
   bool has_notes() const { return !notes_.empty(); }
   /// All starts are known: `cursor` can be asked.
   bool resolved() const { return unresolved_ == 0; }
@@ -188,6 +190,8 @@ class Subscription {
 
   /// Resumes exactly behind what was delivered. One cursor a topic, joined by '.'.
   std::string cursor() const;
+  /// The next offset of one partition.
+  Offset position(std::size_t partition) const { return parts_[partition].position; }
   /// A cursor is about to be sent.
   void cursor_sent(MonotonicMs now);
   /// The position moved but nothing matched for a second: the client should hear of it.

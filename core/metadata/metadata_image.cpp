@@ -45,8 +45,8 @@ std::size_t MetadataImage::shared_shards(const MetadataImage& other) const {
 }
 
 bool same_content(const MetadataImage& a, const MetadataImage& b) {
-  if (a.cluster_id() != b.cluster_id() || a.topic_count() != b.topic_count() || a.registrations_ != b.registrations_ ||
-      a.features_ != b.features_) {
+  if (a.cluster_id() != b.cluster_id() || a.topic_count() != b.topic_count() || a.registrations() != b.registrations() ||
+      a.features() != b.features()) {
     return false;
   }
   bool same = true;

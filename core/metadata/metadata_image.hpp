@@ -61,9 +61,6 @@ class MetadataImage {
   /// How many of the 2 x 256 shards are the very same in `other`.
   std::size_t shared_shards(const MetadataImage& other) const;
 
-  /// The same cluster, topics, brokers and features; `applied` and the controller do not count.
-  friend bool same_content(const MetadataImage& a, const MetadataImage& b);
-
  private:
   friend class ImageBuilder;
 
@@ -78,6 +75,9 @@ class MetadataImage {
   std::map<std::string, std::int16_t, std::less<>> features_;
 };
 using ImagePtr = std::shared_ptr<const MetadataImage>;
+
+/// The same cluster, topics, brokers and features; `applied` and the controller do not count.
+bool same_content(const MetadataImage& a, const MetadataImage& b);
 
 /// What one committed batch changed. A topic is in at most one of the lists; one that was created and deleted in the same batch is in
 /// none.

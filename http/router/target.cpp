@@ -74,9 +74,18 @@ std::optional<HttpError> Query::parse(std::string_view text, Query& out) {
       return bad_request("the query's percent-encoding is broken");
     }
     if (!is_utf8(name) || !is_utf8(value)) return bad_request("the query is not UTF-8");
-    if (out.find(name)) return bad_request("a query parameter is there twice: " + shown(name));
     if (out.pairs_.size() == pairs_max) return bad_request("the query has more than 100 parameters");
     out.pairs_.emplace_back(std::move(name), std::move(value));
+  }
+  return std::nullopt;
+}
+
+std::optional<HttpError> Query::check_unique() const {
+  for (std::size_t i = 0; i < pairs_.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (pairs_[i].first == pairs_[j].first)
+        return bad_request("a query parameter is there twice: " + shown(pairs_[i].first));
+    }
   }
   return std::nullopt;
 }

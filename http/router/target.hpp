@@ -25,12 +25,14 @@ struct Target {
 /// whatever disguise; 400 for bad percent-encoding and what is not UTF-8.
 std::optional<HttpError> parse_target(std::string_view target, Target& out);
 
-/// name=value pairs, decoded; '+' is a space.
+/// name=value pairs, decoded; '+' is a space. A name may stand there more than once.
 class Query {
  public:
   static std::optional<HttpError> parse(std::string_view text, Query& out);
 
-  /// The value of `name`; nullopt when it is not there.
+  /// 400 for a name that stands there twice: who wants one value would overlook the other.
+  std::optional<HttpError> check_unique() const;
+  /// The first value of `name`; nullopt when it is not there.
   std::optional<std::string_view> find(std::string_view name) const;
   const std::vector<std::pair<std::string, std::string>>& all() const { return pairs_; }
 

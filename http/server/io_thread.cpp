@@ -32,8 +32,20 @@ void IoThread::run() {
       log::error("a handler of the gateway threw", {log::kv("what", error.what())});
     }
   }
+  end();
+}
+
+void IoThread::end() {
   for (auto& session : std::vector(sessions_)) session->close();
   sessions_.clear();
+  ended_ = true;
+  while (posting_ > 0) std::this_thread::yield();
+  try {
+    io_.restart();
+    io_.poll();  // what was posted before, for sessions that are no more
+  } catch (const std::exception& error) {
+    log::error("a handler of the gateway threw", {log::kv("what", error.what())});
+  }
   streams_.reset();
 }
 
@@ -43,7 +55,9 @@ void IoThread::stop() {
 }
 
 void IoThread::post_work(std::unique_ptr<Work> work) {
-  asio::post(io_, [work = std::move(work)] { work->run(); });
+  ++posting_;
+  if (!ended_) asio::post(io_, [work = std::move(work)] { work->run(); });
+  --posting_;
 }
 
 void IoThread::serve(TcpSocket socket, std::string address) {
@@ -86,7 +100,14 @@ void IoThread::sweep() {
     drained_ = nullptr;
     return drained();
   }
-  if (!sessions_.empty() || drained_) arm_sweep();
+  count_streams();
+  if (!sessions_.empty() || streams_counted_ > 0 || drained_) arm_sweep();
+}
+
+void IoThread::count_streams() {
+  const auto open = streams_->open();
+  shared_->streams += open - streams_counted_;  // modulo 2^64: also downwards
+  streams_counted_ = open;
 }
 
 void IoThread::drain(Millis deadline_ms, std::function<void()> drained) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -41,11 +42,14 @@ class IoThread final : public Executor, public std::enable_shared_from_this<IoTh
   MonotonicMs now() const { return shared_->clock.monotonic_now(); }
   /// The Date field's value.
   std::string_view date();
+  /// Streams count as connections as long as they are open.
+  void count_streams();
   void count_request(const Route* route, unsigned status, double seconds);
 
  private:
   void post_work(std::unique_ptr<Work> work) override;
   void run();
+  void end();
   void arm_sweep();
   void sweep();
 
@@ -57,11 +61,15 @@ class IoThread final : public Executor, public std::enable_shared_from_this<IoTh
   std::vector<std::shared_ptr<Session>> sessions_;
   Timer sweep_timer_;
   bool sweep_armed_ = false;
+  std::size_t streams_counted_ = 0;
   std::function<void()> drained_;
   std::string date_;
   std::int64_t date_second_ = 0;
   std::unordered_map<std::uint64_t, metrics::Counter> requests_;
   std::unordered_map<const Route*, metrics::Histogram> seconds_;
+  // What is posted to a loop that has ended would keep this object alive, which keeps the loop alive: it is dropped instead.
+  std::atomic<bool> ended_{false};
+  std::atomic<int> posting_{0};
   std::thread thread_;
 };
 

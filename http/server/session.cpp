@@ -173,6 +173,7 @@ std::optional<HttpError> Session::check_and_route() {
     return std::nullopt;
   }
   if (auto wrong = find_route()) return wrong;
+  if (phase_ != Phase::header) return std::nullopt;
   const bool stream = match_.route != nullptr && match_.route->kind != RouteKind::handler;
   if (auto wrong = check_origin(head_.method, framing_, stream)) return wrong;
   if (auto wrong = Query::parse(target_.query, query_)) return wrong;
@@ -200,7 +201,12 @@ std::optional<HttpError> Session::find_route() {
   if (root && head_.field("Accept").value_or("").find("text/html") == std::string_view::npos) return wrong;
   const auto& files = thread_.shared()->files;
   const auto found = files.find(target_.path);
-  if (found == files.end()) return wrong;
+  if (found == files.end()) {
+    const auto folder = std::string(target_.path) + "/";
+    if (!files.contains(folder)) return wrong;
+    respond({.status = 308, .content_type = {}, .headers = {{"Location", folder}}, .close = framing_.has_body()});
+    return std::nullopt;
+  }
   file_ = found->second;
   match_ = {};
   return std::nullopt;
@@ -228,8 +234,8 @@ void Session::preflight() {
   respond(std::move(response));
 }
 
-/// Gives the connection to the streams of this thread. It still counts, until the stream's socket closes: see Streams.
-bool Session::hand_over() {
+/// Gives the connection to the streams of this thread. From there on it counts as one of theirs.
+void Session::hand_over() {
   EmptyRequest request;
   request.method(bhttp::verb::get);
   request.target(beast::string_view(head_.target.data(), head_.target.size()));
@@ -255,7 +261,7 @@ bool Session::hand_over() {
   } else {
     thread_.streams().accept_events(std::move(stream), std::move(request), std::move(topic), std::move(query));
   }
-  return true;
+  thread_.count_streams();
 }
 
 // --- waiting answers ----------------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ class Session final : public std::enable_shared_from_this<Session> {
   std::optional<HttpError> check_and_route();
   std::optional<HttpError> find_route();
   void preflight();
-  bool hand_over();
+  void hand_over();
 
   // The body.
   void begin_body();

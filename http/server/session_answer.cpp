@@ -7,7 +7,7 @@
 namespace troupe::http {
 namespace {
 
-constexpr Millis linger_ms = 2000;
+constexpr Millis linger_ms = 2000, linger_ms_draining = 200;
 constexpr std::size_t kept_bytes_max = std::size_t{64} << 10;  // of an answer's buffer, for the next one
 
 }  // namespace
@@ -117,7 +117,7 @@ void Session::next_request() {
 
 /// Says goodbye and reads on for a moment: closing a socket with unread bytes resets the connection, and the answer is lost.
 void Session::linger() {
-  set_phase(Phase::lingering, linger_ms);
+  set_phase(Phase::lingering, draining_ ? linger_ms_draining : linger_ms);
   beast::error_code error;
   socket_.shutdown(tcp::socket::shutdown_send, error);
   if (error) return close();

@@ -15,15 +15,16 @@ Shared::Shared(GatewayOptions given, BrokerApi& broker, metrics::Registry& regis
 
 bool Shared::admit(const std::string& address, bool loopback) {
   const std::lock_guard lock(mutex_);
+  if (limits_.open() + streams >= options.limits.connections_max) return false;
   const bool admitted = limits_.admit(address, loopback, clock.monotonic_now());
-  connections.set(static_cast<double>(limits_.open()));
+  connections.set(static_cast<double>(limits_.open() + streams));
   return admitted;
 }
 
 void Shared::release(const std::string& address) {
   const std::lock_guard lock(mutex_);
   limits_.release(address);
-  connections.set(static_cast<double>(limits_.open()));
+  connections.set(static_cast<double>(limits_.open() + streams));
 }
 
 bool Shared::reserve_bytes(std::size_t bytes) {

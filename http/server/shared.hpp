@@ -28,6 +28,7 @@ struct Shared {
   Rest rest;
   std::unordered_map<std::string_view, const StaticFile*> files;  ///< by path
   std::atomic<bool> draining{false};
+  std::atomic<std::size_t> streams{0};         ///< connections that were handed over and are open
   std::atomic<std::size_t> inflight_bytes{0};  ///< of bodies that are read or worked on
 
   metrics::Gauge connections;

@@ -43,6 +43,7 @@ class SharedBatch {
 
   const consumer::RecordRun& run() const { return run_; }
   PartitionId partition() const { return partition_; }
+  const std::string& topic() const { return topic_; }
   std::shared_ptr<const Rendering> render(RenderKind kind);
   /// Memory that it holds, about.
   std::size_t bytes() const { return held_bytes_; }

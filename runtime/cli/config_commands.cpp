@@ -162,7 +162,7 @@ void add_serve_command(CLI::App& app, int& exit_code) {
   flags->add_to(*serve);
   serve->footer(
       "Flags are stronger than TROUPE_... in the environment, that is stronger than the file.\n"
-      "Example: troupe serve --data-dir ./data --http 127.0.0.1:9000 --set topics.auto_create=true\n"
+      "Example: troupe serve --data-dir ./data --http 127.0.0.1:9000 --set topics.default_partitions=4\n"
       "Exit codes: 0 stopped when asked to; 1 could not start or had to give up; 2 wrong usage or configuration.");
   serve->callback([flags, &exit_code] { exit_code = runtime::serve(load_config(flags->sources()), version_number()); });
 }

@@ -147,8 +147,20 @@ class Consumer {
       }
       ++records_;
     }
+    say_gaps(answer);
     cursor_ = cursor.get<std::string>();
     return ok();
+  }
+
+  /// What retention took before it was read is missing, and never silently.
+  static void say_gaps(const Answer& answer) {
+    for (const auto gap : client::json_elements(client::json_member(answer.text, "gaps").value_or(""))) {
+      const auto member = [&](std::string_view name) {
+        return runtime::printable(client::json_member(gap, name).value_or("?"), 30);
+      };
+      complain("partition " + member("p") + ": the records from offset " + member("from") + " up to " + member("to") +
+               " no longer exist");
+    }
   }
 
   static bool at_end(const Answer& answer) { return client::json_member(answer.text, "end") == "true"; }

@@ -59,11 +59,10 @@ std::string NodeSession::unknown_topic(const std::string& topic) {
   const auto answer = call("GET", "/v1/topics");
   if (!answer || !answer->ok()) return what;
   std::vector<std::string> names;
-  for (const auto& each : list_of(answer->body, "topics")) {
-    names.push_back(each.is_string() ? each.get<std::string>() : text_of(each, "name"));
-  }
+  for (const auto& each : list_of(answer->body, "topics")) names.push_back(text_of(each, "name"));
   const auto near = nearest_name(topic, std::vector<std::string_view>(names.begin(), names.end()));
-  if (near) return what + " (did you mean " + runtime::quote(*near) + "?)";
+  // Its own name: it was created meanwhile.
+  if (near && *near != topic) return what + " (did you mean " + runtime::quote(*near) + "?)";
   return what + "; `troupe topic list` shows what there is";
 }
 
@@ -76,7 +75,9 @@ std::string NodeSession::refusal(const Answer& answer, const std::string& what) 
 }
 
 std::string NodeSession::topic_refusal(const Answer& answer, const std::string& topic) {
-  return answer.status == 404 ? unknown_topic(topic) : refusal(answer, "topic " + runtime::quote(topic));
+  // 40401: not the topic's partition, key or record, but the topic.
+  const bool no_topic = answer.status == 404 && text_of(answer.body, "error_code") == "40401";
+  return no_topic ? unknown_topic(topic) : refusal(answer, "topic " + runtime::quote(topic));
 }
 
 int exit_code_of(const Answer& answer) {

@@ -14,11 +14,7 @@ std::size_t width(std::string_view text) {
 
 }  // namespace
 
-std::string plain(std::string_view text) {
-  if (runtime::is_plain_text(text)) return std::string(text);
-  const auto safe = runtime::quote(text, text.size() + 1);
-  return safe.substr(1, safe.size() - 2);
-}
+std::string plain(std::string_view text) { return runtime::printable(text, text.size() + 1); }
 
 Table::Table(std::vector<std::string> headings) {
   for (auto& heading : headings) {

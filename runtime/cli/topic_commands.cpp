@@ -161,24 +161,16 @@ int list_topics(const TopicOptions& options) {
   if (!answer->ok()) return complain((*session)->refusal(*answer, "topics"), exit_code_of(*answer));
   Output out{options.node.json};
   auto shown_topics = Json::array();
-  Table table({"TOPIC", "PARTITIONS>", "REPLICAS>"});
+  Table table({"TOPIC", "PARTITIONS>", "ID"});
   for (const auto& topic : list_of(answer->body, "topics")) {
-    const auto name = topic.is_string() ? topic.get<std::string>() : text_of(topic, "name");
-    if (name.starts_with("__") && !options.internal) continue;
-    const auto& partitions = array_of(topic, "partitions");
-    // A node may answer with the number alone.
-    auto count = text_of(topic, "partitions");
-    std::string replicas;
-    if (!partitions.empty()) {
-      count = std::to_string(partitions.size());
-      replicas = std::to_string(array_of(partitions[0], "replicas").size());
-    }
+    const auto name = text_of(topic, "name");
+    if ((text_of(topic, "internal") == "true" || name.starts_with("__")) && !options.internal) continue;
     if (options.names_only && !out.json()) {
       out.line(plain(name));
     } else if (out.json()) {
       shown_topics.push_back(options.names_only ? Json(name) : topic);
     } else {
-      table.add({name, count, replicas});
+      table.add({name, text_of(topic, "partition_count"), text_of(topic, "id")});
     }
   }
   if (out.json()) {

@@ -35,7 +35,6 @@ struct NodeConfig {
   std::size_t produce_bytes_max = std::size_t{256} << 20;
 
   std::int32_t default_partitions = 1;
-  bool auto_create_topics = false;
 
   std::size_t scheduler_threads = 0;  ///< 0: one a core, at least 2 and at most 4
   SchedulerPolicy scheduler_policy = SchedulerPolicy::sharing;

@@ -114,6 +114,8 @@ std::vector<Setting> gateway_limits() {
                    "Connections that one address may open in a second; loopback is exempt."),
       TROUPE_LIMIT(requests_per_connection_max, integer, 1, 1'000'000'000,
                    "Requests of a connection; after them it is closed."),
+      TROUPE_LIMIT(inflight_bytes_max, size, MiB, TiB,
+                   "Bodies that are read or worked on, all connections together; beyond it 503."),
       TROUPE_LIMIT(frame_in_bytes_max, size, KiB, GiB, "A WebSocket message from a client; beyond it the socket is closed."),
       TROUPE_LIMIT(frame_out_bytes_max, size, KiB, GiB, "A WebSocket message to a client."),
       TROUPE_LIMIT(fragments_max, integer, 1, 100'000, "Fragments of a WebSocket message; beyond it the socket is closed."),
@@ -170,8 +172,6 @@ std::vector<Setting> make_settings() {
 
       number("topics.default_partitions", integer, 1, 10'000, TROUPE_FIELD(default_partitions),
              "Partitions of a topic that is created without a number."),
-      make("topics.auto_create", boolean, TROUPE_FIELD(auto_create_topics),
-           "Producing to an unknown topic creates it, instead of 404."),
 
       number("actors.scheduler_threads", integer, 0, 64, TROUPE_FIELD(scheduler_threads),
              "Threads for actors; 0: one a core, at least 2 and at most 4."),

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <optional>
 
 namespace {
@@ -101,18 +102,23 @@ Result<SettingValue> read_value(const Setting& setting, const toml::node& node) 
 struct Reader {
   const std::string& file_name;
   TomlFile file = {};
+  std::multimap<std::pair<toml::source_index, toml::source_index>, std::string> problems = {};  ///< by line and column
+
+  void report(const toml::source_region& where, const std::string& what) {
+    problems.emplace(std::pair(where.begin.line, where.begin.column), position(file_name, where) + what);
+  }
 
   void add(const std::string& name, const toml::key& key, const toml::node& node) {
     const auto* setting = find_setting(name);
     if (setting == nullptr) {
-      file.problems.push_back(position(file_name, key.source()) + unknown_setting(name));
+      report(key.source(), unknown_setting(name));
       return;
     }
     auto value = read_value(*setting, node);
     if (value) {
       file.entries.push_back({setting, std::move(*value), file_name + ":" + std::to_string(key.source().begin.line)});
     } else {
-      file.problems.push_back(position(file_name, node.source()) + name + ": " + value.error().message);
+      report(node.source(), name + ": " + value.error().message);
     }
   }
 
@@ -121,14 +127,14 @@ struct Reader {
       const auto section = std::string(key.str());
       const auto* table = node.as_table();
       if (table == nullptr && !section_description(section).empty()) {
-        file.problems.push_back(position(file_name, key.source()) + "got " + found(node) + ", expected the table [" +
-                                section + "]");
+        report(key.source(), "got " + found(node) + ", expected the table [" + section + "]");
       } else if (table == nullptr || (table->empty() && section_description(section).empty())) {
-        file.problems.push_back(position(file_name, key.source()) + unknown_setting(section));
+        report(key.source(), unknown_setting(section));
       } else {
         for (const auto& [inner, value] : *table) add(section + "." + std::string(inner.str()), inner, value);
       }
     }
+    for (auto& [where, problem] : problems) file.problems.push_back(std::move(problem));
   }
 };
 
@@ -191,7 +197,7 @@ TomlFile parse_toml(std::string_view content, const std::string& file_name) {
     reader.add_all(parsed->table());
   } else {
     const auto& error = parsed->error();
-    reader.file.problems.push_back(position(file_name, error.source()) + std::string(error.description()));
+    reader.file.problems.push_back(position(file_name, error.source()) + printable(error.description(), 500));
   }
   return std::move(reader.file);
 }

@@ -1,5 +1,6 @@
 #include "runtime/config/value_text.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <iterator>
@@ -92,8 +93,8 @@ bool is_plain_text(std::string_view text) {
   return true;
 }
 
-std::string quote(std::string_view text, std::size_t bytes_max) {
-  std::string out = "\"";
+std::string printable(std::string_view text, std::size_t bytes_max, std::string_view escaped) {
+  std::string out;
   for (std::size_t i = 0; i < text.size();) {
     if (i >= bytes_max) {
       out += "...";
@@ -101,25 +102,22 @@ std::string quote(std::string_view text, std::size_t bytes_max) {
     }
     const auto byte = static_cast<unsigned char>(text[i]);
     const auto length = utf8_length(text.substr(i));
-    if (byte == '"' || byte == '\\') {
-      out += '\\';
-      out += text[i++];
-    } else if (length != 0 && is_control(text.substr(i, length))) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04x", length == 2 ? static_cast<unsigned char>(text[i + 1]) : byte);
-      out += escape;
-      i += length;
-    } else if (length == 0) {
-      char escape[8];
+    char escape[8];
+    if (length == 0) {
       std::snprintf(escape, sizeof escape, "\\x%02x", byte);
       out += escape;
-      ++i;
+    } else if (is_control(text.substr(i, length))) {
+      std::snprintf(escape, sizeof escape, "\\u%04x", length == 2 ? static_cast<unsigned char>(text[i + 1]) : byte);
+      out += escape;
     } else {
+      if (escaped.find(text[i]) != std::string_view::npos) out += '\\';
       out += text.substr(i, length);
-      i += length;
     }
+    i += std::max<std::size_t>(length, 1);
   }
-  return out + '"';
+  return out;
 }
+
+std::string quote(std::string_view text, std::size_t bytes_max) { return '"' + printable(text, bytes_max, "\"\\") + '"'; }
 
 }  // namespace troupe::runtime

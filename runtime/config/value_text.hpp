@@ -23,7 +23,11 @@ std::string format_duration(std::int64_t milliseconds);
 /// "127.0.0.0/8", "::1", "localhost": reached from this machine alone. `host` as in Endpoint.
 bool is_loopback(std::string_view host);
 
-/// `text` in double quotes, as TOML and people read it: control characters and what is no UTF-8 escaped, at most `bytes_max` of it.
+/// `text` so that it drives no terminal and stays on its line: control characters and what is no UTF-8 as escapes, a backslash before
+/// what is in `escaped`, at most `bytes_max` of it.
+std::string printable(std::string_view text, std::size_t bytes_max, std::string_view escaped = {});
+
+/// The same in double quotes, as TOML and people read it.
 std::string quote(std::string_view text, std::size_t bytes_max = 200);
 
 /// Well-formed UTF-8 without control characters.

@@ -83,6 +83,7 @@ struct Node::Impl {
   metrics::Registry& metrics;
   storage::PosixFileSystem files;
   SystemClock clock;
+  const Uuid incarnation = Uuid::random();  ///< of this process
   ActorTable table;
   PartitionDirectory directory;
   LogReaders readers;
@@ -121,6 +122,7 @@ Node::Impl::Impl(const NodeConfig& node_config, metrics::Registry& registry)
                                                     .partition_manager = manager,
                                                     .table = &table,
                                                     .clock = &clock,
+                                                    .default_partitions = config.default_partitions,
                                                     .produce_bytes_max = config.produce_bytes_max,
                                                     .health = [this] { return health(); }});
   export_metrics();
@@ -162,6 +164,7 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
                                                    .readers = &readers,
                                                    .images = images,
                                                    .broker = self,
+                                                   .incarnation = incarnation,
                                                    .clock = &clock},
                                                   row);
                         quorum->set(actor);

@@ -8,7 +8,7 @@
 // skipped. Also as TROUPE_URL, TROUPE_KILL, TROUPE_START, TROUPE_SCREENSHOTS.
 // Exit code: 0 passed, 1 failed, 77 skipped (no Chromium, or the packages of web/package.json are not installed).
 import { execFile, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -24,7 +24,10 @@ const { values: options } = parseArgs({
     start: { type: "string", default: process.env.TROUPE_START },
     screenshots: { type: "string", default: process.env.TROUPE_SCREENSHOTS },
     only: { type: "string", default: "" },
-    chromium: { type: "string", default: process.env.CHROMIUM ?? "/usr/bin/chromium" },
+    chromium: {
+      type: "string",
+      default: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    },
   },
 });
 
@@ -57,7 +60,9 @@ class FakeServer {
   async start() {
     const script = path.join(import.meta.dirname, "fake_server.mjs");
     const args = [script, "--port", this.#port, "--data", path.join(this.#folder, "log")];
-    this.#child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+    this.#child = spawn(process.execPath, args, {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     let said = "";
     this.#child.stdout.on("data", (data) => (said += data));
     [, this.url] = await until("the fake server is ready", () => /ready (http:\S+)/.exec(said));
@@ -88,17 +93,21 @@ class OtherServer {
   }
   async start() {
     // Not awaited: the command may stay in the foreground.
-    spawn("sh", ["-c", options.start], { stdio: "ignore", detached: true }).unref();
+    spawn("sh", ["-c", options.start], {
+      stdio: "ignore",
+      detached: true,
+    }).unref();
     await until("the server is back", () => isReady(this.url), 30_000);
   }
   async end() {}
 }
 
-function load(name) {
+/** A package of web/package.json. */
+function load(name, take = (require) => require(name)) {
   try {
-    return createRequire(path.join(root, "web", "package.json"))(name);
+    return take(createRequire(path.join(root, "web", "package.json")));
   } catch {
-    console.log(`SKIP: ${name} is not installed: run 'npm ci' in web/`);
+    console.log(`SKIPPED: machine has no npm package ${name}: run 'npm ci --ignore-scripts' in web/`);
     process.exit(77);
   }
 }
@@ -118,7 +127,9 @@ async function startServer() {
 async function runCase({ name, run }, context) {
   const started = Date.now();
   const deadline = AbortSignal.timeout(case_ms);
-  const expired = new Promise((_, reject) => deadline.addEventListener("abort", () => reject(new Error(`not over within ${case_ms} ms`))));
+  const expired = new Promise((_, reject) =>
+    deadline.addEventListener("abort", () => reject(new Error(`not over within ${case_ms} ms`))),
+  );
   try {
     const skipped = await Promise.race([run(context), expired]);
     console.log(`${skipped ? `skip    ${name}: ${skipped}` : `ok      ${name}`} (${Date.now() - started} ms)`);
@@ -132,23 +143,39 @@ async function runCase({ name, run }, context) {
 async function main() {
   const { chromium } = load("playwright-core");
   const { WebSocket } = load("ws");
+  const axe = load("axe-core", (require) => readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
   if (!existsSync(options.chromium)) {
-    console.log(`SKIP: there is no ${options.chromium}`);
+    console.log(`SKIPPED: machine has no ${options.chromium}`);
     process.exit(77);
   }
   if (options.screenshots) mkdirSync(options.screenshots, { recursive: true });
   const server = await startServer();
   const browser = await chromium.launch({
     executablePath: options.chromium,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"],
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--disable-quic",
+    ],
   });
   let failed = 0;
   try {
     const client = await import(path.join(root, "web", "dist", "troupe.js"));
-    for (const one of makeCases({ until, WebSocket, ...client })) {
+    for (const one of makeCases({ until, WebSocket, axe, ...client })) {
       if (!one.name.includes(options.only)) continue;
       const tabs = [];
-      if (!(await runCase(one, { browser, server, tabs, screenshots: options.screenshots }))) ++failed;
+      if (
+        !(await runCase(one, {
+          browser,
+          server,
+          tabs,
+          screenshots: options.screenshots,
+        }))
+      )
+        ++failed;
       for (const tab of tabs) await tab.close();
     }
   } finally {

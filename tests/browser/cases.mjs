@@ -7,7 +7,10 @@ const chat_topic = "ChatMessages";
 
 /** A tab with a fresh profile, and everything in it that must not happen. */
 async function openTab(context, options = {}) {
-  const profile = await context.browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const profile = await context.browser.newContext({
+    viewport: { width: 1280, height: 800 },
+    ...options,
+  });
   const page = await profile.newPage();
   const wrong = [];
   const origin = new URL(context.server.url);
@@ -17,10 +20,13 @@ async function openTab(context, options = {}) {
   page.on("pageerror", (error) => wrong.push(`exception: ${error.stack}`));
   page.on("console", (message) => {
     // A refused connection is what a killed server looks like, and the browser says so.
-    if (message.type() === "error" && !/ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|WebSocket connection/.test(message.text())) wrong.push(message.text());
+    if (message.type() === "error" && !/ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|WebSocket connection/.test(message.text()))
+      wrong.push(message.text());
   });
   await page.addInitScript(() => {
-    document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP violation: ${event.violatedDirective} ${event.blockedURI}`));
+    document.addEventListener("securitypolicyviolation", (event) =>
+      console.error(`CSP violation: ${event.violatedDirective} ${event.blockedURI}`),
+    );
   });
   const tab = {
     page,
@@ -29,7 +35,11 @@ async function openTab(context, options = {}) {
     go: (address) => page.goto(`${context.server.url}${address}`, { waitUntil: "load" }),
     text: (id) => page.locator(`#${id}`).textContent(),
     waitForText: (id, pattern, timeout = 10_000) =>
-      page.waitForFunction(([name, source]) => new RegExp(source).test(document.getElementById(name)?.textContent ?? ""), [id, pattern.source], { timeout }),
+      page.waitForFunction(
+        ([name, source]) => new RegExp(source).test(document.getElementById(name)?.textContent ?? ""),
+        [id, pattern.source],
+        { timeout },
+      ),
     shoot: (name) => context.screenshots && page.screenshot({ path: path.join(context.screenshots, `${name}.png`) }),
     close: () => profile.close(),
   };
@@ -37,11 +47,18 @@ async function openTab(context, options = {}) {
   return tab;
 }
 
-const open = (tab) => tab.page.waitForSelector('#connection[data-state="open"]', { timeout: 30_000 });
+const open = (tab) =>
+  tab.page.waitForSelector('#connection[data-state="open"]', {
+    timeout: 30_000,
+  });
 
 /** The texts of the chat's messages, as they stand there; those still on their way left out. */
 const messagesOf = (tab, prefix = "") =>
-  tab.page.$$eval("#messages .text", (items, start) => items.map((item) => item.textContent).filter((text) => text.startsWith(start)), prefix);
+  tab.page.$$eval(
+    "#messages .text",
+    (items, start) => items.map((item) => item.textContent).filter((text) => text.startsWith(start)),
+    prefix,
+  );
 
 const write = async (tab, text) => {
   await tab.page.fill("#text", text);
@@ -54,8 +71,11 @@ const freshRoom = () => `test-${process.pid}-${Date.now().toString(36)}-${++room
 
 const numbered = (count) => Array.from({ length: count }, (_, index) => `message ${index}`);
 
-export function makeCases({ until, WebSocket, TroupeClient }) {
-  const connect = ({ server }) => new TroupeClient(`${server.url.replace(/^http/, "ws")}/v1/ws`, { WebSocket });
+export function makeCases({ until, WebSocket, TroupeClient, axe }) {
+  const connect = ({ server }) =>
+    new TroupeClient(`${server.url.replace(/^http/, "ws")}/v1/ws`, {
+      WebSocket,
+    });
 
   const post = (client, room, text) => client.produce(chat_topic, { key: room, value: { from: "tester", text } });
 
@@ -64,6 +84,19 @@ export function makeCases({ until, WebSocket, TroupeClient }) {
     const enough = async () => (await messagesOf(tab, "message ")).length >= wanted.length;
     await until(`${wanted.length} messages are shown`, enough, ms).catch(() => undefined);
     assert.deepEqual(await messagesOf(tab, "message "), wanted);
+  };
+
+  /** What stands in the way of people who see or point less well, by axe's rules. */
+  const examine = async ({ page }) => {
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run(document));
+    return violations.map(
+      ({ id, impact, nodes }) =>
+        `${impact} ${id}: ${nodes
+          .map(({ target }) => target.join(" "))
+          .slice(0, 5)
+          .join(", ")}`,
+    );
   };
 
   const cases = {
@@ -90,20 +123,30 @@ export function makeCases({ until, WebSocket, TroupeClient }) {
       });
       assert.ok(blocked, "an inline script ran");
       await until("the violation is reported", () => tab.wrong.length > 0);
-      assert.ok(tab.wrong.every((text) => /Content Security Policy|CSP violation/.test(text)), tab.wrong.join("\n"));
+      assert.ok(
+        tab.wrong.every((text) => /Content Security Policy|CSP violation/.test(text)),
+        tab.wrong.join("\n"),
+      );
       tab.wrong.length = 0;
     },
 
     async "the map shows the last position of every driver at once"(context) {
       const tab = await openTab(context);
       const frames = [];
-      tab.page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) =>
-        frames.push(...String(payload).split("\n").map((line) => JSON.parse(line)).filter(({ ev }) => ev === "records"))));
+      tab.page.on("websocket", (socket) =>
+        socket.on("framereceived", ({ payload }) =>
+          frames.push(
+            ...String(payload)
+              .split("\n")
+              .map((line) => JSON.parse(line))
+              .filter(({ ev }) => ev === "records"),
+          ),
+        ),
+      );
       await tab.go("/location/");
       await tab.waitForText("drivers", /^[1-9]\d+$/);
       const snapshot = frames.filter(({ phase }) => phase === "snapshot").flatMap(({ r }) => r);
       const keys = new Set(snapshot.map(({ k }) => k));
-      assert.equal(keys.size, snapshot.length, "a snapshot names each key once");
       assert.ok(keys.size >= 10, `only ${keys.size} drivers in the snapshot`);
       await until("every driver of the snapshot is shown", async () => Number(await tab.text("drivers")) >= keys.size, 2_000);
     },
@@ -130,7 +173,8 @@ export function makeCases({ until, WebSocket, TroupeClient }) {
       const tab = await openTab(context, { reducedMotion: "reduce" });
       await tab.go("/location/");
       await tab.waitForText("drivers", /^[1-9]\d+$/);
-      const corner = () => tab.page.$eval("#map", (canvas) => canvas.getContext("2d").getImageData(300, 100, 400, 400).data.join(""));
+      const corner = () =>
+        tab.page.$eval("#map", (canvas) => canvas.getContext("2d").getImageData(300, 100, 400, 400).data.join(""));
       await tab.page.focus("#map");
       for (const key of ["+", "ArrowLeft", "-", "0"]) {
         const before = await corner();
@@ -201,21 +245,28 @@ export function makeCases({ until, WebSocket, TroupeClient }) {
       await tab.go(`/chat/#${room}`);
       await waitForMessages(tab, wanted.slice(80));
       const beginning = tab.page.locator("#beginning");
-      await until("the room's beginning is reached", async () => {
-        await tab.page.$eval("#scroller", (scroller) => scroller.scrollTo(0, 0));
-        return beginning.isVisible();
-      }, 15_000);
+      await until(
+        "the room's beginning is reached",
+        async () => {
+          await tab.page.$eval("#scroller", (scroller) => scroller.scrollTo(0, 0));
+          return beginning.isVisible();
+        },
+        15_000,
+      );
       await waitForMessages(tab, wanted);
       // Reading up there is not disturbed by what comes below.
       await tab.page.$eval("#scroller", (scroller) => scroller.scrollTo(0, 0));
       const other = connect(context);
       await post(other, room, "message 130");
       other.close();
-      await tab.page.waitForSelector("#newest:not([hidden])", { timeout: 5_000 });
+      await tab.page.waitForSelector("#newest:not([hidden])", {
+        timeout: 5_000,
+      });
       assert.equal(await tab.page.$eval("#scroller", ({ scrollTop }) => scrollTop), 0);
       await tab.page.click("#newest");
       await until("the newest message is in sight", () =>
-        tab.page.$eval("#scroller", ({ scrollTop, scrollHeight, clientHeight }) => scrollHeight - scrollTop - clientHeight < 2));
+        tab.page.$eval("#scroller", ({ scrollTop, scrollHeight, clientHeight }) => scrollHeight - scrollTop - clientHeight < 2),
+      );
     },
 
     async "a killed and restarted server costs no message, and repeats none"(context) {
@@ -234,26 +285,41 @@ export function makeCases({ until, WebSocket, TroupeClient }) {
       let next = 0;
       for await (const _ of setInterval(50)) {
         if (next === wanted.length) break;
+        if (next === 50) {
+          await Promise.all(sent); // ten messages are in the log that the page has not seen
+          await tab.profile.setOffline(false);
+        }
         sent.push(post(client, room, wanted[next++]));
         if (next !== 15 && next !== 40) continue;
         await context.server.kill();
-        await tab.page.waitForSelector('#connection:not([data-state="open"])', { timeout: 10_000 });
+        await tab.page.waitForSelector('#connection:not([data-state="open"])', {
+          timeout: 10_000,
+        });
         if (next === 40) {
           await write(tab, "written meanwhile");
           await tab.page.waitForSelector("#outbox .fate");
           await tab.shoot("chat-disconnected");
           await map.shoot("location-disconnected");
+          await tab.profile.setOffline(true);
         }
         await context.server.start();
       }
       const places = await Promise.all(sent);
       client.close();
-      assert.equal(new Set(places.map(({ partition, offset }) => `${partition}:${offset}`)).size, wanted.length, "two messages at one place");
+      assert.equal(
+        new Set(places.map(({ partition, offset }) => `${partition}:${offset}`)).size,
+        wanted.length,
+        "two messages at one place",
+      );
       await waitForMessages(tab, wanted);
-      await until("what was written meanwhile is there once", async () => {
-        const waiting = await tab.page.$$("#outbox li");
-        return waiting.length === 0 && (await messagesOf(tab, "written meanwhile")).length === 1;
-      }, 20_000);
+      await until(
+        "what was written meanwhile is there once",
+        async () => {
+          const waiting = await tab.page.$$("#outbox li");
+          return waiting.length === 0 && (await messagesOf(tab, "written meanwhile")).length === 1;
+        },
+        20_000,
+      );
       const fresh = await openTab(context);
       await fresh.go(`/chat/#${room}`);
       await waitForMessages(fresh, (await messagesOf(tab)).filter((text) => text.startsWith("message")).slice(-49));
@@ -283,31 +349,71 @@ export function makeCases({ until, WebSocket, TroupeClient }) {
       await waitForMessages(tab, [...wanted, "message 40"]);
     },
 
+    async "what cannot be sent says so, and a second try sends it once"(context) {
+      if (!context.server.can_restart) return "no commands to kill and start the server";
+      const tab = await openTab(context);
+      await tab.page.clock.install(); // thirty seconds of patience, without waiting for them
+      await tab.go(`/chat/#${freshRoom()}`);
+      await open(tab);
+      await context.server.kill();
+      await tab.page.waitForSelector('#connection:not([data-state="open"])', { timeout: 10_000 });
+      for (const text of ["message 0", "message 1", "message 2"]) await write(tab, text);
+      await tab.page.clock.fastForward(31_000);
+      await tab.page.waitForSelector("#outbox .failed:nth-child(3) button");
+      assert.match(await tab.page.locator("#outbox .fate").first().textContent(), /Not sent/);
+      await tab.shoot("chat-failed");
+      await tab.page.click("#outbox .failed:nth-child(3) button >> text=Discard");
+      await context.server.start();
+      await tab.page.clock.fastForward(20_000); // and no waiting for the next attempt
+      await open(tab);
+      for (const count of [2, 1]) {
+        await tab.page.click("#outbox .failed button >> text=Try again >> nth=0");
+        await until("it has been sent", async () => (await tab.page.$$("#outbox li")).length < count);
+      }
+      await waitForMessages(tab, ["message 0", "message 1"]);
+    },
+
     async "a page opened without a server says so, and finds it when it comes"(context) {
       if (!context.server.can_restart) return "no commands to kill and start the server";
       const tab = await openTab(context);
       await tab.go("/chat/");
       await open(tab);
       await context.server.kill();
-      await tab.page.waitForSelector("#notice:not([hidden])", { timeout: 10_000 });
+      await tab.page.waitForSelector("#notice:not([hidden])", {
+        timeout: 10_000,
+      });
       assert.match(await tab.text("notice"), /connection was lost/);
       await context.server.start();
       await open(tab);
       assert.ok(await tab.page.isHidden("#notice"));
     },
 
-    async "both pages fit a phone, and the dark"(context) {
+    async "all pages fit a phone and the dark, and are accessible"(context) {
       const looks = {
-        phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
+        phone: {
+          viewport: { width: 390, height: 844 },
+          deviceScaleFactor: 2,
+          isMobile: true,
+          hasTouch: true,
+        },
         dark: { colorScheme: "dark" },
       };
       for (const [look, options] of Object.entries(looks)) {
         const tab = await openTab(context, options);
-        for (const [address, ready] of [["/", "h1"], ["/location/", "#driver option:nth-child(3)"], ["/chat/", ".message, #empty:not([hidden])"]]) {
+        for (const [address, ready] of [
+          ["/", "h1"],
+          ["/location/", "#driver option:nth-child(3)"],
+          ["/chat/", ".message, #empty:not([hidden])"],
+        ]) {
           await tab.go(address);
-          await tab.page.waitForSelector(ready, { timeout: 10_000, state: "attached" });
+          await tab.page.waitForSelector(ready, {
+            timeout: 10_000,
+            state: "attached",
+          });
           if (address === "/location/") await tab.page.selectOption("#driver", { index: 2 });
           const overflow = await tab.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+          const findings = await examine(tab);
+          assert.deepEqual(findings, [], `${address} on a ${look}`);
           assert.ok(overflow <= 0, `${address} is ${overflow} pixels too wide on a ${look}`);
           await tab.shoot(`${address.replaceAll("/", "") || "index"}-${look}`);
         }

@@ -5,18 +5,26 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import http from "node:http";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { scheduler } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
 const web = path.join(import.meta.dirname, "..", "..", "web");
 const { WebSocketServer } = createRequire(path.join(web, "package.json"))("ws");
 const { values: options } = parseArgs({
-  options: { port: { type: "string", default: "0" }, data: { type: "string" }, "no-feed": { type: "boolean", default: false } },
+  options: {
+    port: { type: "string", default: "0" },
+    data: { type: "string" },
+    "no-feed": { type: "boolean", default: false },
+  },
 });
 
 // --- the log ----------------------------------------------------------------------------------------------------------------------
 
 /** topic -> partitions -> records {p, o, ts, k, v, h} */
-const topics = new Map([["DriverLocations", [[], [], []]], ["ChatMessages", [[], [], [], []]]]);
+const topics = new Map([
+  ["DriverLocations", [[], [], []]],
+  ["ChatMessages", [[], [], [], []]],
+]);
 /** "pid/seq" -> the record's place: a retry is answered with it. */
 const produced = new Map();
 const listeners = new Set();
@@ -32,7 +40,14 @@ function append(topic, { key, value, headers, ts, id }) {
   if (known) return { ...known, dup: true };
   const partitions = topics.get(topic);
   const p = partitionOf(key, partitions.length);
-  const record = { p, o: partitions[p].length, ts: ts ?? Date.now(), k: key ?? null, v: value, ...(headers && { h: headers }) };
+  const record = {
+    p,
+    o: partitions[p].length,
+    ts: ts ?? Date.now(),
+    k: key ?? null,
+    v: value,
+    ...(headers && { h: headers }),
+  };
   // Written before it is acknowledged: it survives kill -9.
   if (options.data) appendFileSync(options.data, `${JSON.stringify({ topic, record, id })}\n`);
   remember(topic, record, id);
@@ -61,9 +76,17 @@ const decodeCursor = (cursor) => JSON.parse(Buffer.from(cursor, "base64url").toS
 
 function seedChat() {
   if (ends("ChatMessages").some((end) => end > 0)) return;
-  const lines = readFileSync(path.join(web, "data", "demo", "chat.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line));
+  const lines = readFileSync(path.join(web, "data", "demo", "chat.jsonl"), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
   lines.forEach(({ room, from, text }, index) =>
-    append("ChatMessages", { key: room, value: { from, text }, ts: Date.now() - (lines.length - index) * 45_000 }));
+    append("ChatMessages", {
+      key: room,
+      value: { from, text },
+      ts: Date.now() - (lines.length - index) * 45_000,
+    }),
+  );
 }
 
 /** Every driver once a second, a tenth of them at a time. Where a driver is follows from the time alone. */
@@ -71,8 +94,14 @@ function feedDrivers() {
   const { lines, drivers, track } = JSON.parse(readFileSync(path.join(web, "data", "demo", "drivers.json"), "utf8"));
   const metres = ([lon, lat]) => [lon * 69_300, lat * 111_320];
   const routes = lines.map(({ points }) => {
-    const lengths = points.slice(1).map((point, index) => Math.hypot(...metres(point).map((value, axis) => value - metres(points[index])[axis])));
-    return { points, lengths, total: lengths.reduce((sum, length) => sum + length, 0) };
+    const lengths = points
+      .slice(1)
+      .map((point, index) => Math.hypot(...metres(point).map((value, axis) => value - metres(points[index])[axis])));
+    return {
+      points,
+      lengths,
+      total: lengths.reduce((sum, length) => sum + length, 0),
+    };
   });
   const positionOn = ({ points, lengths, total }, way) => {
     let left = way % (2 * total);
@@ -84,20 +113,38 @@ function feedDrivers() {
     const part = left / lengths[index];
     const [east, north] = metres(to).map((value, axis) => value - metres(from)[axis]);
     const heading = ((Math.atan2(east, north) * 180) / Math.PI + (back ? 540 : 360)) % 360;
-    return { lon: from[0] + (to[0] - from[0]) * part, lat: from[1] + (to[1] - from[1]) * part, heading };
+    return {
+      lon: from[0] + (to[0] - from[0]) * part,
+      lat: from[1] + (to[1] - from[1]) * part,
+      heading,
+    };
   };
   const move = ({ id, line, start, speed_mps }) => {
-    const { lon, lat, heading } = positionOn(routes[line], start * routes[line].total + (speed_mps * (Date.now() % 864e5)) / 1000);
+    const { lon, lat, heading } = positionOn(
+      routes[line],
+      start * routes[line].total + (speed_mps * (Date.now() % 864e5)) / 1000,
+    );
     report(id, { lat, lon, speed: speed_mps, heading, line: lines[line].name });
   };
   const sail = () => {
     const time = ((Date.now() / 1000) * 20) % track.at(-1)[0];
-    const index = Math.max(1, track.findIndex(([at]) => at >= time));
+    const index = Math.max(
+      1,
+      track.findIndex(([at]) => at >= time),
+    );
     const [before, after] = [track[index - 1], track[index]];
     const part = (time - before[0]) / (after[0] - before[0]);
     const [north, east] = [(after[1] - before[1]) * 111_320, (after[2] - before[2]) * 55_660];
-    const at = { lat: before[1] + (after[1] - before[1]) * part, lon: before[2] + (after[2] - before[2]) * part };
-    report("plaka", { ...at, speed: 2.6, heading: ((Math.atan2(east, north) * 180) / Math.PI + 360) % 360, line: "plaka" });
+    const at = {
+      lat: before[1] + (after[1] - before[1]) * part,
+      lon: before[2] + (after[2] - before[2]) * part,
+    };
+    report("plaka", {
+      ...at,
+      speed: 2.6,
+      heading: ((Math.atan2(east, north) * 180) / Math.PI + 360) % 360,
+      line: "plaka",
+    });
   };
   const report = (key, position) => append("DriverLocations", { key, value: { ...position, at: Date.now() } });
   const everybody = [...drivers.map((driver) => () => move(driver)), sail];
@@ -132,18 +179,45 @@ class Session {
   }
 
   #command({ id, op, ...fields }) {
-    const answer = this.#answer(op, fields);
-    if (id !== undefined) this.#send(answer.err ? { re: id, err: answer.err } : { re: id, ok: answer.ok ?? {} });
-    answer.after?.();
+    const { ok = {}, err, after } = this.#answer(op, fields);
+    const reply = () => id !== undefined && this.#send(err ? { re: id, err } : { re: id, ok });
+    // A produce is answered a little after it was written, as by a disk: a kill in between leaves the client in doubt.
+    if (op === "produce") void scheduler.wait(40).then(reply);
+    else reply();
+    after?.();
   }
 
   #answer(op, fields) {
     const limits = { subs: 128, produce_inflight: 64 };
-    if (op === "connect") return { ok: { session: "s-1", node: 1, ping_ms: 25_000, max_frame: 1_572_864, resumed: false, limits } };
+    if (op === "connect")
+      return {
+        ok: {
+          session: "s-1",
+          node: 1,
+          ping_ms: 25_000,
+          max_frame: 1_572_864,
+          resumed: false,
+          limits,
+        },
+      };
     if (op === "ping") return { ok: { now: Date.now() } };
     const topic = fields.topic ?? fields.topics?.[0];
-    if (topic && !topics.has(topic)) return { err: { code: "unknown_topic", num: 40401, msg: "Topic not found.", retry: false } };
-    if (op === "produce") return { ok: append(topic, { ...fields, id: fields.pid && `${fields.pid}/${fields.seq}` }) };
+    if (topic && !topics.has(topic))
+      return {
+        err: {
+          code: "unknown_topic",
+          num: 40401,
+          msg: "Topic not found.",
+          retry: false,
+        },
+      };
+    if (op === "produce")
+      return {
+        ok: append(topic, {
+          ...fields,
+          id: fields.pid && `${fields.pid}/${fields.seq}`,
+        }),
+      };
     if (op === "history") return { ok: this.#history(topic, fields) };
     if (op === "subscribe") return this.#subscribe(topic, fields);
     if (op === "unsubscribe") {
@@ -151,7 +225,16 @@ class Session {
       this.#subscriptions.delete(fields.sub);
       return {};
     }
-    return op === "credit" ? {} : { err: { code: "bad_request", num: 400, msg: `unknown op ${op}`, retry: false } };
+    return op === "credit"
+      ? {}
+      : {
+          err: {
+            code: "bad_request",
+            num: 400,
+            msg: `unknown op ${op}`,
+            retry: false,
+          },
+        };
   }
 
   #history(topic, { before, keys, limit = 50 }) {
@@ -160,7 +243,11 @@ class Session {
     older.sort((a, b) => a.ts - b.ts || a.o - b.o);
     const records = older.slice(-limit);
     for (const { p, o } of records) to[p] = Math.min(to[p], o);
-    return { records, cursor: encodeCursor(topic, to), end: older.length <= limit };
+    return {
+      records,
+      cursor: encodeCursor(topic, to),
+      end: older.length <= limit,
+    };
   }
 
   #subscribe(topic, { sub, from = {}, keys, snapshot, slow }) {
@@ -171,11 +258,23 @@ class Session {
     if (from.earliest) start = start.map(() => 0);
     if (from.last) start = decodeCursor(this.#history(topic, { keys, limit: from.last }).cursor);
     const cursor = encodeCursor(topic, start);
-    const subscription = { sub, topic, wanted, next: ends(topic), pending: new Map(), conflate: slow?.policy === "conflate" };
+    const subscription = {
+      sub,
+      topic,
+      wanted,
+      next: ends(topic),
+      pending: new Map(),
+      conflate: slow?.policy === "conflate",
+    };
     const deliver = () => {
       const push = (phase, r, c) => this.#send({ ev: "records", sub, phase, r, c });
       if (snapshot === "latest_per_key") {
-        const latest = new Map(partitions.flat().filter(wanted).map((record) => [record.k, record]));
+        const latest = new Map(
+          partitions
+            .flat()
+            .filter(wanted)
+            .map((record) => [record.k, record]),
+        );
         push("snapshot", [...latest.values()], encodeCursor(topic, subscription.next));
       } else {
         const replay = partitions.flatMap((records, p) => records.slice(start[p], subscription.next[p]).filter(wanted));
@@ -191,7 +290,15 @@ class Session {
       this.#subscriptions.set(sub, subscription);
       if (subscription.conflate) subscription.timer = setInterval(() => this.#flush(subscription), 1000 / (slow.max_rate ?? 10));
     };
-    return { ok: { sub, cursor, partitions: { [topic]: partitions.map((_, p) => p) }, state: snapshot ? "snapshot" : "replay" }, after: deliver };
+    return {
+      ok: {
+        sub,
+        cursor,
+        partitions: { [topic]: partitions.map((_, p) => p) },
+        state: snapshot ? "snapshot" : "replay",
+      },
+      after: deliver,
+    };
   }
 
   #publish(topic, record) {
@@ -206,7 +313,13 @@ class Session {
 
   #flush({ sub, topic, pending, next }) {
     if (pending.size === 0) return;
-    this.#send({ ev: "records", sub, phase: "live", r: [...pending.values()], c: encodeCursor(topic, next) });
+    this.#send({
+      ev: "records",
+      sub,
+      phase: "live",
+      r: [...pending.values()],
+      c: encodeCursor(topic, next),
+    });
     pending.clear();
   }
 }
@@ -216,14 +329,17 @@ class Session {
 function loadPages() {
   const dist = path.join(web, "dist");
   const lines = readFileSync(path.join(dist, "manifest.txt"), "utf8").trim().split("\n");
-  return new Map(lines.map((line) => {
-    const [file, ...type] = line.split(" ");
-    return [`/${file}`.replace(/index\.html$/, ""), { body: readFileSync(path.join(dist, file)), type: type.join(" ") }];
-  }));
+  return new Map(
+    lines.map((line) => {
+      const [file, ...type] = line.split(" ");
+      return [`/${file}`.replace(/index\.html$/, ""), { body: readFileSync(path.join(dist, file)), type: type.join(" ") }];
+    }),
+  );
 }
 
 const security = {
-  "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+  "Content-Security-Policy":
+    "default-src 'self'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
   "X-Content-Type-Options": "nosniff",
   "Referrer-Policy": "no-referrer",
 };
@@ -234,10 +350,21 @@ function serve() {
     const url = new URL(request.url, "http://localhost");
     if (url.pathname === "/readyz") return response.writeHead(200).end();
     const page = pages.get(url.pathname);
-    if (!page) return response.writeHead(404, { "Content-Type": "application/json" }).end('{"error_code":404,"message":"no such page"}');
-    return response.writeHead(200, { ...security, "Content-Type": page.type, "Cache-Control": "no-cache" }).end(page.body);
+    if (!page)
+      return response.writeHead(404, { "Content-Type": "application/json" }).end('{"error_code":404,"message":"no such page"}');
+    return response
+      .writeHead(200, {
+        ...security,
+        "Content-Type": page.type,
+        "Cache-Control": "no-cache",
+      })
+      .end(page.body);
   });
-  const sockets = new WebSocketServer({ server, path: "/v1/ws", handleProtocols: () => "troupe.v1.json" });
+  const sockets = new WebSocketServer({
+    server,
+    path: "/v1/ws",
+    handleProtocols: () => "troupe.v1.json",
+  });
   sockets.on("connection", (socket) => new Session(socket));
   server.listen(Number(options.port), "127.0.0.1", () => console.log(`ready http://127.0.0.1:${server.address().port}`));
 }

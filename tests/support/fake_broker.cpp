@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/record/partitioner.hpp"
+
 namespace troupe::test {
 namespace {
 
@@ -226,10 +228,8 @@ ProduceResponse FakeBroker::produce_locked(const ProduceRequest& request, Deferr
   const auto now = TimestampMs{1'764'000'000'000};
   for (const auto& record : request.records) {
     const auto number = record.partition ? *record.partition
-                        : record.key
-                            ? PartitionId{static_cast<std::int32_t>(std::hash<std::string_view>{}(as_text(*record.key)) %
-                                                                    request.topic->partitions.size())}
-                            : PartitionId{0};
+                        : record.key     ? record::partition_for_key(*record.key, request.topic->partition_count())
+                                         : PartitionId{0};
     const TopicIdPartition id{request.topic->id, number};
     auto* partition = find(id);
     if (partition == nullptr) {

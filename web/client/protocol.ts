@@ -100,6 +100,10 @@ export function parseRecord<Value>(wire: unknown, topic: string, phase: Phase): 
   try {
     const headers: Record<string, string> = {};
     if (isObject(wire.h)) for (const [name, value] of Object.entries(wire.h)) headers[name] = String(value);
+    // Names that repeat, or values that are no text: the last one of a name, as far as it can be read.
+    for (const [name, value] of Array.isArray(wire.hb) ? wire.hb : []) {
+      headers[String(name)] = new TextDecoder().decode(fromBase64(value ?? ""));
+    }
     return {
       topic: text(wire.t, topic),
       partition: wire.p as number,

@@ -1,6 +1,16 @@
 import { Emitter, guarded } from "./emitter";
 import {
-  type Credit, type From, type Gap, isObject, type Json, parseRecord, type Phase, type SlowPolicy, TroupeError, type TroupeRecord,
+  type Credit,
+  type From,
+  type Gap,
+  isObject,
+  type Json,
+  parseError,
+  parseRecord,
+  type Phase,
+  type SlowPolicy,
+  TroupeError,
+  type TroupeRecord,
 } from "./protocol";
 
 export interface SubscribeOptions {
@@ -34,6 +44,8 @@ export interface Link {
   call(op: string, fields: Json): Promise<Json>;
   /** Runs `task` later on this connection: never, when it is lost before. */
   later(delay_ms: number, task: () => void): void;
+  /** Ends this connection; another one follows. */
+  drop(reason: string): void;
   forget(id: string): void;
 }
 
@@ -190,9 +202,10 @@ export class Subscription<Value = unknown> extends Emitter<SubscriptionEvents> i
 
   #refused(error: TroupeError, with_cursor: boolean): void {
     if (this.#state === "ended" || error.code === "disconnected") return;
-    if (error.retry) {
-      const wait = Math.max(error.afterMs, Math.min(10_000, 250 * 2 ** this.#attempts++));
-      this.link.later(wait, () => void this.attach());
+    if (error.code === "timeout") {
+      this.link.drop("no answer to subscribe"); // asking twice on one connection would be another subscription of this name
+    } else if (error.retry) {
+      this.#attach_later(error);
     } else if (with_cursor && (error.num === 416 || error.num === 400)) {
       // The log has gone on without us, or it is another log: begin afresh, and say so.
       this.#cursor = undefined;
@@ -203,6 +216,12 @@ export class Subscription<Value = unknown> extends Emitter<SubscriptionEvents> i
     } else {
       this.fail(error);
     }
+  }
+
+  #attach_later(error: TroupeError): void {
+    this.#set_state("waiting");
+    const wait = Math.max(error.afterMs, Math.min(10_000, 250 * 2 ** this.#attempts++));
+    this.link.later(wait, () => void this.attach());
   }
 
   #receive_state(frame: Json): void {
@@ -217,7 +236,10 @@ export class Subscription<Value = unknown> extends Emitter<SubscriptionEvents> i
     } else if (frame.state === "paused") {
       this.#set_state("paused");
     } else if (frame.state === "ended") {
-      this.fail(new TroupeError("ended", typeof frame.reason === "string" ? frame.reason : "The server ended the subscription."));
+      const reason = typeof frame.reason === "string" ? frame.reason : "The server ended the subscription.";
+      const error = isObject(frame.err) ? parseError(frame.err) : new TroupeError("ended", reason);
+      if (error.retry) this.#attach_later(error);
+      else this.fail(error);
     }
   }
 
@@ -342,7 +364,12 @@ export class Subscription<Value = unknown> extends Emitter<SubscriptionEvents> i
     const window = this.#credit;
     if (!window || this.#state === "waiting" || this.#state === "ended") return;
     if (this.#owed.msgs * 2 < window.msgs && this.#owed.bytes * 2 < (window.bytes ?? Infinity)) return;
-    this.link.send({ op: "credit", sub: this.id, msgs: this.#owed.msgs, ...(window.bytes !== undefined && { bytes: this.#owed.bytes }) });
+    this.link.send({
+      op: "credit",
+      sub: this.id,
+      msgs: this.#owed.msgs,
+      ...(window.bytes !== undefined && { bytes: this.#owed.bytes }),
+    });
     this.#owed = { msgs: 0, bytes: 0 };
   }
 

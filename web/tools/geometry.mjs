@@ -78,10 +78,12 @@ export function longestRoutes(segments, shortest, snap = 60) {
   for (;;) {
     const route = longestShortestPath(nodes.length, edges);
     if (!route || route.length < shortest) return routes;
-    routes.push(route.steps.flatMap(({ edge, forward }, index) => {
-      const points = forward ? edge.points : edge.points.slice().reverse();
-      return index === 0 ? points : points.slice(1);
-    }));
+    routes.push(
+      route.steps.flatMap(({ edge, forward }, index) => {
+        const points = forward ? edge.points : edge.points.slice().reverse();
+        return index === 0 ? points : points.slice(1);
+      }),
+    );
     // A parallel track of the same ends goes with it: it would be the same route once more.
     const used = new Set(route.steps.map(({ edge }) => pairOf(edge)));
     edges = edges.filter((edge) => !used.has(pairOf(edge)));

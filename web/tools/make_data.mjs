@@ -36,7 +36,8 @@ function write(name, text) {
 function jsonLines(value) {
   const parts = Object.entries(value).map(([name, entry]) => {
     if (!Array.isArray(entry)) return `${JSON.stringify(name)}: ${JSON.stringify(entry)}`;
-    const groups = typeof entry[0] === "object" && !Array.isArray(entry[0]) ? entry.map((one) => JSON.stringify(one)) : wrap(entry);
+    const groups =
+      typeof entry[0] === "object" && !Array.isArray(entry[0]) ? entry.map((one) => JSON.stringify(one)) : wrap(entry);
     return `${JSON.stringify(name)}: [\n${groups.join(",\n")}\n]`;
   });
   return `{\n${parts.join(",\n")}\n}\n`;
@@ -45,7 +46,12 @@ function jsonLines(value) {
 function wrap(entries) {
   const lines = [];
   for (let index = 0; index < entries.length; index += 12) {
-    lines.push(entries.slice(index, index + 12).map((entry) => JSON.stringify(entry)).join(","));
+    lines.push(
+      entries
+        .slice(index, index + 12)
+        .map((entry) => JSON.stringify(entry))
+        .join(","),
+    );
   }
   return lines;
 }
@@ -61,7 +67,9 @@ function readTrack(log) {
   for (const line of log.split("\n")) {
     const found = /^\$GPGLL,(\d\d)(\d\d\.\d+),N,(\d{3})(\d\d\.\d+),E,(\d\d)(\d\d)(\d\d),A,/.exec(line);
     if (!found) continue;
-    const [latitudeDegrees, latitudeMinutes, longitudeDegrees, longitudeMinutes, hours, minutes, seconds] = found.slice(1).map(Number);
+    const [latitudeDegrees, latitudeMinutes, longitudeDegrees, longitudeMinutes, hours, minutes, seconds] = found
+      .slice(1)
+      .map(Number);
     const time = hours * 3600 + minutes * 60 + seconds;
     start ??= time;
     track.push([time - start, latitudeDegrees + latitudeMinutes / 60, longitudeDegrees + longitudeMinutes / 60]);
@@ -81,9 +89,11 @@ function packTrack(track) {
   }
   const rows = [];
   for (let index = 0; index < steps.length; index += 48) rows.push(steps.slice(index, index + 48).join(","));
-  return `{\n"unit": "0.001 minute of arc; steps are latitude, longitude; 2 s each but for seconds_at [index, seconds]",\n` +
+  return (
+    `{\n"unit": "0.001 minute of arc; steps are latitude, longitude; 2 s each but for seconds_at [index, seconds]",\n` +
     `"start": [${milliMinutes(track[0][1])},${milliMinutes(track[0][2])}],\n"steps": [\n${rows.join(",\n")}\n],\n` +
-    `"seconds_at": ${JSON.stringify(seconds)}\n}\n`;
+    `"seconds_at": ${JSON.stringify(seconds)}\n}\n`
+  );
 }
 
 /** What the receiver's noise adds: metres north and east between a position and the mean of its neighbours. */
@@ -102,8 +112,18 @@ function readJitter(track, count) {
 // --- London ---------------------------------------------------------------------------------------------------------------------
 
 const colors = {
-  Bakerloo: "#b36305", Central: "#e32017", Circle: "#ffd300", DLR: "#00a4a7", District: "#00782a", "Hammersmith & City": "#f3a9bb",
-  Jubilee: "#a0a5a9", Metropolitan: "#9b0056", Northern: "#46505a", Piccadilly: "#1d4fa8", Victoria: "#0098d4", "Waterloo & City": "#95cdba",
+  Bakerloo: "#b36305",
+  Central: "#e32017",
+  Circle: "#ffd300",
+  DLR: "#00a4a7",
+  District: "#00782a",
+  "Hammersmith & City": "#f3a9bb",
+  Jubilee: "#a0a5a9",
+  Metropolitan: "#9b0056",
+  Northern: "#46505a",
+  Piccadilly: "#1d4fa8",
+  Victoria: "#0098d4",
+  "Waterloo & City": "#95cdba",
 };
 
 function readLines(topology) {
@@ -136,24 +156,50 @@ function makeMap(boroughs, centroids, lines, track) {
     boroughs: boroughs.objects.boroughs.geometries.map(({ id, type, arcs: polygons }) => {
       const rings = (type === "Polygon" ? [polygons] : polygons).flat();
       const label = labels.find(({ name }) => name === id);
-      return { name: id, label: label ? packLine([[label.cx, label.cy]]) : null, rings: rings.map((ring) => packLine(joinArcs(ring, arcs))) };
+      return {
+        name: id,
+        label: label ? packLine([[label.cx, label.cy]]) : null,
+        rings: rings.map((ring) => packLine(joinArcs(ring, arcs))),
+      };
     }),
-    lines: lines.map(({ name, color, segments }) => ({ name, color, paths: longestRoutes(segments, 300).map((path) => packLine(simplify(path, 12))) }))
+    lines: lines
+      .map(({ name, color, segments }) => ({
+        name,
+        color,
+        paths: longestRoutes(segments, 300).map((path) => packLine(simplify(path, 12))),
+      }))
       .filter(({ paths }) => paths.length > 0),
-    track: [{ name: "Gulf of Finland", path: packLine(simplify(track.map(([, lat, lon]) => [lon, lat]), 25)) }],
+    track: [
+      {
+        name: "Gulf of Finland",
+        path: packLine(
+          simplify(
+            track.map(([, lat, lon]) => [lon, lat]),
+            25,
+          ),
+        ),
+      },
+    ],
   });
 }
 
 function makeDrivers(lines, track, jitter) {
   const routes = lines.flatMap(({ name, color, segments }) =>
-    longestRoutes(segments, 2_000).map((points) => ({ name, color, points: simplify(points, 8).map(([lon, lat]) => [round(lon, 5), round(lat, 5)]) })));
+    longestRoutes(segments, 2_000).map((points) => ({
+      name,
+      color,
+      points: simplify(points, 8).map(([lon, lat]) => [round(lon, 5), round(lat, 5)]),
+    })),
+  );
   const lengths = routes.map(({ points }) => lengthInMetres(points));
   // Forty drivers, shared out by length; at least one on each route.
   const drivers = [];
   const total = lengths.reduce((sum, length) => sum + length, 0);
   const shares = lengths.map((length) => Math.max(1, Math.floor((40 * length) / total)));
   while (shares.reduce((sum, share) => sum + share, 0) < 40) {
-    const poorest = lengths.map((length, line) => length / shares[line]).reduce((best, value, line, all) => (value > all[best] ? line : best), 0);
+    const poorest = lengths
+      .map((length, line) => length / shares[line])
+      .reduce((best, value, line, all) => (value > all[best] ? line : best), 0);
     ++shares[poorest];
   }
   while (shares.reduce((sum, share) => sum + share, 0) > 40) --shares[shares.indexOf(Math.max(...shares))];
@@ -161,32 +207,52 @@ function makeDrivers(lines, track, jitter) {
     for (let index = 0; index < share; ++index) {
       const number = drivers.length + 1;
       // 7 to 14 m/s: a car in a quiet street to a fast one; spread without a random source, so that the file can be made again.
-      drivers.push({ id: `driver-${String(number).padStart(2, "0")}`, line, start: round((index + 0.5) / share, 3),
-        speed_mps: round(7 + ((number * 37) % 71) / 10, 1) });
+      drivers.push({
+        id: `driver-${String(number).padStart(2, "0")}`,
+        line,
+        start: round((index + 0.5) / share, 3),
+        speed_mps: round(7 + ((number * 37) % 71) / 10, 1),
+      });
     }
   });
   return jsonLines({
     lines: routes,
     jitter,
     drivers,
-    track: track.filter((_, index) => index % 8 === 0 || index === track.length - 1).map(([time, lat, lon]) => [time, round(lat, 5), round(lon, 5)]),
+    track: track
+      .filter((_, index) => index % 8 === 0 || index === track.length - 1)
+      .map(([time, lat, lon]) => [time, round(lat, 5), round(lon, 5)]),
   });
 }
 
 function main() {
   const vega = (file, sha256) => fromNpm("vega-datasets", "3.2.1", `data/${file}`, sha256).toString("utf8");
-  const log = fromNpm("signalk-server", "2.23.0", "samples/plaka.log", "c79c2365ece431cb0bf0fa0f60c0a74c6472edfec49cd4baabadf7ac04eac8fe");
+  const log = fromNpm(
+    "signalk-server",
+    "2.23.0",
+    "samples/plaka.log",
+    "c79c2365ece431cb0bf0fa0f60c0a74c6472edfec49cd4baabadf7ac04eac8fe",
+  );
   const boroughs = JSON.parse(vega("londonBoroughs.json", "2dfeae7dd8123c57cf652938717ca27470c3684a1671d7f39d8afe518187a80a"));
   const centroids = vega("londonCentroids.json", "97cf9bfbc701f2fc2bad9ce5bc25df4646e8902eac0fe5adc1a2a8a6ba60e231");
   const tube = JSON.parse(vega("londonTubeLines.json", "4f5ac0dd520d6e4663293230db095a4c7730b271f577fe6dd9ca3e1000c13527"));
-  const fortunes = verified(readFileSync("/usr/share/games/fortunes/knghtbrd"), "c25e8373b38a6f159a7b1d336f363d5c962224a6ddcc86279dec47aad3c869b3", "fortunes knghtbrd");
+  const fortunes = verified(
+    readFileSync("/usr/share/games/fortunes/knghtbrd"),
+    "c25e8373b38a6f159a7b1d336f363d5c962224a6ddcc86279dec47aad3c869b3",
+    "fortunes knghtbrd",
+  );
 
   const track = readTrack(log.toString("latin1"));
   const lines = readLines(tube);
   write("plaka-track.json", packTrack(track));
   write("map.json", makeMap(boroughs, centroids, lines, track));
   write("demo/drivers.json", makeDrivers(lines, track, readJitter(track, 600)));
-  write("demo/chat.jsonl", selectChat(fortunes.toString("latin1")).map((line) => JSON.stringify(line)).join("\n"));
+  write(
+    "demo/chat.jsonl",
+    selectChat(fortunes.toString("latin1"))
+      .map((line) => JSON.stringify(line))
+      .join("\n"),
+  );
 }
 
 try {

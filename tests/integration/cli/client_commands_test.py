@@ -86,7 +86,8 @@ class WithoutNode(Case):
 class Topics(Case):
     def test_create(self):
         with FakeNode(lambda request: (201, ORDERS)) as node:
-            ran = TROUPE.run("topic", "create", "orders", "-p", "3", "-r", "2", "-c", "retention.ms=60000", "-c", "a=b=c", "--url", node.url)
+            ran = TROUPE.run("topic", "create", "orders", "-p", "3", "-r", "2", "-c", "retention.ms=60000", "-c", "a=b=c",
+                             "--url", node.url)
             self.check(ran, 0, "orders created\n")
             self.assertEqual(node.topics_asked(), [("POST", "/v1/topics")])
             self.assertEqual(node.requests[0].json, {"name": "orders", "partitions": 3, "replication_factor": 2,
@@ -107,11 +108,13 @@ class Topics(Case):
             self.assertEqual([row["ok"] for row in json.loads(ran.out)], [True, False])
 
     def test_list(self):
-        for body in ({"topics": [ORDERS, {"name": "__offsets", "partitions": []}]}, [ORDERS, "__offsets"]):
+        orders = {"name": "orders", "id": "0a0a", "partition_count": 12, "internal": False}
+        offsets = {"name": "__offsets", "id": "0b0b", "partition_count": 16, "internal": True}
+        for body in ({"topics": [orders, offsets]}, [orders, offsets]):
             with FakeNode(lambda request, body=body: (200, body)) as node:
-                self.check(TROUPE.run("topic", "list", "--url", node.url), 0, "TOPIC   PARTITIONS  REPLICAS\norders           2         2\n")
+                self.check(TROUPE.run("topic", "list", "--url", node.url), 0, "TOPIC   PARTITIONS  ID\norders          12  0a0a\n")
                 self.check(TROUPE.run("topic", "list", "-q", "--internal", "--url", node.url), 0, "orders\n__offsets\n")
-                self.assertEqual(json.loads(TROUPE.run("topic", "list", "--json", "--url", node.url).out), [ORDERS])
+                self.assertEqual(json.loads(TROUPE.run("topic", "list", "--json", "--url", node.url).out), [orders])
 
     def test_describe(self):
         with FakeNode(lambda request: (200, ORDERS)) as node:
@@ -131,6 +134,11 @@ class Topics(Case):
             for command in (["topic", "describe"], ["consume"], ["produce"], ["topic", "delete", "--yes"], ["topic", "alter", "-p", "2"]):
                 self.check(TROUPE.run(*command, "ordres", "--url", node.url, stdin=b"x\n"), 3, "", err)
             self.check(TROUPE.run("topic", "describe", "else", "--url", node.url), 3, "", "`troupe topic list` shows what there is")
+
+    def test_a_partition_that_is_not_there_is_no_unknown_topic(self):
+        with FakeNode(lambda request: (404, {"error_code": 40402, "message": "Partition not found: 7"})) as node:
+            self.check(TROUPE.run("produce", "orders", "-p", "7", "--url", node.url, stdin=b"x\n"), 3, "",
+                       'record 1: topic "orders": Partition not found: 7 (HTTP 404)')
 
     def test_names_are_encoded(self):
         with FakeNode(lambda request: NOT_FOUND) as node:
@@ -180,7 +188,8 @@ class Produce(Case):
 
     def test_keys_headers_and_partitions(self):
         with FakeNode(self.accept) as node:
-            TROUPE.run("produce", "chat", "-k", "ä\"", "-H", "a=1", "-H", "b=x=y", "-p", "2", "--acks", "leader", "--url", node.url, stdin=b"v\n")
+            TROUPE.run("produce", "chat", "-k", "ä\"", "-H", "a=1", "-H", "b=x=y", "-p", "2", "--acks", "leader", "--url", node.url,
+                       stdin=b"v\n")
             self.assertEqual(node.requests[0].json, {"acks": "leader", "records": [
                 {"vb": "dg==", "key": "ä\"", "headers": {"a": "1", "b": "x=y"}, "partition": 2}]})
             TROUPE.run("produce", "chat", "-H", "a=1", "-H", "a=2", "--url", node.url, stdin=b"v\n")
@@ -228,12 +237,12 @@ class Produce(Case):
 
     def test_refused_records_are_named(self):
         def answer(request):
-            return 200, {"results": [{"p": 0, "o": 1, "ts": 1}, {"err": {"code": "too_large", "num": 413, "msg": "too large"}}, {"p": 0, "o": 2}]}
-        with FakeNode(answer) as node, open(__file__, "rb"):
-            process = TROUPE.run("produce", "chat", "--url", node.url, stdin=b"a\nb\nc")
-            self.assertEqual(process.code, 1)
-            self.assertIn("troupe: record 2: too large\n", process.err)
-            self.assertIn("troupe: 2 records to chat\n", process.err)
+            refused = {"err": {"code": "too_large", "num": 413, "msg": "too large"}}
+            return 200, {"results": [refused if record["vb"] == "Yg==" else {"p": 0, "o": 1} for record in request.json["records"]]}
+        with FakeNode(answer) as node:
+            ran = TROUPE.run("produce", "chat", "--url", node.url, stdin=b"a\nb\nc")
+            self.check(ran, 1, "", "troupe: record 2: too large\n")
+            self.assertIn("troupe: 2 records to chat\n", ran.err)
 
     def test_a_refused_request_ends_it(self):
         with FakeNode(lambda request: (507, {"message": "disk full"})) as node:
@@ -320,7 +329,8 @@ class Consume(Case):
             return page([{"v": 1}] * min(2, int(request.query["limit"])), "c", False)
         with FakeNode(answer) as node:
             self.check(TROUPE.run("consume", "chat", "-n", "3", "--url", node.url), 0, "1\n1\n1\n")
-            self.assertEqual([(request.query["limit"], request.query["wait"]) for request in node.requests], [("3", "20000"), ("1", "20000")])
+            self.assertEqual([(request.query["limit"], request.query["wait"]) for request in node.requests],
+                             [("3", "20000"), ("1", "20000")])
             self.check(TROUPE.run("consume", "chat", "-n", "0", "--url", node.url), 2, "", "expected 1 or more")
 
     def test_where_to_begin(self):
@@ -337,6 +347,12 @@ class Consume(Case):
         for wrong in ("", "begin", "--5", "+-1", "@", "@-5", "1.5", "99999999999999999999"):
             ran = TROUPE.run("consume", "chat", "-o", wrong) if wrong != "@-5" else TROUPE.run("consume", "chat", "-o", "@-5x")
             self.check(ran, 2, "", "expected start, end")
+
+    def test_a_gap_is_said(self):
+        body = {**page(self.VALUES[:1], "c", True)[1], "gaps": [{"p": 1, "from": 5, "to": 9}]}
+        with FakeNode(lambda request: (200, body)) as node:
+            self.check(TROUPE.run("consume", "chat", "-e", "--url", node.url), 0, '{"a": 1}\n',
+                       "partition 1: the records from offset 5 up to 9 no longer exist")
 
     def test_a_cursor_goes_on(self):
         with FakeNode(lambda request: page([], "c2", True)) as node:
@@ -379,9 +395,11 @@ class Consume(Case):
             process.stderr.close()
 
     def test_nonsense_from_a_node(self):
-        for body, err in ((b"[]", "is not what a Troupe node answers there"), (b'{"records":[{"v":1}],"cursor":"c"}', "a record without offset"),
+        for body, err in ((b"[]", "is not what a Troupe node answers there"),
+                          (b'{"records":[{"v":1}],"cursor":"c"}', "a record without offset"),
                           (b'{"records":[{"o":1,"vb":"?"}],"cursor":"c"}', "is no base64"), (b'{"records":[]}', "is not what a"),
-                          (b'{"records":[{"o":1,"vb":[1]}],"cursor":"c"}', "is no base64"), (b'{"records":', "is not what a"), (b'{"records":[{"o":1,"v":"\\q"}],"cursor":"c"}', "is no JSON")):
+                          (b'{"records":[{"o":1,"vb":[1]}],"cursor":"c"}', "is no base64"), (b'{"records":', "is not what a"),
+                          (b'{"records":[{"o":1,"v":"\\q"}],"cursor":"c"}', "is no JSON")):
             with FakeNode(lambda request, body=body: (200, body)) as node:
                 ran = TROUPE.run("consume", "chat", "-e", "--url", node.url)
                 self.assertEqual(ran.code, 1, ran)
@@ -390,7 +408,8 @@ class Consume(Case):
 
 class Cluster(Case):
     def test_status(self):
-        answers = {"/v1/cluster": (200, {"cluster_id": "abc", "node_id": 1, "controller_id": 1, "brokers": [{"id": 1, "host": "h", "port": 80}]}),
+        answers = {"/v1/cluster": (200, {"cluster_id": "abc", "node_id": 1, "controller_id": 1,
+                                            "brokers": [{"id": 1, "host": "h", "port": 80}]}),
                    "/healthz": (503, {"ready": True, "healthy": False, "checks": [{"name": "disk", "ok": False, "detail": "full"}]})}
         with FakeNode(lambda request: answers[request.path]) as node:
             self.check(TROUPE.run("cluster", "status", "--url", node.url), 0,
@@ -405,7 +424,8 @@ class Cluster(Case):
                            {"kind": "disk_worker", "name": "node/log/disk", "parent": "node/log", **row},
                            {"kind": "supervisor", "name": "node/log", "parent": "node", **row},
                            {"kind": "x", "name": "circle", "parent": "circle", **row}]}
-        nested = {"actors": [{**flat["actors"][0], "children": [{**flat["actors"][2], "children": [flat["actors"][1]]}]}, flat["actors"][3]]}
+        root, disk, log, circle = flat["actors"]
+        nested = {"actors": [{**root, "children": [{**log, "children": [disk]}]}, circle]}
         for body in (flat, nested):
             with FakeNode(lambda request, body=body: (200, body)) as node:
                 self.check(TROUPE.run("actor", "tree", "--url", node.url), 0,

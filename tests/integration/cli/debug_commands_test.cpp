@@ -164,8 +164,8 @@ TEST_CASE("wrong usage ends with 2, a missing path with 3, each with one sentenc
     CHECK_FALSE(ran.err.empty());
     CHECK(ran.out.empty());
   }
-  CHECK(run_troupe({"nonsense"}).err == "troupe: unknown command \"nonsense\"; troupe --help lists them\n");
-  CHECK(run_troupe({"debug", "nonsense"}).err == "troupe: unknown command \"nonsense\"; troupe --help lists them\n");
+  CHECK(run_troupe({"nonsense"}).err == "troupe: unknown command \"nonsense\"; `troupe --help` lists them\n");
+  CHECK(run_troupe({"debug", "nonsense"}).err == "troupe: unknown command \"nonsense\"; `troupe debug --help` lists them\n");
   for (const auto& command : {"dump-log", "verify-log"}) {
     const auto missing = run_troupe({"debug", command, folder / "missing"});
     CHECK(missing.exit_code == 3);

@@ -50,6 +50,17 @@ TEST_CASE("what is set is what is got, and nothing else changes", "[config]") {
   }
 }
 
+TEST_CASE("every limit of the gateway is a setting", "[config]") {
+  // All members of Limits are numbers of 8 bytes; the others of the section are not among them.
+  const std::set<std::string_view> others = {"gateway.listen", "gateway.insecure_no_auth", "gateway.io_threads",
+                                             "gateway.host_names", "gateway.allowed_origins"};
+  std::size_t limits = 0;
+  for (const auto& setting : settings()) {
+    if (setting.section() == "gateway" && !others.contains(setting.name)) ++limits;
+  }
+  CHECK(limits == sizeof(http::Limits) / sizeof(Millis));
+}
+
 TEST_CASE("a value out of its range is refused with what would be right", "[config]") {
   const auto refused = [](std::string_view name, std::string_view text) {
     const auto value = parse_value(*find_setting(name), text);
@@ -60,7 +71,7 @@ TEST_CASE("a value out of its range is refused with what would be right", "[conf
   CHECK(refused("gateway.ping_ms", "1e9x") ==
         "got \"1e9x\", expected a duration from 100ms to 1h, as a number of ms or with ms, s, m, h or d");
   CHECK_THAT(refused("gateway.body_bytes_max", "8MB"), Contains("got \"8MB\", expected a size from 1KiB to 1GiB"));
-  CHECK(refused("topics.auto_create", "yes") == "got \"yes\", expected true or false");
+  CHECK(refused("demo.enabled", "yes") == "got \"yes\", expected true or false");
   CHECK(refused("log.format", "xml") == "got \"xml\", expected \"auto\", \"text\" or \"json\"");
   CHECK_THAT(refused("gateway.listen", "127.0.0.1:70000"), Contains("expected ADDRESS:PORT"));
   CHECK(refused("node.data_dir", "") == "got nothing, expected text");

@@ -98,6 +98,7 @@ TEST_CASE("broken syntax is refused with its place", "[config]") {
   CHECK_THAT(problem("\xff\xfe[node]"), StartsWith("t.toml:1:"));
   CHECK_THAT(problem("[node]\ndata_dir = \"\xc3\x28\""), StartsWith("t.toml:2:"));
   CHECK(problem(std::string_view("[node]\nid\0 = 1", 13)) == "t.toml:2:3: a NUL byte: this is no text file");
+  CHECK_THAT(problem("a = [tr\n]"), Contains("saw 'tr\\u000a'"));
   CHECK_THAT(problem("a = " + std::string(5000, '[')), StartsWith("t.toml:1:"));
 }
 

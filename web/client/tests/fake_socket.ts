@@ -76,7 +76,9 @@ export function makeClient(options: ClientOptions = {}): TroupeClient {
 }
 
 /** Answers the last socket's `connect`. */
-export async function welcome(ok: Record<string, unknown> = { ping_ms: 25_000, limits: { produce_inflight: 64 } }): Promise<FakeSocket> {
+export async function welcome(
+  ok: Record<string, unknown> = { ping_ms: 25_000, limits: { produce_inflight: 64 } },
+): Promise<FakeSocket> {
   const socket = FakeSocket.last;
   socket.open();
   await settle();

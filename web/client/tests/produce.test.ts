@@ -16,7 +16,15 @@ describe("produce", () => {
     const second = client.produce("t", { key: new Uint8Array([1]), value: new Uint8Array([255]) });
     const socket = await welcome();
     const [one, two] = socket.of("produce");
-    expect(one).toMatchObject({ topic: "t", key: "k", value: { a: 1 }, headers: { h: "x" }, acks: "leader", pid: client.pid, seq: 1 });
+    expect(one).toMatchObject({
+      topic: "t",
+      key: "k",
+      value: { a: 1 },
+      headers: { h: "x" },
+      acks: "leader",
+      pid: client.pid,
+      seq: 1,
+    });
     expect(two).toMatchObject({ kb: "AQ==", vb: "/w==", pid: client.pid, seq: 2 });
     socket.ok(one as never, written(1042));
     socket.ok(two as never, written(1043, true));
@@ -36,7 +44,11 @@ describe("produce", () => {
     await nextSocket();
     const second = await welcome();
     const repeated = second.of("produce").map(({ value, seq, pid }) => [value, seq, pid]);
-    expect(repeated).toEqual([["a", 1, client.pid], ["c", 3, client.pid], ["d", 4, client.pid]]);
+    expect(repeated).toEqual([
+      ["a", 1, client.pid],
+      ["c", 3, client.pid],
+      ["d", 4, client.pid],
+    ]);
     second.of("produce").forEach((frame, index) => second.ok(frame, written(10 + index, index === 0)));
     expect((await Promise.all(results)).map(({ offset }) => offset)).toEqual([10, 1, 11, 12]);
   });
@@ -60,9 +72,27 @@ describe("produce", () => {
     const refused = client.produce("t", { value: "r" });
     socket.err(socket.of("produce")[3] as never, { code: "no_leader", num: 40404, retry: true });
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(socket.of("produce").slice(3).map(({ seq }) => seq)).toEqual([2, 3]);
+    expect(
+      socket
+        .of("produce")
+        .slice(3)
+        .map(({ seq }) => seq),
+    ).toEqual([2, 3]);
     socket.ok(socket.of("produce")[4] as never, written(6));
     expect(await refused).toMatchObject({ offset: 6 });
+  });
+
+  test("keeps the number of what was under way when the connection was lost, whatever the server says next", async () => {
+    const client = makeClient();
+    client.connect();
+    const first = await welcome();
+    void client.produce("t", { value: "x" });
+    first.die();
+    await nextSocket();
+    const second = await welcome();
+    second.err(second.only("produce"), { code: "overloaded", num: 50302, retry: true, after_ms: 100 });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([...first.of("produce"), ...second.of("produce")].map(({ seq }) => seq)).toEqual([1, 1, 1]);
   });
 
   test("keeps the application's order when several are put off", async () => {
@@ -70,9 +100,15 @@ describe("produce", () => {
     client.connect();
     const socket = await welcome();
     for (const value of ["a", "b", "c"]) void client.produce("t", { value });
-    for (const frame of socket.of("produce")) socket.err(frame, { code: "rate_limited", num: 42901, retry: true, after_ms: 500 });
+    for (const frame of socket.of("produce").reverse())
+      socket.err(frame, { code: "rate_limited", num: 42901, retry: true, after_ms: 500 });
     await vi.advanceTimersByTimeAsync(600);
-    expect(socket.of("produce").slice(3).map(({ value }) => value)).toEqual(["a", "b", "c"]);
+    expect(
+      socket
+        .of("produce")
+        .slice(3)
+        .map(({ value }) => value),
+    ).toEqual(["a", "b", "c"]);
   });
 
   test("fails at once when trying again is of no use", async () => {
@@ -81,7 +117,12 @@ describe("produce", () => {
     const socket = await welcome();
     const failed = client.produce("nope", { value: 1 });
     socket.err(socket.only("produce"), { code: "unknown_topic", num: 40401, msg: "Topic not found.", retry: false });
-    await expect(failed).rejects.toMatchObject({ code: "unknown_topic", num: 40401, message: "Topic not found.", seq: undefined });
+    await expect(failed).rejects.toMatchObject({
+      code: "unknown_topic",
+      num: 40401,
+      message: "Topic not found.",
+      seq: undefined,
+    });
   });
 
   test("that is not answered in time names its number, and with it can be repeated without risk", async () => {
@@ -106,7 +147,7 @@ describe("produce", () => {
   test("has no more under way than the server allows, and no more waiting than its bound", async () => {
     const client = makeClient({ maxQueue: 5 });
     client.connect();
-    const socket = await welcome({ limits: { produce_inflight: 2 } });
+    const socket = await welcome({ limits: { produce_inflight: 3 } });
     const results = [1, 2, 3, 4, 5].map((value) => client.produce("t", { value }));
     await expect(client.produce("t", { value: 6 })).rejects.toMatchObject({ code: "queue_full" });
     expect(socket.of("produce").length).toBe(2);

@@ -27,13 +27,38 @@ describe("a subscription", () => {
     const frame = await subscribed(socket);
     expect(frame).toMatchObject({ topics: ["t"], keys: ["k"], from: { last: 50 }, slow: { policy: "conflate" }, format: "json" });
     expect(frame.credit).toBeUndefined();
-    socket.push({ ev: "records", sub: frame.sub, phase: "replay", c: "c", r: [
-      { p: 1, o: 2, ts: 3, k: "k", v: { a: 1 }, h: { x: "y" } }, { p: 1, o: 3, kb: "AAE=", vb: "/w==" }, { p: 1, o: 4, k: "k", del: true },
-    ] });
-    expect(got[0]).toEqual({
-      topic: "t", partition: 1, offset: 2, timestamp: 3, key: "k", value: { a: 1 }, headers: { x: "y" }, deleted: false, phase: "replay",
+    socket.push({
+      ev: "records",
+      sub: frame.sub,
+      phase: "replay",
+      c: "c",
+      r: [
+        { p: 1, o: 2, ts: 3, k: "k", v: { a: 1 }, h: { x: "y" } },
+        {
+          p: 1,
+          o: 3,
+          kb: "AAE=",
+          vb: "/w==",
+          hb: [
+            ["n", "eA=="],
+            ["z", null],
+          ],
+        },
+        { p: 1, o: 4, k: "k", del: true },
+      ],
     });
-    expect(got[1]).toMatchObject({ key: new Uint8Array([0, 1]), value: new Uint8Array([255]) });
+    expect(got[0]).toEqual({
+      topic: "t",
+      partition: 1,
+      offset: 2,
+      timestamp: 3,
+      key: "k",
+      value: { a: 1 },
+      headers: { x: "y" },
+      deleted: false,
+      phase: "replay",
+    });
+    expect(got[1]).toMatchObject({ key: new Uint8Array([0, 1]), value: new Uint8Array([255]), headers: { n: "x", z: "" } });
     expect(got[2]).toMatchObject({ value: null, deleted: true });
   });
 
@@ -69,11 +94,23 @@ describe("a subscription", () => {
     client.subscribe<string>("t", { snapshot: "latest_per_key", slow: "conflate" }, ({ value }) => got.push(value));
     const first = await welcome();
     const { sub } = await subscribed(first, { cursor: "x", state: "snapshot" });
-    first.push({ ev: "records", sub, phase: "snapshot", c: "s", r: [{ p: 0, o: 9, k: "a", v: "a9" }, { p: 0, o: 4, k: "b", v: "b4" }] });
+    first.push({
+      ev: "records",
+      sub,
+      phase: "snapshot",
+      c: "s",
+      r: [
+        { p: 0, o: 9, k: "a", v: "a9" },
+        { p: 0, o: 4, k: "b", v: "b4" },
+      ],
+    });
     const second = await reconnect();
     expect(second.only("subscribe")).toMatchObject({ from: { latest: true }, snapshot: "latest_per_key" });
     await subscribed(second, { cursor: "x", state: "snapshot" });
-    const again = [{ p: 0, o: 9, k: "a", v: "a9" }, { p: 0, o: 2, k: "c", v: "c2" }];
+    const again = [
+      { p: 0, o: 9, k: "a", v: "a9" },
+      { p: 0, o: 2, k: "c", v: "c2" },
+    ];
     second.push({ ev: "records", sub, phase: "snapshot", c: "s", r: again });
     second.push({ ev: "sub", sub, state: "caught_up" });
     const third = await reconnect();
@@ -88,7 +125,11 @@ describe("a subscription", () => {
     client.subscribe<string>("t", { slow: { policy: "conflate" } }, ({ value }) => got.push(value));
     const socket = await welcome();
     const { sub } = await subscribed(socket);
-    const mixed = [{ p: 0, o: 12, k: "a", v: "a12" }, { p: 0, o: 11, k: "b", v: "b11" }, { p: 0, o: 10, k: "a", v: "a10" }];
+    const mixed = [
+      { p: 0, o: 12, k: "a", v: "a12" },
+      { p: 0, o: 11, k: "b", v: "b11" },
+      { p: 0, o: 10, k: "a", v: "a10" },
+    ];
     socket.push({ ev: "records", sub, c: "1", r: mixed });
     expect(got).toEqual(["a12", "b11"]);
   });
@@ -104,7 +145,8 @@ describe("a subscription", () => {
     socket.push(records(sub, [5]), { ev: "sub", sub, state: "gap", partitions: lost, reason: "retention", action: "continue" });
     socket.push(records(sub, [9]), { ev: "sub", sub, state: "reset" }, records(sub, [7]));
     expect(gaps).toEqual([
-      { reason: "retention", partitions: { t: { 0: { from: 6, to: 9 } } }, action: "continue" }, { reason: "reset", partitions: {} },
+      { reason: "retention", partitions: { t: { 0: { from: 6, to: 9 } } }, action: "continue" },
+      { reason: "reset", partitions: {} },
     ]);
     expect(got).toEqual([5, 9, 7]);
   });
@@ -120,6 +162,40 @@ describe("a subscription", () => {
     await settle();
     expect(socket.of("subscribe")[1]?.from).toEqual({ last: 10 });
     expect(gaps).toEqual([{ reason: "out_of_range", partitions: {}, action: "restart" }]);
+  });
+
+  test("that gets no answer asks on another connection, and keeps its position", async () => {
+    const client = makeClient();
+    client.subscribe("t", {}, () => undefined);
+    const first = await welcome();
+    await subscribed(first, { cursor: "c0" });
+    const second = await reconnect();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(second.closed).toBe(true);
+    await nextSocket();
+    expect((await welcome()).only("subscribe").from).toEqual({ cursor: "c0" });
+  });
+
+  test("that the server ends goes on when the reason passes, and fails when it does not", async () => {
+    const client = makeClient();
+    const subscription = client.subscribe("t", {}, () => undefined);
+    const errors: string[] = [];
+    subscription.on("error", ({ code }) => errors.push(code));
+    const socket = await welcome();
+    const { sub } = await subscribed(socket, { cursor: "c0" });
+    socket.push(records(sub, [0]), {
+      ev: "sub",
+      sub,
+      state: "ended",
+      err: { code: "no_leader", num: 40404, retry: true, after_ms: 100 },
+    });
+    await vi.advanceTimersByTimeAsync(1_000);
+    const [, again] = socket.of("subscribe");
+    expect(again?.from).toEqual({ cursor: "c1" });
+    socket.ok(again as never, { sub });
+    socket.push({ ev: "sub", sub, state: "ended", err: { code: "unknown_topic", num: 40401, msg: "gone", retry: false } });
+    await settle();
+    expect([errors, subscription.state]).toEqual([["unknown_topic"], "ended"]);
   });
 
   test("waits for a leader, but not for a topic that does not exist", async () => {
@@ -206,6 +282,23 @@ describe("a loop over a subscription", () => {
     const granted = second.of("credit").reduce((sum, frame) => sum + (frame.msgs as number), 1);
     expect(granted).toBeGreaterThanOrEqual(3);
     expect(granted).toBeLessThanOrEqual(4);
+  });
+
+  test("does not return after a reconnect what it had read before", async () => {
+    const client = makeClient();
+    const loop = client.subscribe<number>("t", { credit: { msgs: 8 } })[Symbol.asyncIterator]();
+    const first = await welcome();
+    const { sub } = await subscribed(first);
+    first.push(records(sub, [0, 1, 2]));
+    for (let index = 0; index < 3; ++index) await loop.next();
+    const second = await reconnect();
+    expect(second.only("subscribe").credit).toEqual({ msgs: 8 });
+    await subscribed(second);
+    void loop.next();
+    second.push(records(sub, [3, 4]));
+    await loop.next();
+    void loop.next();
+    expect(second.of("credit")).toEqual([]); // two of eight: not yet half a window
   });
 
   test("does not run dry on repeated records", async () => {

@@ -21,13 +21,18 @@ export function toMessage({ value, timestamp, partition, offset }: TroupeRecord)
 
 const same_speaker_ms = 5 * 60_000;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const short_clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const calendar = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 /** An element for a message. Text nodes only: what people write is never markup. */
-export function renderMessage(message: Pick<Message, "from" | "text" | "timestamp">, first: boolean, mine: boolean): HTMLLIElement {
+export function renderMessage(
+  message: Pick<Message, "from" | "text" | "timestamp">,
+  first: boolean,
+  mine: boolean,
+): HTMLLIElement {
   const item = create("li", `message${first ? " first" : ""}${mine ? " mine" : ""}`);
-  const time = create("time", "", clock.format(message.timestamp));
+  const time = create("time", "", (first ? clock : short_clock).format(message.timestamp));
   time.dateTime = new Date(message.timestamp).toISOString();
   time.title = exact.format(message.timestamp);
   if (first) {

@@ -54,7 +54,10 @@ export class Outbox {
     const record = { key: room, value: { from, text }, headers: { [header]: id } };
     try {
       // A letter that may have been written keeps its number: it cannot be in the log twice.
-      const produced: Produced = await this.client.produce(this.topic, record, { timeout: patience_ms, ...(seq !== undefined && { seq }) });
+      const produced: Produced = await this.client.produce(this.topic, record, {
+        timeout: patience_ms,
+        ...(seq !== undefined && { seq }),
+      });
       letter.item.dataset.place = `${produced.partition}:${produced.offset}`;
       this.#mark(letter, "sent", "");
       if (letter.item.hidden) this.#remove(id); // its room is not open: the record will be there when it is
@@ -87,7 +90,8 @@ export class Outbox {
 
   #remark(): void {
     const words = this.client.state === "open" ? "" : "Will be sent when the connection is back";
-    for (const letter of this.#letters.values()) if (letter.item.classList.contains("waiting")) this.#mark(letter, "waiting", words);
+    for (const letter of this.#letters.values())
+      if (letter.item.classList.contains("waiting")) this.#mark(letter, "waiting", words);
   }
 
   #remove(id: string): void {

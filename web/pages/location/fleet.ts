@@ -103,13 +103,16 @@ export class Fleet {
   figures(now: number): { rate: number; age: number | undefined } {
     this.#arrivals = this.#arrivals.filter(({ at }) => now - at < 10_000);
     const ages = this.#arrivals.map(({ age }) => age).sort((a, b) => a - b);
-    const recent = this.#arrivals.filter(({ at }) => now - at < 3_000).length;
-    return { rate: Math.round(recent / 3), age: ages[ages.length >> 1] };
+    const recent = this.#arrivals.filter(({ at }) => now - at < 3_000);
+    const seconds = Math.max(1, Math.min(3, (now - (this.#arrivals[0]?.at ?? now)) / 1000)); // the first seconds are fewer
+    return { rate: Math.round(recent.length / seconds), age: ages[ages.length >> 1] };
   }
 }
 
 function isPosition(value: unknown): value is Position {
   if (typeof value !== "object" || value === null) return false;
   const fields = value as Record<string, unknown>;
-  return ["lat", "lon", "speed", "heading", "at"].every((name) => Number.isFinite(fields[name])) && typeof fields.line === "string";
+  return (
+    ["lat", "lon", "speed", "heading", "at"].every((name) => Number.isFinite(fields[name])) && typeof fields.line === "string"
+  );
 }

@@ -14,7 +14,7 @@ export interface Box {
 }
 
 export interface CityMap {
-  boroughs: { name: string; label: Point | undefined; rings: Point[][] }[];
+  boroughs: { name: string; label: Point | undefined; width: number; rings: Point[][] }[];
   lines: { name: string; color: string; paths: Point[][] }[];
   /** Where the boat sailed. */
   track: Point[];
@@ -54,8 +54,10 @@ export async function loadMap(url: string): Promise<CityMap> {
   if (!response.ok) throw new Error(`${url}: ${response.status}`);
   const packed = (await response.json()) as Packed;
   return {
-    boroughs: packed.boroughs.map(({ name, label, rings }) => {
-      return { name, label: label ? unpack(label)[0] : undefined, rings: rings.map(unpack) };
+    boroughs: packed.boroughs.map(({ name, label, rings: packed_rings }) => {
+      const rings = packed_rings.map(unpack);
+      const { left, right } = boxOf(rings.flat());
+      return { name, label: label ? unpack(label)[0] : undefined, width: right - left, rings };
     }),
     lines: packed.lines.map(({ name, color, paths }) => ({ name, color, paths: paths.map(unpack) })),
     track: packed.track.flatMap(({ path }) => unpack(path)),
@@ -82,7 +84,10 @@ export class View {
   fit(box: Box, window: Box): void {
     this.screen = { x: (window.left + window.right) / 2, y: (window.top + window.bottom) / 2 };
     this.center = { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 };
-    this.scale = Math.min((window.right - window.left) / (box.right - box.left), (window.bottom - window.top) / (box.bottom - box.top));
+    this.scale = Math.min(
+      (window.right - window.left) / (box.right - box.left),
+      (window.bottom - window.top) / (box.bottom - box.top),
+    );
   }
 
   move(dx: number, dy: number): void {

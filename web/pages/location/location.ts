@@ -19,10 +19,14 @@ const now = (): number => performance.now();
 // --- positions ------------------------------------------------------------------------------------------------------------------------
 
 function follow(): void {
-  const subscription = client.subscribe(topic, { snapshot: "latest_per_key", slow: { policy: "conflate", max_rate: 4 } }, (record) => {
-    if (fleet.take(record, now())) listDrivers();
-    loading.hidden = true;
-  });
+  const subscription = client.subscribe(
+    topic,
+    { snapshot: "latest_per_key", slow: { policy: "conflate", max_rate: 4 } },
+    (record) => {
+      if (fleet.take(record, now())) listDrivers();
+      loading.hidden = true;
+    },
+  );
   subscription.on("state", (state) => {
     if (fleet.size === 0 && state !== "waiting") say("Waiting for the first positions");
   });

@@ -122,8 +122,15 @@ export class Painter {
     const style = getComputedStyle(this.canvas);
     const value = (name: string): string => style.getPropertyValue(`--${name}`).trim();
     return {
-      land: value("land"), border: value("border"), sea: value("sea"), label: value("label"), ring: value("ring"), text: value("text"),
-      line: value("line"), accent: value("accent"), dark: matchMedia("(prefers-color-scheme: dark)").matches,
+      land: value("land"),
+      border: value("border"),
+      sea: value("sea"),
+      label: value("label"),
+      ring: value("ring"),
+      text: value("text"),
+      line: value("line"),
+      accent: value("accent"),
+      dark: matchMedia("(prefers-color-scheme: dark)").matches,
     };
   }
 
@@ -164,9 +171,15 @@ export class Painter {
     context.lineWidth = 3;
     context.strokeStyle = land;
     context.fillStyle = label;
-    for (const { name, label: at } of map.boroughs) {
-      if (!at || (this.view.scale < 2200 && name.length > 12)) continue;
+    const taken: Box[] = [];
+    for (const { name, label: at, width } of map.boroughs) {
+      if (!at) continue;
       const place = this.view.toScreen(at);
+      const half = context.measureText(name).width / 2 + 4;
+      if (2 * half > width * this.view.scale * 1.25) continue; // it would stand in its neighbours
+      const box = { left: place.x - half, top: place.y - 14, right: place.x + half, bottom: place.y + 6 };
+      if (taken.some((other) => overlap(box, other))) continue;
+      taken.push(box);
       context.strokeText(name, place.x, place.y);
       context.fillText(name, place.x, place.y);
     }
@@ -192,7 +205,7 @@ export class Painter {
   #paint_driver(driver: Driver, view: View, now: number, selected: boolean): void {
     const context = this.#context;
     const { x, y } = view.toScreen(driver.placeAt(now));
-    const radius = selected ? 8 : 5.5;
+    const radius = selected ? 8 : Math.min(5.5, Math.max(3.5, view.scale / 180)); // small when there is little room
     context.globalAlpha = driver.isStale(now) ? 0.4 : 1;
     if (selected) {
       context.fillStyle = this.color(driver.line);
@@ -285,6 +298,8 @@ function trace(context: CanvasRenderingContext2D, points: Point[], view: View): 
     else context.lineTo(x, y);
   });
 }
+
+const overlap = (a: Box, b: Box): boolean => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 
 function circle(context: CanvasRenderingContext2D, x: number, y: number, radius: number): void {
   context.beginPath();
