@@ -187,8 +187,20 @@ class ProcessorHostState {
     }
     if (record != nullptr && !task_->failure()) go_on_later();
     perform(task_->take_effects(now()));
+    count();
     if (const auto& failure = task_->failure()) return fail(failure->offset, failure->error);
     arm_timer();
+  }
+
+  void count() {
+    const auto& now_counts = task_->counts();
+    const auto add = [](const metrics::Counter& counter, std::uint64_t before, std::uint64_t after) {
+      if (after != before) counter.add(static_cast<double>(after - before));
+    };
+    add(options_.counters.processed, counted_.processed, now_counts.processed);
+    add(options_.counters.sent, counted_.sent, now_counts.sent);
+    add(options_.counters.already_written, counted_.already_written, now_counts.already_written);
+    counted_ = now_counts;
   }
 
   /// Other messages, one to end among them, come in between.
@@ -198,7 +210,10 @@ class ProcessorHostState {
 
   void fail(std::optional<Offset> offset, const Error& error) {
     failed_ = true;
-    if (offset && options_.memory->ledger.on_failure(*offset)) tell_passed_over(*offset, error);
+    if (offset && options_.memory->ledger.on_failure(*offset)) {
+      options_.counters.passed_over.add();
+      tell_passed_over(*offset, error);
+    }
     self_->quit(to_caf_error(error));
   }
 
@@ -312,6 +327,7 @@ class ProcessorHostState {
   std::string client_id_;  ///< of the idempotence keys
   std::optional<Task> task_;
   std::unique_ptr<processing::Processor> processor_;
+  Task::Counts counted_;  ///< told to the counters
   CallId fetch_call_ = 0;
   bool failed_ = false;
   bool going_on_ = false;

@@ -9,6 +9,7 @@
 #include "actors/actor_table.hpp"
 #include "actors/processor_messages.hpp"
 #include "actors/spawn_mode.hpp"
+#include "base/metrics.hpp"
 #include "core/processing/failure_ledger.hpp"
 
 namespace troupe::actors {
@@ -21,6 +22,14 @@ struct ProcessorMemory {
   std::optional<MonotonicMs> logged_at;  ///< a record that was passed over; once a minute
 };
 
+/// Of one processor, over all partitions and runs. Default-made they count nowhere.
+struct ProcessorCounters {
+  metrics::Counter processed;
+  metrics::Counter passed_over;
+  metrics::Counter sent;
+  metrics::Counter already_written;
+};
+
 struct ProcessorHostOptions {
   ProcessorSpecPtr spec;
   std::string topic;  ///< by name, as users know it
@@ -28,6 +37,7 @@ struct ProcessorHostOptions {
   BrokerApi* broker = nullptr;            ///< outlives the actor
   std::function<caf::actor()> positions;  ///< processor_positions; null while there is none
   std::shared_ptr<ProcessorMemory> memory;
+  ProcessorCounters counters = {};
 };
 
 /// One run of a processor on one partition: the user's code, and the effects of its ProcessingTask by way of BrokerApi. Ends with an

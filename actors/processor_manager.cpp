@@ -155,11 +155,25 @@ class ProcessorManagerState {
                               .partition = key.partition,
                               .broker = options_.broker,
                               .positions = [slot = positions_] { return slot->get(); },
-                              .memory = std::make_shared<ProcessorMemory>()};
+                              .memory = std::make_shared<ProcessorMemory>(),
+                              .counters = counters(spec->name)};
     host.memory->ledger = processing::FailureLedger{*spec};
     const auto mode = spec->blocking ? SpawnMode::detached : SpawnMode::scheduled;
     add_child(std::move(key), row, restarts(spec->on_error),
               [this, mode, host, row] { return spawn_processor_host(self_->system(), mode, host, row); });
+  }
+
+  ProcessorCounters counters(const std::string& processor) const {
+    if (options_.metrics == nullptr) return {};
+    const metrics::Labels labels{{"processor", processor}};
+    const auto counter = [&](const char* name_of, const char* help) {
+      return options_.metrics->counter(name_of, help, labels);
+    };
+    return {.processed = counter("troupe_processor_records_total", "Records given to a processor, repeats included."),
+            .passed_over = counter("troupe_processor_records_passed_over_total", "Records that failed too often."),
+            .sent = counter("troupe_processor_outputs_total", "Output records acknowledged, repeats included."),
+            .already_written = counter("troupe_processor_outputs_already_written_total",
+                                       "Requests whose place an earlier run had taken with something else.")};
   }
 
   void add_child(std::optional<Key> key, ActorRowPtr row, const RestartPolicy::Options& policy,

@@ -12,6 +12,7 @@ namespace troupe::actors {
 struct ProcessorManagerOptions {
   BrokerApi* broker = nullptr;                                ///< outlives the actor
   std::function<std::vector<ProcessorSpecPtr>()> processors;  ///< those of the node, checked; names are unique. Any thread
+  metrics::Registry* metrics = nullptr;                       ///< null: nothing is counted; else outlives the actor
   ActorTable* table = nullptr;                                ///< outlives the actor
   std::string name = "processors";                            ///< its own, as its children's parent
   std::size_t trim_after = 100'000;                           ///< as ProcessorPositionsOptions

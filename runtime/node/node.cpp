@@ -210,6 +210,7 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
                                                                           const std::lock_guard lock(processors_mutex);
                                                                           return processors;
                                                                         },
+                                                                    .metrics = &metrics,
                                                                     .table = &table,
                                                                     .seed = std::random_device{}()},
                                                                    row);

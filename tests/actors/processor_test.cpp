@@ -49,10 +49,14 @@ struct ProcessorFixture {
   ProcessorSpecPtr spec_of(const std::string& name) { return std::make_shared<const ProcessorSpec>(make_spec(name)); }
 
   void start() {
-    manager = scheduler.own(spawn_processor_manager(
-        scheduler.system(),
-        {.broker = &broker, .processors = [this] { return specs; }, .table = &table, .trim_after = trim_after, .seed = 1},
-        table.add("processor_manager", "processors", "node")));
+    manager = scheduler.own(spawn_processor_manager(scheduler.system(),
+                                                    {.broker = &broker,
+                                                     .processors = [this] { return specs; },
+                                                     .metrics = &registry,
+                                                     .table = &table,
+                                                     .trim_after = trim_after,
+                                                     .seed = 1},
+                                                    table.add("processor_manager", "processors", "node")));
     scheduler.run();
   }
   void append(int records, std::int32_t partition = 0) {
@@ -78,6 +82,7 @@ struct ProcessorFixture {
     return std::nullopt;
   }
 
+  metrics::Registry registry;
   FakeBroker broker;
   ActorTable table;
   std::shared_ptr<Script> script = std::make_shared<Script>();
@@ -165,6 +170,9 @@ TEST_CASE("a record that fails again and again is passed over when the spec says
   expected.erase(expected.begin() + 7);
   CHECK(fixture.output() == expected);
   CHECK(fixture.status("echo/in/0")->restarts == 3);
+  const auto exposed = fixture.registry.expose();
+  CHECK(exposed.find("troupe_processor_records_passed_over_total{processor=\"echo\"} 1") != std::string::npos);
+  CHECK(exposed.find("troupe_processor_outputs_total{processor=\"echo\"} ") != std::string::npos);
 }
 
 TEST_CASE("the next manager goes on where the last one was", "[processor]") {

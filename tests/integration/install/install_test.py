@@ -15,6 +15,7 @@ import tempfile
 import time
 
 DEADLINE_S = 30
+KILLS = 5
 
 
 def run(*command, **options):
@@ -106,6 +107,18 @@ def talk(program, data):
         node.say("not so")
         node.wait("the counts go on", lambda: node.counts().get("so") == [1])
         check(f"nothing twice: {node.counts()}", node.counts()["not"] == [1, 2, 3] and node.counts()["to"] == [1, 2])
+        # Killed at any point it writes every count, once and in order.
+        said = 0
+        for kill in range(KILLS):
+            for _ in range(10 + 7 * kill):
+                node.say("tick tock")
+                said += 1
+            node.process.kill()
+            node.process.wait()
+            node = Node(program, data)
+        numbers = list(range(1, said + 1))
+        node.wait("the ticks are counted", lambda: len(node.counts().get("tock", [])) >= said)
+        check(f"after {KILLS} kills: {node.counts()}", node.counts()["tick"] == numbers and node.counts()["tock"] == numbers)
         node.stop()
     finally:
         if node.process.poll() is None:
