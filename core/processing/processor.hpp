@@ -137,7 +137,7 @@ struct ProcessorSpec {
   bool blocking = false;
 
   /// Input records whose outputs are on their way at the same time, 1 to 32. Their order is kept, except that one whose request failed
-  /// and is sent again may come behind the others; with 1 it is kept always, for a tenth of the throughput.
+  /// and is sent again may come behind the others; with 1 it is kept always, and each waits for the one before.
   std::size_t in_flight_max = 32;
 };
 

@@ -326,6 +326,7 @@ Status Node::start(const metadata::BrokerImage& self, Millis deadline_ms) {
     node.start_changed.wait_for(lock,
                                 std::chrono::milliseconds(1));  // nobody notifies: the actors know nothing of this thread
   }
+  if (const auto actor = node.processor_manager->get()) caf::anon_send(actor, LookForPartitions{});
   return ok();
 }
 

@@ -130,6 +130,10 @@ def talk(program, data):
 
 def main():
     source, build, compiler = sys.argv[1:]
+    for program in ("curl", "ninja"):
+        if shutil.which(program) is None:
+            print(f"SKIPPED: package {'ninja-build' if program == 'ninja' else program} is missing")
+            sys.exit(77)
     with tempfile.TemporaryDirectory(prefix="troupe-install-") as folder:
         prefix = os.path.join(folder, "prefix")
         run("cmake", "--install", build, "--prefix", prefix)
