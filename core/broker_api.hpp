@@ -98,6 +98,7 @@ struct ProduceRequest {
   Acks acks = Acks::quorum;
   std::optional<IdempotenceKey> idempotence = {};
   Millis timeout_ms = 30'000;
+  bool internal = false;  ///< by the node itself, into a topic of the system's own ("__"); no door sets it
 };
 
 /// Where a record is.
