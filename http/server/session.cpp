@@ -180,6 +180,9 @@ std::optional<HttpError> Session::check_and_route() {
   if (auto wrong = check_origin(head_.method, framing_, stream)) return wrong;
   if (auto wrong = Query::parse(target_.query, query_)) return wrong;
   if (match_.route == nullptr) return std::nullopt;
+  if (!match_.route->while_starting && !thread_.shared()->rest.broker.ready()) {
+    return http_error({Errc::overloaded, "the node is starting: retry"});
+  }
   if (match_.route->kind == RouteKind::websocket) {
     if (auto wrong = check_websocket(head_, framing_)) return wrong;
   } else if (auto wrong = check_request(*match_.route, head_, framing_.has_body(), query_)) {

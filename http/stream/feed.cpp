@@ -48,7 +48,9 @@ std::size_t Feed::pull(MonotonicMs now, Room room, FeedSink& sink) {
   now_ = now;
   const auto phase = subscription_.phase();
   while (true) {
-    if (subscription_.has_notes() || subscription_.phase() != phase) return used;
+    // Until every start is known nothing is given, and no phase is over: the first that is found must not keep the others waiting.
+    const bool other_phase = subscription_.resolved() && subscription_.phase() != phase;
+    if (subscription_.has_notes() || other_phase) return used;
     const Room left{.bytes = room.bytes - std::min(room.bytes, used), .untouched = room.untouched && used == 0};
     if (auto text = subscription_.take_held(left, now)) {
       used += text->size();

@@ -480,6 +480,22 @@ TEST_CASE("a snapshot comes first, then what follows", "[ws]") {
   CHECK(conflated >= 90);
 }
 
+TEST_CASE("a snapshot begins for the second subscriber as for the first", "[ws]") {
+  // Goal: where all tails are known the starts are found at once, within one pull, and the first that is found changes the phase.
+  StreamFixture fixture;
+  fixture.broker.add_topic("Chat", 4);
+  fixture.broker.append("Chat", PartitionId{1}, {{"a", "1"}, {"b", "2"}});
+  const auto command = subscribe("s", nullptr, {{"snapshot", "latest_per_key"}});
+  WsClient first(fixture);
+  first.ask(command);
+  fixture.advance(50, {first.session.get()});
+  CHECK(words(first) == std::vector<std::string>{"ok", "records", "caught_up"});
+  WsClient second(fixture);
+  second.ask(command);
+  fixture.advance(50, {second.session.get()});
+  CHECK(words(second) == std::vector<std::string>{"ok", "records", "caught_up"});
+}
+
 TEST_CASE("a filtered stream hears of its progress once a second", "[ws]") {
   StreamFixture fixture;
   fixture.broker.add_topic("Chat", 1);
