@@ -36,7 +36,8 @@ def readme_commands():
 def run_curl(command, port):
     """A command of the README, with only the port changed. A stream is ended after a while: exit 28."""
     limited = command.replace("curl ", "curl -sS --max-time 2 -w '\\n%{http_code}' ", 1)
-    done = subprocess.run(["bash", "-c", f"H=http://127.0.0.1:{port}\n{limited}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20,
+    done = subprocess.run(["bash", "-c", f"H=http://127.0.0.1:{port}\n{limited}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=20,
                           env={**os.environ, "no_proxy": "*"}, check=False)
     body, _, status = done.stdout.decode().rpartition("\n")
     return done.returncode, status, body
@@ -60,7 +61,8 @@ def check_curl(table, node):
     table.check("curl", "a repeated request is written once", len(retries) == 2 and retries[0]["o"] == retries[1]["o"] and
                 not retries[0]["dup"] and retries[1]["dup"], str(retries))
     page = next((json.loads(body) for command, body in answers.items() if "records?from=earliest" in command), {})
-    table.check("curl", "the record is as it was given", [(one["k"], one["v"]) for one in page.get("records", [])] == [("ana", {"sku": "A1"})],
+    table.check("curl", "the record is as it was given",
+                [(one["k"], one["v"]) for one in page.get("records", [])] == [("ana", {"sku": "A1"})],
                 str(page))
     for arguments, wanted in [
             (["--http1.0", "{}/livez"], "200"), (["-I", "{}/livez"], "200"), (["--compressed", "{}/v1/topics"], "200"),
@@ -103,7 +105,8 @@ async def talk_with_websockets(table, node):
         await reader.send(json.dumps({"id": 1, "op": "subscribe", "sub": "s", "topics": ["strangers"], "from": {"earliest": True}}))
         table.check(name, "subscribe", "ok" in await reply(reader, 1))
         for number in range(100):
-            await writer.send(json.dumps({"id": number + 2, "op": "produce", "topic": "strangers", "key": f"k{number % 3}", "value": number}))
+            await writer.send(json.dumps({"id": number + 2, "op": "produce", "topic": "strangers", "key": f"k{number % 3}",
+                                          "value": number}))
         offsets = [(await reply(writer, number + 2))["ok"]["o"] for number in range(100)]
         table.check(name, "100 acknowledged", offsets == list(range(100)), str(offsets))
         table.check(name, "nothing came unasked", early == [], str(early)[:200])
@@ -117,7 +120,8 @@ async def talk_with_websockets(table, node):
         pong = await writer.ping()
         await asyncio.wait_for(pong, 5)
         table.check(name, "pings are answered", True)
-    table.check(name, "both sides close with 1000", writer.close_code == 1000 and reader.close_code == 1000, f"{writer.close_code} {reader.close_code}")
+    table.check(name, "both sides close with 1000", writer.close_code == 1000 and reader.close_code == 1000,
+                f"{writer.close_code} {reader.close_code}")
     async with websockets.connect(url + "?auto=1") as again:
         await again.send(json.dumps({"id": 1, "op": "subscribe", "sub": "s", "topics": ["strangers"], "from": {"cursor": cursor}}))
         await again.send(json.dumps({"id": 2, "op": "produce", "topic": "strangers", "value": "after"}))
@@ -169,12 +173,14 @@ def check_npm(table, node):
     if not shutil.which("node") or not os.path.isdir(os.path.join(modules, "ws")):
         print("npm ws: left out, machine: no Node with web/node_modules/ws (npm ci in web/)")
         return
-    done = subprocess.run(["node", "-e", NPM_WS, f"ws://127.0.0.1:{node.port}/v1/ws"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30,
+    done = subprocess.run(["node", "-e", NPM_WS, f"ws://127.0.0.1:{node.port}/v1/ws"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=30,
                           env={**os.environ, "NODE_PATH": modules}, check=False)
     said = done.stdout.decode()
     told = json.loads(said) if done.returncode == 0 and said.startswith("{") else {}
     table.check("npm ws", "100 written, 100 read, in order", told == {
-        "code": 1000, "seen": 100, "acknowledged": 100, "inOrder": True, "pongs": 1, "protocol": "troupe.v1.json", "extensions": ""}, said[:500])
+        "code": 1000, "seen": 100, "acknowledged": 100, "inOrder": True, "pongs": 1, "protocol": "troupe.v1.json", "extensions": ""},
+        said[:500])
 
 
 def main():

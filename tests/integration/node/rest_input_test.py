@@ -157,8 +157,10 @@ def check_names(table, node):
     node.call("POST", "/v1/topics", {"name": "a_b"})
     answer = ask(port, "POST", "/v1/topics", [V1], '{"name":"a.b"}')
     table.check(58, "a.b beside a_b", is_error(answer, {400}, 40002), describe(answer))
-    for what, method, path, body in [("produce", "POST", "/topics/none", '{"records":[{"value":1}]}'), ("describe", "GET", "/topics/none", None),
-                                     ("partitions", "GET", "/topics/none/partitions", None), ("read", "GET", "/v1/topics/none/records", None),
+    for what, method, path, body in [("produce", "POST", "/topics/none", '{"records":[{"value":1}]}'),
+                                     ("describe", "GET", "/topics/none", None),
+                                     ("partitions", "GET", "/topics/none/partitions", None),
+                                     ("read", "GET", "/v1/topics/none/records", None),
                                      ("a long poll", "GET", "/v1/topics/none/records?wait=30000", None),
                                      ("a key", "GET", "/v1/topics/none/keys/a", None), ("events", "GET", "/v1/topics/none/events", None),
                                      ("delete", "DELETE", "/v1/topics/none", None)]:
@@ -168,7 +170,8 @@ def check_names(table, node):
         answer = ask(port, "POST", "/v1/topics", [V1], body)
         table.check(60, what, is_error(answer, {400, 409, 422}, code, words), describe(answer))
     listed = [topic for topic in ask(port, "GET", "/topics").json()]
-    table.check(60, "only what was accepted is there", sorted(listed) == sorted(["t", "good", "values", "b6", "a_b", "a" * 249]), str(listed))
+    table.check(60, "only what was accepted is there", sorted(listed) == sorted(["t", "good", "values", "b6", "a_b", "a" * 249]),
+                str(listed))
 
 
 def read_to_end(node, query):
@@ -240,7 +243,8 @@ def check_browsers(table, node):
     table.check(65, "our own page", own.status == 200, describe(own))
     allowed = ask(port, "OPTIONS", "/topics/good", ["Origin: https://app.example", "Access-Control-Request-Method: POST"])
     table.check(66, "an origin that is allowed", allowed.status == 204 and
-                allowed.field("access-control-allow-origin") == "https://app.example" and "Origin" in allowed.field("vary"), str(allowed.fields))
+                allowed.field("access-control-allow-origin") == "https://app.example" and "Origin" in allowed.field("vary"),
+                str(allowed.fields))
     answer = ask(port, "POST", "/topics/good", [*JSON_V2, "Origin: https://app.example", "Sec-Fetch-Site: cross-site"],
                  '{"records":[{"value":"allowed page"}]}')
     table.check(66, "its request", answer.status == 200 and answer.field("access-control-allow-origin") == "https://app.example" and
@@ -257,7 +261,8 @@ def check_browsers(table, node):
     answer = ask(port, "GET", "/v1/topics/good/records?a%0d%0aSet-Cookie:%20a=b")
     table.check(68, "CR and LF in another", is_error(answer, {400}) and "set-cookie" not in answer.fields, describe(answer))
     for path, accept, status in [("/topics", "image/png", 406), ("/v1/topics", "image/png", 406), ("/topics", "*/*", 200),
-                                 ("/v1/topics", "application/*", 200), ("/topics", "image/png, */*;q=0.1", 200), ("/v1/topics", ",,;;", 406)]:
+                                 ("/v1/topics", "application/*", 200), ("/topics", "image/png, */*;q=0.1", 200),
+                                 ("/v1/topics", ",,;;", 406)]:
         answer = ask(port, "GET", path, [f"Accept: {accept}"])
         table.check(78, f"{path} as {accept}", answer.status == status, describe(answer))
     for method, path in [("PUT", "/v1/topics"), ("DELETE", "/topics"), ("PATCH", "/brokers"), ("POST", "/livez")]:
@@ -289,7 +294,8 @@ def check_recreated(table, node):
     produce = request("POST", "/v1/topics/again/records", [V1], '{"records":[{"value":"late"}]}')
     talk = converse(port, [produce * 8 + request("DELETE", "/v1/topics/again") + produce * 8], probe_after=17)
     late = talk.statuses[9:17]
-    table.check(74, "produce, delete, produce", talk.statuses[:8] == [200] * 8 and talk.statuses[8] in (200, 202, 204) and set(late) == {404},
+    table.check(74, "produce, delete, produce",
+                talk.statuses[:8] == [200] * 8 and talk.statuses[8] in (200, 202, 204) and set(late) == {404},
                 str(talk.statuses))
     created = ask(port, "POST", "/v1/topics", [V1], '{"name":"again"}')
     table.check(74, "a new id", created.status == 201 and created.json()["id"] != old_id, describe(created))
@@ -304,7 +310,8 @@ def check_nothing_written(table, node):
     values = [record.get("v") for records in node.read_all("good").values() for record in records]
     table.check(54, "an escaped name is that name", "escaped" in values, str(values)[:200])
     wanted = len(ACCEPTED_VALUES) + 3
-    table.check(65, "nothing of a foreign page was written", len(values) == wanted and "from evil" not in values and "another" not in values,
+    table.check(65, "nothing of a foreign page was written",
+                len(values) == wanted and "from evil" not in values and "another" not in values,
                 f"{len(values)} records instead of {wanted}")
 
 

@@ -142,7 +142,8 @@ READS = [
     (61, "partition 0x0", "/v1/topics/read/partitions/0x0/records", 404, []),
     (61, "from a partition that is not there", "/v1/topics/read/records?from=offset:7:0", 404, []),
     *[(61, f"from={text}", f"/v1/topics/read/records?from={text}", 400, ["from"]) for text in
-      ("nowhere", "last:-1", "last:x", "last:", "offset:", "offset:0", "offset:0:x", "offset:0:1,0:2", "time:yesterday", "ago:10x", "ago:-5m", "")],
+      ("nowhere", "last:-1", "last:x", "last:", "offset:", "offset:0", "offset:0:x", "offset:0:1,0:2", "time:yesterday", "ago:10x",
+       "ago:-5m", "")],
     (61, "from the year 9999", "/v1/topics/read/records?from=time:9999-01-01T00:00:00Z", 200, []),
     (62, "limit 0", "/v1/topics/read/records?limit=0", 400, ["limit"]),
     (62, "limit -1", "/v1/topics/read/records?limit=-1", 400, ["limit"]),
@@ -173,5 +174,6 @@ ORIGINS = [
     ("two origins", ["Origin: http://localhost:8080", "Origin: http://evil.example"]),
 ]
 
-HOSTILE_PATHS = ["/../../etc/passwd", "/%2e%2e/", "/%2e%2e/%2e%2e/etc/passwd", "/console/..%5c..", "//etc", "//etc/passwd", "/..%2f..%2fetc%2fpasswd",
+HOSTILE_PATHS = ["/../../etc/passwd", "/%2e%2e/", "/%2e%2e/%2e%2e/etc/passwd", "/console/..%5c..", "//etc", "//etc/passwd",
+                 "/..%2f..%2fetc%2fpasswd",
                  "/./livez", "/livez/..", "/%2fetc%2fpasswd", "/nothing%00.html", "/troupe.js/", "/troupe.js/..", "/.git/config"]

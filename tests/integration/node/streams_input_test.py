@@ -12,7 +12,7 @@ import zlib
 
 from node_process import NodeProcess, fresh_folder
 from websocket_wire import BINARY, CONTINUATION, PING, PONG, RawSocket, TEXT, close_frame, frame, upgrade
-from wire import HOST, Table, ask, connect, converse, readable, request
+from wire import Table, ask, connect, converse, readable, request
 
 MIB = 1 << 20
 
@@ -156,7 +156,8 @@ def check_commands(table, port):
         (95, "produce to an unknown topic", {"op": "produce", "topic": "none", "value": 1}, {"unknown_topic"}),
         (95, "produce to ..", {"op": "produce", "topic": "..", "value": 1}, {"unknown_topic", "bad_request"}),
         (95, "produce to the system's topic", {"op": "produce", "topic": "__consumer_offsets", "value": 1}, {"forbidden"}),
-        (95, "produce to a partition that is not there", {"op": "produce", "topic": "t", "value": 1, "partition": 9}, {"unknown_partition"}),
+        (95, "produce to a partition that is not there", {"op": "produce", "topic": "t", "value": 1, "partition": 9},
+         {"unknown_partition"}),
         (95, "acks of another kind", {"op": "produce", "topic": "t", "value": 1, "acks": 7}, {"bad_request"}),
         (95, "pid without seq", {"op": "produce", "topic": "t", "value": 1, "pid": "x"}, {"bad_request"}),
         (95, "seq -1", {"op": "produce", "topic": "t", "value": 1, "pid": "x", "seq": -1}, {"bad_request"}),
@@ -222,7 +223,8 @@ def check_commands(table, port):
             first = raw.expect(lambda one: "err" in one)
             raw.say(text)
             raw.say(text)
-            table.check(95, f"{what} three times", error_of(first) == "bad_request" and raw.end() == 4502, f"{str(first)[:200]} {raw.close_code}")
+            table.check(95, f"{what} three times", error_of(first) == "bad_request" and raw.end() == 4502,
+                        f"{str(first)[:200]} {raw.close_code}")
 
 
 def check_time(table, program, folder):
@@ -352,7 +354,8 @@ def check_events(table, node):
     names = {line.split(b":")[0] for line in lines}
     data = [json.loads(line[6:]) for line in lines if line.startswith(b"data: ")]
     table.check(103, "a value that imitates an event is one data line", b" 200 " in head and bool(data) and data[0].get("v") == hostile and
-                data[0].get("k") == key and names <= {b"data", b"id", b"retry", b""} and b"\r" not in body.replace(b"\r\n", b""), f"{body[:400]!r}")
+                data[0].get("k") == key and names <= {b"data", b"id", b"retry", b""} and b"\r" not in body.replace(b"\r\n", b""),
+                f"{body[:400]!r}")
     table.check(103, "the answer cannot be taken for a page", b"text/event-stream" in head and b"nosniff" in head, str(head))
     page = ask(port, "GET", "/v1/topics/sse/records?from=earliest")
     table.check(103, "nor can a page of records", page.field("content-type").startswith("application/json") and
@@ -366,7 +369,8 @@ def check_events(table, node):
     other = ask(port, "GET", "/v1/topics/elsewhere/records?from=earliest").json()["cursor"]
     head, body = first_events(port, "/v1/topics/sse/events", [f"Last-Event-ID: {other}"], bytes_min=60)
     table.check(102, "a cursor of another topic", b" 400 " in head or b"event: reset" in body, f"{head!r} {body[:200]!r}")
-    for what, path, status in [("an unknown parameter", "?form=earliest", 400), ("from nowhere", "?from=nowhere", 400), ("slow=never", "?slow=never", 400),
+    for what, path, status in [("an unknown parameter", "?form=earliest", 400), ("from nowhere", "?from=nowhere", 400),
+                               ("slow=never", "?slow=never", 400),
                                ("a partition that is not there", "?from=offset:9:0", 404), ("last:-1", "?from=last:-1", 400)]:
         talk = converse(port, [request("GET", "/v1/topics/sse/events" + path, ["Accept: text/event-stream"])], within_s=3)
         table.check(97, f"events {what}", talk.statuses == [status], str(talk)[:300])
@@ -383,8 +387,10 @@ def main():
         try:
             node.start()
             node.call("POST", "/v1/topics", {"name": "t"})
-            for check in (lambda: check_handshakes(table, node.port), lambda: check_frames(table, node.port), lambda: check_floods(table, node),
-                          lambda: check_commands(table, node.port), lambda: check_events(table, node), lambda: check_never_reads(table, node),
+            for check in (lambda: check_handshakes(table, node.port), lambda: check_frames(table, node.port),
+                          lambda: check_floods(table, node),
+                          lambda: check_commands(table, node.port), lambda: check_events(table, node),
+                          lambda: check_never_reads(table, node),
                           lambda: check_time(table, sys.argv[1], other)):
                 table.guard("all", "a group of checks", check)
             written = sum(map(len, node.read_all("t").values()))
