@@ -380,6 +380,32 @@ def check_events(table, node):
     table.check(82, "events by POST", talk.statuses[:1] == [405], str(talk)[:300])
 
 
+def check_fresh_topics(table, node):
+    """A subscriber of a topic that nobody has written to yet gets the first record at once, and not when something else wakes it."""
+    port = node.port
+    with RawSocket(port) as writer:
+        for index in range(60):
+            topic = f"fresh{index}"
+            node.call("POST", "/v1/topics", {"name": topic})
+            produces = [{"id": number, "op": "produce", "topic": topic, "value": number} for number in range(1, 51)]
+            if index % 2:
+                with RawSocket(port) as reader:
+                    reader.ask({"id": 1, "op": "subscribe", "sub": "s", "topics": [topic], "from": {"earliest": True}})
+                    writer.say(*produces)
+                    first = reader.expect(lambda one: one.get("ev") == "records", within_s=2)
+                    table.check("fresh", "WebSocket", bool(first) and first["r"][0]["v"] == 1, f"topic {index}: {first}")
+            else:
+                with connect(port) as events:
+                    events.sendall(request("GET", f"/v1/topics/{topic}/events?from=earliest", ["Accept: text/event-stream"]))
+                    data, deadline = events.recv(65536), time.monotonic() + 2
+                    writer.say(*produces)
+                    while b"data: " not in data and readable(events, max(0, deadline - time.monotonic())):
+                        data += events.recv(65536)
+                    table.check("fresh", "events", b"data: " in data, f"topic {index}: {data!r}")
+            for number in range(1, 51):
+                assert writer.expect(lambda one, number=number: one.get("re") == number), "no acknowledgement"
+
+
 def main():
     table = Table("streams input")
     with fresh_folder() as folder, fresh_folder() as other:
@@ -390,7 +416,7 @@ def main():
             for check in (lambda: check_handshakes(table, node.port), lambda: check_frames(table, node.port),
                           lambda: check_floods(table, node),
                           lambda: check_commands(table, node.port), lambda: check_events(table, node),
-                          lambda: check_never_reads(table, node),
+                          lambda: check_fresh_topics(table, node), lambda: check_never_reads(table, node),
                           lambda: check_time(table, sys.argv[1], other)):
                 table.guard("all", "a group of checks", check)
             written = sum(map(len, node.read_all("t").values()))
