@@ -58,8 +58,8 @@ using CallPtr = std::shared_ptr<Call>;
 template <class T, class Function>
 Reply<T> reply_on(const CallPtr& call, Function function) {
   return Reply<T>([call, function = std::move(function)](Result<T> answer) mutable {
-    auto& executor = *call->executor();
-    executor.post([call = std::move(call), function = std::move(function), answer = std::move(answer)]() mutable {
+    const auto executor = call->executor();  // held: the work may be dropped, and the call with it
+    executor->post([call = std::move(call), function = std::move(function), answer = std::move(answer)]() mutable {
       function(call, std::move(answer));
     });
   });

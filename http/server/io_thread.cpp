@@ -32,8 +32,20 @@ void IoThread::run() {
       log::error("a handler of the gateway threw", {log::kv("what", error.what())});
     }
   }
+  end();
+}
+
+void IoThread::end() {
   for (auto& session : std::vector(sessions_)) session->close();
   sessions_.clear();
+  ended_ = true;
+  while (posting_ > 0) std::this_thread::yield();
+  try {
+    io_.restart();
+    io_.poll();  // what was posted before, for sessions that are no more
+  } catch (const std::exception& error) {
+    log::error("a handler of the gateway threw", {log::kv("what", error.what())});
+  }
   streams_.reset();
 }
 
@@ -43,7 +55,9 @@ void IoThread::stop() {
 }
 
 void IoThread::post_work(std::unique_ptr<Work> work) {
-  asio::post(io_, [work = std::move(work)] { work->run(); });
+  ++posting_;
+  if (!ended_) asio::post(io_, [work = std::move(work)] { work->run(); });
+  --posting_;
 }
 
 void IoThread::serve(TcpSocket socket, std::string address) {

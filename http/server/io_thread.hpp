@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -48,6 +49,7 @@ class IoThread final : public Executor, public std::enable_shared_from_this<IoTh
  private:
   void post_work(std::unique_ptr<Work> work) override;
   void run();
+  void end();
   void arm_sweep();
   void sweep();
 
@@ -65,6 +67,9 @@ class IoThread final : public Executor, public std::enable_shared_from_this<IoTh
   std::int64_t date_second_ = 0;
   std::unordered_map<std::uint64_t, metrics::Counter> requests_;
   std::unordered_map<const Route*, metrics::Histogram> seconds_;
+  // What is posted to a loop that has ended would keep this object alive, which keeps the loop alive: it is dropped instead.
+  std::atomic<bool> ended_{false};
+  std::atomic<int> posting_{0};
   std::thread thread_;
 };
 

@@ -120,20 +120,19 @@ void FanoutHub::wake(Partition& partition) {
   }
 }
 
-Result<std::shared_ptr<SharedBatch>> FanoutHub::keep_all(const TopicIdPartition& id, Partition* partition,
-                                                         const std::string& topic, const Bytes& batches, Offset from,
-                                                         MonotonicMs arrived) {
-  std::shared_ptr<SharedBatch> first;
+Result<FanoutHub::Batches> FanoutHub::keep_all(const TopicIdPartition& id, Partition* partition, const std::string& topic,
+                                               const Bytes& batches, Offset from, MonotonicMs arrived) {
+  Batches all;
   for (std::size_t at = 0; at < batches.size();) {
     TROUPE_TRY_ASSIGN(const auto view, record::parse_batch(batches.view().subspan(at)));
     TROUPE_TRY_ASSIGN(auto batch, SharedBatch::decode(id.partition, topic, batches.slice(at, view.bytes.size()), from));
     at += view.bytes.size();
     from = batch->run().next;
     batch->arrived = arrived;
-    if (!first) first = batch;
+    all.push_back(batch);
     if (partition != nullptr) keep(id, *partition, std::move(batch));
   }
-  return first;
+  return all;
 }
 
 void FanoutHub::keep(const TopicIdPartition& id, Partition& partition, std::shared_ptr<SharedBatch> batch) {
@@ -202,20 +201,20 @@ void FanoutHub::on_fetched(const FetchKey& key, Result<FetchResponse> answer) {
   auto waiters = fetches_.extract(key);
   const auto found = partitions_.find(key.id);
   auto* partition = found == partitions_.end() ? nullptr : &found->second;
-  Result<std::shared_ptr<SharedBatch>> first = std::shared_ptr<SharedBatch>{};
+  Result<Batches> batches = Batches{};
   if (!answer) {
-    first = std::move(answer).error();
+    batches = std::move(answer).error();
   } else if (!answer->batches.empty()) {
-    first =
+    batches =
         keep_all(key.id, partition, partition != nullptr ? partition->topic : "", answer->batches, key.from, MonotonicMs{0});
   } else if (answer->next_offset > key.from) {
-    first = SharedBatch::hole(key.id.partition, key.from, answer->next_offset);
+    batches = Batches{SharedBatch::hole(key.id.partition, key.from, answer->next_offset)};
   } else if (key.up_to <= answer->high_watermark && key.up_to > key.from) {
     // No batch begins below `up_to`, which is committed: compaction took them all.
-    first = SharedBatch::hole(key.id.partition, key.from, key.up_to);
+    batches = Batches{SharedBatch::hole(key.id.partition, key.from, key.up_to)};
   }
   if (!waiters.empty()) {
-    for (auto& done : waiters.mapped()) done(first);
+    for (auto& done : waiters.mapped()) done(batches);
   }
   shrink();
 }

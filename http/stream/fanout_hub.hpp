@@ -60,8 +60,10 @@ class FanoutHub : public std::enable_shared_from_this<FanoutHub> {
   /// The end and start of the log, if the tail is attached.
   std::optional<OffsetAnswer> tail(const TopicIdPartition& id) const;
 
-  /// The batch at `from`; later, on this thread. Its fellows go into the cache. A nullptr: there is nothing at `from` yet.
-  using Fetched = std::function<void(Result<std::shared_ptr<SharedBatch>>)>;
+  /// Consecutive batches, the first of which holds `from`. None: there is nothing at `from` yet.
+  using Batches = std::vector<std::shared_ptr<SharedBatch>>;
+  /// Called later, on this thread. The batches also go into the cache.
+  using Fetched = std::function<void(const Result<Batches>&)>;
   void fetch(const TopicIdPartition& id, Offset from, Offset up_to, Fetched done);
   void find(const TopicIdPartition& id, OffsetSpec spec, std::function<void(Result<OffsetAnswer>)> done);
 
@@ -105,9 +107,9 @@ class FanoutHub : public std::enable_shared_from_this<FanoutHub> {
 
   void attach(const TopicIdPartition& id, Partition& partition);
   void on_event(std::uint64_t attachment, TailEvent event);
-  /// Decodes whole batches of [from, ...) into the cache; returns the first.
-  Result<std::shared_ptr<SharedBatch>> keep_all(const TopicIdPartition& id, Partition* partition, const std::string& topic,
-                                                const Bytes& batches, Offset from, MonotonicMs arrived);
+  /// Decodes whole batches of [from, ...), keeps them in the cache.
+  Result<Batches> keep_all(const TopicIdPartition& id, Partition* partition, const std::string& topic, const Bytes& batches,
+                           Offset from, MonotonicMs arrived);
   void keep(const TopicIdPartition& id, Partition& partition, std::shared_ptr<SharedBatch> batch);
   void shrink();
   void forget(Partition& partition);

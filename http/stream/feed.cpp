@@ -1,5 +1,7 @@
 #include "http/stream/feed.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace troupe::http {
@@ -42,7 +44,10 @@ std::size_t Feed::pull(MonotonicMs now, Room room, FeedSink& sink) {
       continue;
     }
     const auto step = subscription_.next(left);
-    if (step.kind == Step::Kind::idle) return used;
+    if (step.kind == Step::Kind::idle) {
+      arrived_.reset();
+      return used;
+    }
     if (step.kind == Step::Kind::find) {
       find(step);
     } else {
@@ -54,14 +59,13 @@ std::size_t Feed::pull(MonotonicMs now, Room room, FeedSink& sink) {
 std::size_t Feed::read(const Step& step, MonotonicMs now, Room room, FeedSink& sink) {
   const auto& id = subscription_.partitions()[step.partition];
   std::shared_ptr<SharedBatch> batch;
-  if (arrived_ && arrived_->index == step.partition && arrived_->from == step.from) {
-    auto arrived = std::exchange(arrived_, std::nullopt);
-    if (!arrived->batch) {
-      subscription_.failed(step.partition, arrived->batch.error(), now);
+  if (arrived_ && arrived_->index == step.partition && (arrived_->from == step.from || arrived_->batches)) {
+    if (!arrived_->batches) {
+      subscription_.failed(step.partition, std::exchange(arrived_, std::nullopt)->batches.error(), now);
       return 0;
     }
-    batch = *arrived->batch;
-    if (!batch) {
+    if (arrived_->batches->empty() && arrived_->from == step.from) {
+      arrived_.reset();
       // The broker says that there is nothing yet. If the tail says otherwise, one of them is late: ask again in a while.
       const auto tail = hub_->tail(id);
       if (tail && tail->high_watermark > step.from) {
@@ -72,7 +76,11 @@ std::size_t Feed::read(const Step& step, MonotonicMs now, Room room, FeedSink& s
       }
       return 0;
     }
-  } else {
+    const auto& batches = *arrived_->batches;
+    const auto behind = std::ranges::upper_bound(batches, step.from, {}, [](const auto& one) { return one->run().from; });
+    if (behind != batches.begin() && (*std::prev(behind))->run().next > step.from) batch = *std::prev(behind);
+  }
+  if (!batch) {
     auto looked = hub_->look(id, step.from);
     switch (looked.what) {
       case FanoutHub::Look::found: batch = std::move(looked.batch); break;
@@ -85,15 +93,16 @@ std::size_t Feed::read(const Step& step, MonotonicMs now, Room room, FeedSink& s
         subscription_.later(step.partition);
         if (fetching_) return 0;
         fetching_ = true;
-        hub_->fetch(id, step.from, step.up_to,
-                    [weak = weak_from_this(), index = step.partition, from = step.from](auto fetched) {
-                      const auto self = weak.lock();
-                      if (!self) return;
-                      self->fetching_ = false;
-                      self->arrived_ = Arrived{.index = index, .from = from, .batch = std::move(fetched)};
-                      self->subscription_.go_on();
-                      self->ready();
-                    });
+        hub_->fetch(
+            id, step.from, step.up_to,
+            [weak = weak_from_this(), index = step.partition, from = step.from](const Result<FanoutHub::Batches>& fetched) {
+              const auto self = weak.lock();
+              if (!self) return;
+              self->fetching_ = false;
+              self->arrived_ = Arrived{.index = index, .from = from, .batches = fetched};
+              self->subscription_.go_on();
+              self->ready();
+            });
         return 0;
     }
   }
@@ -113,17 +122,22 @@ void Feed::find(const Step& step) {
   OffsetSpec spec;
   if (step.spec == Step::Spec::earliest) spec.kind = OffsetSpec::Kind::earliest;
   if (step.spec == Step::Spec::time) spec = {.kind = OffsetSpec::Kind::timestamp, .timestamp = step.time};
-  hub_->find(subscription_.partitions()[step.partition], spec,
-             [weak = weak_from_this(), index = step.partition](auto answer) {
-               const auto self = weak.lock();
-               if (!self) return;
-               if (answer) {
-                 self->subscription_.found(index, {answer->offset, answer->log_start_offset, answer->high_watermark});
-               } else {
-                 self->subscription_.failed(index, answer.error(), self->now_);
-               }
-               self->ready();
-             });
+  hub_->find(
+      subscription_.partitions()[step.partition], spec, [weak = weak_from_this(), index = step.partition](auto answer) {
+        const auto self = weak.lock();
+        if (!self) return;
+        if (answer) {
+          self->subscription_.found(index, {answer->offset, answer->log_start_offset, answer->high_watermark});
+        } else {
+          self->subscription_.failed(index, answer.error(), self->now_);
+        }
+        // A topic of thousands of partitions is looked at once all have answered, not after each. A scan has work at once.
+        const auto& topics = self->subscription_.options().topics;
+        const bool scans =
+            std::ranges::any_of(topics, [](const auto& one) { return one.from.kind == consumer::StartFrom::Kind::last; });
+        if (answer && !scans && !self->subscription_.resolved() && !self->subscription_.has_notes()) return;
+        self->ready();
+      });
 }
 
 }  // namespace troupe::http

@@ -30,8 +30,8 @@ class Feed : public std::enable_shared_from_this<Feed> {
        const std::vector<std::string>& topics, std::function<void()> on_ready, MonotonicMs now);
 
   /// Puts into `sink` what fits into `room` and is at hand; asks for what is not. Returns the bytes. Also moves starts and scans on:
-  /// call it once to begin, with no room if need be. Stops early where the owner has to say something in between: at a note, and where the phase
-  /// changes. Pull again until it returns 0 and there are no notes.
+  /// call it once to begin, with no room if need be. Stops early where the owner has to say something in between: at a note, and where
+  /// the phase changes. Pull again until it returns 0 and there are no notes.
   std::size_t pull(MonotonicMs now, consumer::Room room, FeedSink& sink);
 
   /// Nobody is called any more; partitions are let go.
@@ -54,7 +54,7 @@ class Feed : public std::enable_shared_from_this<Feed> {
   struct Arrived {
     std::size_t index = 0;
     Offset from{0};
-    Result<std::shared_ptr<SharedBatch>> batch;
+    Result<FanoutHub::Batches> batches;
   };
 
   std::shared_ptr<FanoutHub> hub_;
@@ -62,8 +62,8 @@ class Feed : public std::enable_shared_from_this<Feed> {
   RenderKind kind_;
   std::function<void()> on_ready_;
   bool fetching_ = false;
-  MonotonicMs now_;  ///< of the last pull
-  std::optional<Arrived> arrived_;
+  MonotonicMs now_;                 ///< of the last pull
+  std::optional<Arrived> arrived_;  ///< until the end of the next pull: a small cache may have let go of it by then
   std::vector<consumer::Subscription::Range> ranges_;
 };
 

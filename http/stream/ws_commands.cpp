@@ -13,6 +13,7 @@ namespace troupe::http {
 namespace {
 
 constexpr std::size_t message_bytes_max = 200;
+constexpr std::size_t partitions_max = 20'000;  // followed by one connection
 
 void append_produced(std::string& out, const Result<ProducedRecord>& record) {
   if (!record) {
@@ -240,6 +241,12 @@ void WsSession::run(const std::optional<std::uint64_t>& id, SubscribeCommand&& c
     return reply_error(id, made.error());
   }
   auto sub = std::move(*made);
+  auto partitions = sub->feed->subscription().partitions().size();
+  for (const auto& other : order_) partitions += other->feed->subscription().partitions().size();
+  if (partitions > partitions_max) {
+    sub->feed->close(env_.now());
+    return reply_error(id, "rate_limited", 42901, "at most 20000 partitions a connection", true);
+  }
   sub->reply_to = id;
   if (id) open_ids_.insert(*id);
   subscriptions_[sub->name] = sub;

@@ -1,3 +1,6 @@
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -118,6 +121,10 @@ class WsConnection final : public Connection, public WsTransport {
     if (std::exchange(pinging_, true)) return;
     ws_.async_ping({}, [self = shared()](boost::system::error_code) { self->pinging_ = false; });
   }
+  std::size_t unacknowledged() const override {
+    int bytes = 0;
+    return !ended_ && ::ioctl(handle_, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+  }
   void close(CloseCode code, std::string_view reason) override {
     if (std::exchange(closing_, true)) return;
     close_timer_.expires_after(close_wait);
@@ -151,6 +158,7 @@ class WsConnection final : public Connection, public WsTransport {
 
   void accepted(boost::system::error_code error) {
     if (error || ended_) return abort();
+    handle_ = ws_.next_layer().next_layer().socket().native_handle();
     session_ = std::make_shared<WsSession>(*env_, *this, auto_connect_);
     read();
   }
@@ -215,6 +223,7 @@ class WsConnection final : public Connection, public WsTransport {
   beast::flat_buffer incoming_;
   OutMessage message_;
   std::vector<asio::const_buffer> buffers_;
+  int handle_ = -1;  ///< of the socket, once accepted
   bool auto_connect_ = false;
   bool reading_ = false;
   bool writing_ = false;

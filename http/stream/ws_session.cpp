@@ -133,7 +133,8 @@ void WsSession::sent() {
     arm(env_.now());
   }
   check_reading();
-  if (close_at_ && !writing_ && !closed_) close(CloseCode::going_away, "the node stops");
+  // What was asked for before is still answered.
+  if (draining_ && !writing_ && !closed_ && produce_inflight_ == 0) close(CloseCode::going_away, "the node stops");
 }
 
 void WsSession::closed() {
@@ -238,7 +239,7 @@ void WsSession::flush(MonotonicMs now) {
   queued_.clear();
   const bool crowded = env_.counters->buffered_bytes > env_.limits.all_send_queues_bytes_max;
   const auto room = env_.limits.send_queue_bytes_max;
-  const auto count = crowded ? 0 : order_.size();
+  const auto count = crowded || draining_ ? 0 : order_.size();
   for (std::size_t i = 0; i < count && !closed_; ++i) {
     const auto sub = order_[(turn_ + i) % count];
     const auto left = room - std::min(room, message.size());
@@ -303,7 +304,9 @@ void WsSession::drain(Millis within_ms) {
   if (closed_ || draining_) return;
   draining_ = true;
   push("{\"ev\":\"goaway\",\"within_ms\":" + std::to_string(within_ms) + ",\"nodes\":[]}");
-  close_at_ = env_.now() + within_ms;
+  // Before the deadline, at which sockets are closed without a word.
+  close_at_ = env_.now() + within_ms * 3 / 4;
+  env_.wake_at(weak_from_this(), *close_at_);
   flush_now();
 }
 
@@ -317,9 +320,16 @@ void WsSession::tick(MonotonicMs now) {
   if (!connected_ && now - opened_at_ >= limits.connect_ms_max) return close(CloseCode::not_connected, "no connect in time");
   if (writing_ && now - flushed_at_ >= limits.write_stall_ms_max)
     return close(CloseCode::slow_consumer, "nothing was taken for too long");
-  if (pong_wanted_ && now - pinged_at_ >= limits.pong_ms_max) return close(CloseCode::no_pong, "no pong");
+  if (pong_wanted_ && now - pinged_at_ >= limits.pong_ms_max) {
+    // On a thin line the ping waits behind what was sent before it. A peer that still takes that is not dead.
+    const auto left = transport_->unacknowledged();
+    if (left == 0 || left == unacknowledged_) return close(CloseCode::no_pong, "no pong");
+    unacknowledged_ = left;
+    pinged_at_ = now;
+  }
   if (!pong_wanted_ && !reading_paused_ && now - pinged_at_ >= limits.ping_ms) {
     pong_wanted_ = true;
+    unacknowledged_ = 0;
     pinged_at_ = now;
     transport_->ping();
   }

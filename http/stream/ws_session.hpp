@@ -37,6 +37,8 @@ class WsTransport {
   /// One text message. `WsSession::sent` follows, once.
   virtual void send(OutMessage message) = 0;
   virtual void ping() = 0;
+  /// Bytes that the peer has not acknowledged yet: while they become fewer it lives, however late its pong.
+  virtual std::size_t unacknowledged() const = 0;
   /// The last call. What was handed to `send` still goes out.
   virtual void close(CloseCode code, std::string_view reason) = 0;
   virtual void pause_reading(bool paused) = 0;
@@ -145,6 +147,7 @@ class WsSession final : public Scheduled, public std::enable_shared_from_this<Ws
   MonotonicMs flushed_at_;
   MonotonicMs pinged_at_;
   bool pong_wanted_ = false;
+  std::size_t unacknowledged_ = 0;       ///< when a pong was last found missing
   std::optional<MonotonicMs> close_at_;  ///< draining
   std::optional<MonotonicMs> armed_;
   std::size_t produce_inflight_ = 0;

@@ -7,13 +7,14 @@ import {
   parseFrames,
   parseRecord,
   type Produced,
-  toBase64,
   TroupeError,
   type TroupeRecord,
 } from "./protocol";
+import { type ProduceOptions, Producer, type RecordToProduce } from "./producer";
 import { Subscription, type SubscribeOptions } from "./subscription";
 
 export type { Credit, From, Gap, Phase, Produced, SlowPolicy, TroupeRecord } from "./protocol";
+export type { ProduceOptions, RecordToProduce } from "./producer";
 export type { SubscribeOptions, SubscriptionState } from "./subscription";
 export { Subscription, TroupeError };
 
@@ -52,24 +53,6 @@ export interface Why {
   retryInMs?: number;
 }
 
-export interface RecordToProduce {
-  key?: string | Uint8Array | null;
-  /** JSON, or bytes. null is a tombstone. */
-  value: unknown;
-  headers?: Record<string, string>;
-  partition?: number;
-  /** ms since 1970 */
-  timestamp?: number;
-}
-
-export interface ProduceOptions {
-  acks?: "none" | "leader" | "quorum";
-  /** ms until the promise fails; 0: never. */
-  timeout?: number;
-  /** Of an error whose outcome was unknown: the same record again, and at most once in the log. */
-  seq?: number;
-}
-
 export interface History<Value> {
   /** As the server sent them. */
   records: TroupeRecord<Value>[];
@@ -94,24 +77,8 @@ interface Pending {
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
-interface Outgoing {
-  fields: Json;
-  /** In which order the application produced. */
-  order: number;
-  seq: number;
-  /** It went out once, and nobody knows what became of it: its sequence number must stay. */
-  uncertain: boolean;
-  resolve: (produced: Produced) => void;
-  reject: (error: TroupeError) => void;
-  timer: ReturnType<typeof setTimeout> | undefined;
-  over: boolean;
-}
-
 const healthy_after_ms = 30_000;
 const tick_ms = 5_000;
-/** The server remembers that many sequence numbers of a producer. */
-const window_max = 64;
-
 export class TroupeClient extends Emitter<ClientEvents> {
   /** Names this client's produces across its connections. */
   readonly pid: string;
@@ -131,13 +98,9 @@ export class TroupeClient extends Emitter<ClientEvents> {
   #pending = new Map<number, Pending>();
   #subscriptions = new Map<string, Subscription<never>>();
   #next_sub = 1;
-  #outgoing: Outgoing[] = [];
-  #in_flight = new Set<Outgoing>();
-  #in_flight_max = window_max;
-  #held_until = 0;
-  #next_seq = 1;
-  #next_order = 1;
+  readonly #producer: Producer;
   #waiting_for_open: Pending[] = [];
+  #listening: AbortController | undefined;
 
   constructor(url = "/v1/ws", options: ClientOptions = {}) {
     super();
@@ -153,10 +116,12 @@ export class TroupeClient extends Emitter<ClientEvents> {
       ...options,
     };
     this.pid = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    globalThis.addEventListener?.("online", () => this.#wake());
-    globalThis.addEventListener?.("offline", () => this.#probe());
-    globalThis.addEventListener?.("pagehide", () => this.#subscriptions.forEach((subscription) => subscription.save_now()));
-    globalThis.document?.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#wake());
+    this.#producer = new Producer(this.pid, this.#options.maxQueue, {
+      isOpen: () => this.#state === "open",
+      call: (op, fields) => this.#call(op, fields),
+      later: (delay, task) => this.#later(delay, task),
+      random: this.#options.random,
+    });
   }
 
   get state(): ClientState {
@@ -172,6 +137,8 @@ export class TroupeClient extends Emitter<ClientEvents> {
   close(): void {
     for (const subscription of [...this.#subscriptions.values()]) subscription.close();
     this.#leave(new TroupeError("closed", "The client was closed."), 1000);
+    this.#listening?.abort();
+    this.#listening = undefined;
     this.#set_state("closed", { code: 1000, reason: "closed by the application" });
   }
 
@@ -197,41 +164,10 @@ export class TroupeClient extends Emitter<ClientEvents> {
 
   /** Resolves when the record is held as `acks` asks for. Waits for a connection, and repeats without risk of a second record. */
   produce(topic: string, record: RecordToProduce, options: ProduceOptions = {}): Promise<Produced> {
-    const { acks, timeout = 30_000, seq } = options;
-    if (this.#outgoing.length + this.#in_flight.size >= this.#options.maxQueue) {
-      return Promise.reject(new TroupeError("queue_full", `${this.#options.maxQueue} records wait already.`, 0, true));
-    }
-    const { key, value, headers, partition, timestamp } = record;
-    const fields: Json = {
-      topic,
-      headers,
-      partition,
-      ts: timestamp,
-      acks,
-      ...(key instanceof Uint8Array ? { kb: toBase64(key) } : key !== undefined && { key }),
-      ...(value instanceof Uint8Array ? { vb: toBase64(value) } : { value }),
-    };
-    return new Promise((resolve, reject) => {
-      const item: Outgoing = {
-        fields,
-        order: this.#next_order++,
-        seq: seq ?? 0,
-        uncertain: seq !== undefined,
-        resolve,
-        reject,
-        timer: undefined,
-        over: false,
-      };
-      if (timeout > 0) {
-        item.timer = setTimeout(() => {
-          const error = this.#gave_up(item);
-          this.#finish(item, () => reject(error));
-        }, timeout);
-      }
-      this.#outgoing.push(item);
-      this.connect();
-      this.#flush();
-    });
+    const produced = this.#producer.produce(topic, record, options);
+    this.connect();
+    this.#producer.flush();
+    return produced;
   }
 
   /** Records before a cursor (by default the end), for scrolling backwards. */
@@ -251,7 +187,23 @@ export class TroupeClient extends Emitter<ClientEvents> {
 
   // --- connections -------------------------------------------------------------------------------------------------------------------
 
+  /** Hears of sleep and changes of network, where there is a browser to tell; until the client is closed. */
+  #listen(): void {
+    if (this.#listening) return;
+    this.#listening = new AbortController();
+    const options = { signal: this.#listening.signal };
+    globalThis.addEventListener?.("online", () => this.#wake(), options);
+    globalThis.addEventListener?.("offline", () => this.#probe(), options);
+    globalThis.addEventListener?.("pagehide", () => this.#subscriptions.forEach((one) => one.save_now()), options);
+    globalThis.document?.addEventListener(
+      "visibilitychange",
+      () => document.visibilityState === "visible" && this.#wake(),
+      options,
+    );
+  }
+
   #open(): void {
+    this.#listen();
     const generation = ++this.#generation;
     clearTimeout(this.#retry_timer);
     this.#set_state("connecting", { code: 0, reason: "" });
@@ -291,9 +243,6 @@ export class TroupeClient extends Emitter<ClientEvents> {
   #welcome(ok: Json): void {
     const limits = isObject(ok.limits) ? ok.limits : {};
     if (typeof ok.ping_ms === "number" && ok.ping_ms > 0) this.#ping_ms = Math.min(ok.ping_ms, 25_000);
-    const allowed = typeof limits.produce_inflight === "number" ? limits.produce_inflight : window_max;
-    // One less than is allowed: with all of it under way the server reads no further command, not even a ping.
-    this.#in_flight_max = Math.max(1, Math.min(allowed, window_max) - 1);
     this.#set_state("open", { code: 0, reason: "" });
     this.#later(healthy_after_ms, () => (this.#attempts = 0));
     this.#tick();
@@ -302,7 +251,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
       waiting.resolve({});
     }
     for (const subscription of this.#subscriptions.values()) void subscription.attach();
-    this.#flush();
+    this.#producer.start(typeof limits.produce_inflight === "number" ? limits.produce_inflight : undefined);
   }
 
   /** Forgets the socket, without waiting for it: a dead peer never answers a close. */
@@ -320,17 +269,10 @@ export class TroupeClient extends Emitter<ClientEvents> {
     }
     for (const pending of [...this.#pending.values()]) pending.reject(error);
     this.#pending.clear();
-    // What was under way goes to the front again, in its order and with its numbers.
-    for (const item of this.#in_flight) {
-      item.uncertain = true;
-      this.#outgoing.push(item);
-    }
-    this.#in_flight.clear();
-    this.#outgoing.sort(byOrder);
-    this.#held_until = 0;
+    this.#producer.interrupt();
     for (const subscription of this.#subscriptions.values()) subscription.detach();
     if (error.code === "disconnected") return;
-    for (const item of this.#outgoing.splice(0)) this.#finish(item, () => item.reject(withSeq(error, item)));
+    this.#producer.fail(error);
     for (const waiting of this.#waiting_for_open.splice(0)) waiting.reject(error);
   }
 
@@ -491,80 +433,11 @@ export class TroupeClient extends Emitter<ClientEvents> {
     }
   }
 
-  // --- produce -----------------------------------------------------------------------------------------------------------------------
-
-  #flush(): void {
-    while (this.#state === "open" && Date.now() >= this.#held_until && this.#in_flight.size < this.#in_flight_max) {
-      const item = this.#outgoing.shift();
-      if (!item) return;
-      void this.#transmit(item);
-    }
-  }
-
-  async #transmit(item: Outgoing): Promise<void> {
-    if (item.seq === 0) item.seq = this.#next_seq++;
-    this.#in_flight.add(item);
-    try {
-      const { p, o, ts, dup } = await this.#call("produce", { ...item.fields, pid: this.pid, seq: item.seq });
-      const produced = {
-        partition: Number(p ?? -1),
-        offset: Number(o ?? -1),
-        timestamp: Number(ts ?? 0),
-        duplicate: dup === true,
-      };
-      this.#finish(item, () => item.resolve(produced));
-    } catch (thrown) {
-      const error = thrown as TroupeError;
-      if (error.code === "disconnected" || item.over) return; // it is in the queue again
-      const unknown = error.code === "timeout" || error.code === "outcome_unknown";
-      if (unknown || error.retry) this.#again(item, unknown, error.afterMs);
-      else this.#finish(item, () => item.reject(error));
-    }
-    this.#flush();
-  }
-
-  #again(item: Outgoing, unknown: boolean, after_ms: number): void {
-    this.#in_flight.delete(item);
-    item.uncertain ||= unknown;
-    // Nothing of it was written: a new number, for later ones may have been and an older one would be refused.
-    if (!item.uncertain) item.seq = 0;
-    this.#outgoing.push(item);
-    this.#outgoing.sort(byOrder);
-    const wait = Math.max(after_ms, 200 + this.#options.random() * 800);
-    this.#held_until = Date.now() + wait;
-    this.#later(wait, () => this.#flush());
-  }
-
-  #finish(item: Outgoing, settle: () => void): void {
-    if (item.over) return;
-    item.over = true;
-    clearTimeout(item.timer);
-    this.#in_flight.delete(item);
-    this.#outgoing = this.#outgoing.filter((other) => other !== item);
-    settle();
-  }
-
-  #gave_up(item: Outgoing): TroupeError {
-    return withSeq(
-      new TroupeError("timeout", "The record was not acknowledged in time.", 50004, true),
-      item,
-      this.#in_flight.has(item),
-    );
-  }
-
   #set_state(state: ClientState, why: Why): void {
     if (state === this.#state && state !== "backoff") return;
     this.#state = state;
     this.emit("state", state, why);
   }
-}
-
-const byOrder = (a: Outgoing, b: Outgoing): number => a.order - b.order;
-
-/** With its sequence number, when a record may have been written. */
-function withSeq(error: TroupeError, item: Outgoing, sent = false): TroupeError {
-  const seq = item.uncertain || sent ? item.seq : undefined;
-  return new TroupeError(error.code, error.message, error.num, error.retry, error.afterMs, seq);
 }
 
 function resolveUrl(url: string): string {

@@ -99,6 +99,7 @@ struct WsClient final : http::WsTransport {
       });
   }
   void ping() override { ++pings; }
+  std::size_t unacknowledged() const override { return backlog; }
   void close(http::CloseCode code, std::string_view why) override {
     close_code = static_cast<int>(code);
     close_reason = why;
@@ -164,6 +165,7 @@ struct WsClient final : http::WsTransport {
   bool sending = false;
   bool reading_paused = false;
   int pings = 0;
+  std::size_t backlog = 0;
   int close_code = 0;
   std::string close_reason;
   std::uint64_t last_id = 100;

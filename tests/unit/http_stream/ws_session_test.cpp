@@ -71,6 +71,20 @@ TEST_CASE("pings go out every 25 s, and want a pong", "[ws]") {
   CHECK(client.close_code == 4002);
 }
 
+TEST_CASE("a late pong is waited for while the peer still takes what was sent before the ping", "[ws]") {
+  StreamFixture fixture;
+  WsClient client(fixture);
+  client.backlog = 100'000;
+  fixture.advance(26'000, {client.session.get()});
+  for (int i = 0; i < 5; ++i) {
+    fixture.advance(10'000, {client.session.get()});
+    client.backlog -= 10'000;
+  }
+  CHECK(client.close_code == 0);
+  fixture.advance(22'000, {client.session.get()});
+  CHECK(client.close_code == 4002);
+}
+
 TEST_CASE("what is no command is answered, three times", "[ws]") {
   StreamFixture fixture;
   WsClient client(fixture);
@@ -223,6 +237,13 @@ TEST_CASE("a subscription that cannot be is answered with its reason", "[ws]") {
   CHECK(client.ask({{"op", "credit"}, {"sub", "t"}, {"msgs", 1}})["code"] == "unknown_sub");
   CHECK(client.ask({{"op", "unsubscribe"}, {"sub", "s"}}) == json::object());
   CHECK(client.session->subscriptions() == 0);
+  fixture.broker.add_topic("Wide", 9'000);
+  const json wide{{"topics", {"Wide"}}};
+  CHECK(client.ask(subscribe("w1", nullptr, wide)).contains("cursor"));
+  CHECK(client.ask(subscribe("w2", nullptr, wide)).contains("cursor"));
+  CHECK(client.ask(subscribe("w3", nullptr, wide))["code"] == "rate_limited");
+  client.ask({{"op", "unsubscribe"}, {"sub", "w1"}});
+  client.ask({{"op", "unsubscribe"}, {"sub", "w2"}});
   for (int i = 0; i < 128; ++i) CHECK(client.ask(subscribe("n" + std::to_string(i), nullptr)).contains("cursor"));
   CHECK(client.ask(subscribe("more", nullptr))["code"] == "rate_limited");
 }
@@ -443,6 +464,21 @@ TEST_CASE("a draining node says so, and closes in time", "[ws]") {
   CHECK(client.received.back()["within_ms"] == 3000);
   fixture.settle();
   CHECK(client.close_code == 1001);
+  // What was produced before is still answered, and no record follows.
+  fixture.broker.add_topic("Chat", 1);
+  fixture.broker.hold_produce();
+  WsClient busy(fixture);
+  busy.ask(subscribe("s", nullptr));
+  busy.say({{"id", 1}, {"op", "produce"}, {"topic", "Chat"}, {"value", 1}});
+  busy.session->drain(3000);
+  fixture.settle();
+  CHECK(busy.close_code == 0);
+  busy.received.clear();
+  fixture.broker.release_produce();
+  fixture.settle();
+  REQUIRE(busy.received.size() == 1);
+  CHECK(busy.received[0]["re"] == 1);
+  CHECK(busy.close_code == 1001);
   WsClient stuck(fixture);
   stuck.reads = false;
   stuck.session->drain(3000);

@@ -6,7 +6,10 @@ beforeEach(() => {
   vi.useFakeTimers();
   FakeSocket.all = [];
 });
-afterEach(() => vi.useRealTimers());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
 
 describe("a connection", () => {
   test("is opened by its first use, says who it is, and is open when the server answers", async () => {
@@ -144,6 +147,30 @@ describe("a connection", () => {
     socket.die(1001);
     await nextSocket();
     expect(FakeSocket.all.length).toBe(2);
+  });
+
+  test("is opened at once when the network is back, and asked when the network goes", async () => {
+    const browser = new EventTarget();
+    vi.stubGlobal("addEventListener", browser.addEventListener.bind(browser));
+    const client = makeClient({ minDelay: 2_000 });
+    client.connect();
+    FakeSocket.last.die();
+    await vi.advanceTimersByTimeAsync(10);
+    browser.dispatchEvent(new Event("online"));
+    await vi.advanceTimersByTimeAsync(1_001); // half of the shortest wait, instead of the whole of a longer one
+    expect(FakeSocket.all.length).toBe(2);
+    const second = await welcome();
+    browser.dispatchEvent(new Event("offline"));
+    second.ok(second.only("ping"), { now: 1 });
+    await vi.advanceTimersByTimeAsync(6_000);
+    expect(client.state).toBe("open"); // a loopback needs no network
+    browser.dispatchEvent(new Event("offline"));
+    await vi.advanceTimersByTimeAsync(5_001);
+    expect(client.state).toBe("backoff");
+    client.close();
+    browser.dispatchEvent(new Event("online"));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([client.state, FakeSocket.all.length]).toEqual(["closed", 2]);
   });
 
   test("survives whatever is not a frame", async () => {
