@@ -356,6 +356,7 @@ void SseSession::tick(MonotonicMs now) {
     return finish(true);
   }
   auto& subscription = feed_->subscription();
+  const auto deadline = subscription.next_deadline();  // before the tick, which takes up what was due
   subscription.tick(now);
   if (writing_ && subscription.ended()) {
     const auto notes = subscription.take_notes();
@@ -367,7 +368,6 @@ void SseSession::tick(MonotonicMs now) {
     return;
   }
   if (begun_ && !writing_ && now - flushed_at_ >= limits.sse_comment_ms) queued_ += ": ka\n\n";
-  const auto deadline = subscription.next_deadline();
   if (!begun_ || !queued_.empty() || subscription.has_notes() || (deadline && *deadline <= now)) {
     flush(now);
   } else {
