@@ -47,6 +47,14 @@ ClusterInfo Broker::cluster() const {
           .brokers = image->brokers()};
 }
 
+/// Once it has begun, a disk that is away for a moment is for the calls to hear of.
+bool Broker::ready() const {
+  if (started_.load(std::memory_order_relaxed)) return true;
+  if (options_.serving && !options_.serving->load()) return false;
+  started_.store(true, std::memory_order_relaxed);
+  return true;
+}
+
 metadata::TopicPtr Broker::topic(std::string_view name) const { return options_.images->get()->find_topic(name); }
 metadata::TopicPtr Broker::topic(const TopicId& id) const { return options_.images->get()->find_topic(id); }
 std::vector<metadata::TopicPtr> Broker::topics() const { return options_.images->get()->topics(); }

@@ -25,6 +25,7 @@ class Broker final : public BrokerApi {
     std::shared_ptr<const ImageHolder> images = {};
     std::vector<std::shared_ptr<const HandleSlot<caf::actor>>> gateways = {};  ///< one at least
     std::shared_ptr<const HandleSlot<caf::actor>> partition_manager = {};
+    std::shared_ptr<const std::atomic<bool>> serving = {};  ///< as partition_manager sets it; null: from the start
     const ActorTable* table = nullptr;
     const Clock* clock = nullptr;
     std::int32_t default_partitions = 1;  ///< of a topic that is created without a number
@@ -34,6 +35,7 @@ class Broker final : public BrokerApi {
 
   explicit Broker(Options options);
 
+  bool ready() const override;
   ClusterInfo cluster() const override;
   metadata::TopicPtr topic(std::string_view name) const override;
   metadata::TopicPtr topic(const TopicId& id) const override;
@@ -65,6 +67,7 @@ class Broker final : public BrokerApi {
 
   const Options options_;
   ProduceBudget budget_;
+  mutable std::atomic<bool> started_{false};
   std::atomic<std::uint64_t> next_call_{1};
   std::atomic<std::uint64_t> next_attachment_{1};
 };

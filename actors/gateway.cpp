@@ -235,10 +235,11 @@ class GatewayState {
   }
 
   void create_topic(const Shared<CreateTopicCall>& call) {
-    ask_metadata<TopicAnswer>(CreateTopic{call->request}, call, [this, call](const TopicAnswer& answer) {
-      if (call->request.validate_only) return call->reply(answer.topic);
-      await_leaders(answer.topic, call->reply);
-    });
+    ask_metadata<TopicAnswer>(CreateTopic{call->request, call->request.internal ? Caller::system : Caller::client}, call,
+                              [this, call](const TopicAnswer& answer) {
+                                if (call->request.validate_only) return call->reply(answer.topic);
+                                await_leaders(answer.topic, call->reply);
+                              });
   }
 
   void alter_topic(const Shared<AlterTopicCall>& call) {

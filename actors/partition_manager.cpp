@@ -290,7 +290,7 @@ class PartitionManagerState {
   void attach(const AttachListener& request) {
     const auto& id = request.partition;
     if (!led_.contains(id)) {
-      const auto topic = image_ ? image_->find_topic(id.topic_id) : nullptr;
+      const auto topic = options_.images->get()->find_topic(id.topic_id);
       const bool known = topic && id.partition >= PartitionId{0} && id.partition.value() < topic->partition_count();
       return request.ticket->end(known ? Error{Errc::leader_not_available, "the partition has no leader on this node now"}
                                        : Error{Errc::unknown_topic_or_partition, "there is no partition " + to_string(id)});

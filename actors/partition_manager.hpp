@@ -8,6 +8,7 @@
 
 #include "actors/actor_table.hpp"
 #include "actors/handles.hpp"
+#include "actors/image_holder.hpp"
 #include "actors/log_reader.hpp"
 #include "actors/metadata_messages.hpp"
 #include "actors/partition_directory.hpp"
@@ -29,6 +30,7 @@ struct PartitionManagerOptions {
   metadata::BrokerImage broker = {};
   std::function<DiskWorker()> disk_worker = {};          ///< the one that lives now, or null
   std::function<MetadataQuorum()> metadata_quorum = {};  ///< the one that lives now, or null
+  std::shared_ptr<const ImageHolder> images = {};        ///< may be ahead of the updates that have come here
   const LogReaders* readers = nullptr;
   const Clock* clock = nullptr;
   PartitionDirectory* directory = nullptr;

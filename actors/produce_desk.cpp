@@ -93,8 +93,9 @@ void ProduceDesk::take(std::shared_ptr<ProduceCall> call, const metadata::TopicP
   deadlines_.emplace(request.deadline, number);
 }
 
-Status ProduceDesk::check(const ProduceRecord& record, const metadata::TopicImage& topic) const {
-  if (metadata::is_internal_topic(topic.name)) {
+Status ProduceDesk::check(const ProduceRecord& record, const ProduceRequest& request,
+                          const metadata::TopicImage& topic) const {
+  if (metadata::is_internal_topic(topic.name) && !request.internal) {
     return Error{Errc::topic_authorization_failed, "topic \"" + topic.name + "\" is the system's own"};
   }
   const auto bytes = bytes_of(record);
@@ -113,7 +114,7 @@ Status ProduceDesk::check(const ProduceRecord& record, const metadata::TopicImag
 /// As given, by key as Kafka does, by idempotence id, else one partition for a while.
 Result<PartitionId> ProduceDesk::choose(const ProduceRecord& record, const ProduceRequest& request,
                                         const metadata::TopicImage& topic) {
-  TROUPE_TRY(check(record, topic));
+  TROUPE_TRY(check(record, request, topic));
   const auto count = topic.partition_count();
   if (record.partition) {
     if (*record.partition >= PartitionId{0} && record.partition->value() < count) return *record.partition;

@@ -58,7 +58,7 @@ class ProduceDesk {
     record::TimestampType timestamp_type;
   };
 
-  Status check(const ProduceRecord& record, const metadata::TopicImage& topic) const;
+  Status check(const ProduceRecord& record, const ProduceRequest& request, const metadata::TopicImage& topic) const;
   Result<PartitionId> choose(const ProduceRecord& record, const ProduceRequest& request, const metadata::TopicImage& topic);
   Lane& lane(const TopicIdPartition& id, const metadata::TopicImage& topic);
   void set_result(Request& request, std::size_t record, ResultOfRecord result);

@@ -98,6 +98,7 @@ struct ProduceRequest {
   Acks acks = Acks::quorum;
   std::optional<IdempotenceKey> idempotence = {};
   Millis timeout_ms = 30'000;
+  bool internal = false;  ///< by the node itself, into a topic of the system's own ("__"); no door sets it
 };
 
 /// Where a record is.
@@ -234,6 +235,8 @@ class BrokerApi {
   virtual ~BrokerApi() = default;
 
   // What this node knows, at once.
+  /// Whether it knows its topics yet. Until then it is starting, and a door says so instead of "no such topic". Cheap.
+  virtual bool ready() const = 0;
   virtual ClusterInfo cluster() const = 0;
   /// nullptr: no such topic.
   virtual metadata::TopicPtr topic(std::string_view name) const = 0;

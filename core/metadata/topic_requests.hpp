@@ -14,6 +14,7 @@ struct CreateTopicRequest {
   std::optional<std::int32_t> replication_factor = {};  ///< by default as many as brokers, at most 3
   std::map<std::string, std::string> config = {};
   bool validate_only = false;
+  bool internal = false;  ///< by the node itself: the name may begin with "__"; no door sets it
 };
 struct AlterTopicRequest {
   std::string name = {};

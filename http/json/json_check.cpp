@@ -37,8 +37,24 @@ class Locator final : public nlohmann::json_sax<nlohmann::json> {
   }
 };
 
+/// Whether brackets outside of strings are open on more than `levels`. The fast parser does not get there when one is left open.
+bool deeper_than(const char* begin, std::size_t size, std::size_t levels) {
+  std::size_t depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (begin[i] == '"') quoted = !quoted;
+    if (quoted && begin[i] == '\\') ++i;
+    if (quoted) continue;
+    if ((begin[i] == '[' || begin[i] == '{') && ++depth > levels) return true;
+    if ((begin[i] == ']' || begin[i] == '}') && depth > 0) --depth;
+  }
+  return false;
+}
+
 std::string describe(simdjson::error_code error, const char* begin, std::size_t size) {
-  if (error == simdjson::DEPTH_ERROR) return "the JSON is nested deeper than 64 levels";
+  if (error == simdjson::DEPTH_ERROR || deeper_than(begin, size, depth_max)) {
+    return "the JSON is nested deeper than 64 levels";
+  }
   const std::string_view text{begin, size};
   if (text.starts_with("\xef\xbb\xbf")) return "not JSON: it begins with a byte order mark, at byte 0";
   std::string message = "not JSON: ";

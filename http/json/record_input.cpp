@@ -49,6 +49,7 @@ class Reader {
   Problem finish_record(ProduceRecord record, const Members& members);
   Problem read_acks(JsonSlice value);
   Problem count(const JsonSlicer& slicer);
+  std::string_view plain(std::string_view name);
 
   InputProblem problem(Kind kind, std::string_view member, std::string what) const;
   bool once(Members& members, unsigned member) const {
@@ -64,6 +65,7 @@ class Reader {
   std::size_t index_ = 0;  ///< of the record that is read, or its line
   bool inline_ = false;
   std::size_t elements_ = 0;
+  std::string plain_name_;
 };
 
 InputProblem Reader::problem(Kind kind, std::string_view member, std::string what) const {
@@ -83,6 +85,15 @@ Problem Reader::count(const JsonSlicer& slicer) {
     return InputProblem{Kind::syntax, "the JSON has more than " + std::to_string(limits_.json_elements_max) + " values"};
   }
   return std::nullopt;
+}
+
+/// A member's name without escapes: "\u0076alue" is "value". Valid until the next call; the document stays as it is, because an inline
+/// record is walked over twice.
+std::string_view Reader::plain(std::string_view name) {
+  if (name.find('\\') == std::string_view::npos) return name;
+  plain_name_ = "\"" + std::string(name) + "\"";
+  const auto bytes = unescape_in_place({plain_name_.data(), plain_name_.data() + plain_name_.size()});
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 Problem Reader::read() {
@@ -124,6 +135,7 @@ Problem Reader::read_document(char* begin, char* end) {
   std::string_view name;
   JsonSlice value;
   while (members.next(name, value)) {
+    name = plain(name);
     if (name == "records") {
       if (records) return InputProblem{Kind::shape, "the field \"records\" is there twice"};
       records = value;
@@ -177,6 +189,7 @@ Problem Reader::read_record(JsonSlice object) {
   std::string_view name;
   JsonSlice value;
   while (members.next(name, value)) {
+    name = plain(name);
     if (auto wrong = read_member(name, value, record, seen)) return wrong;
     if (members.depth() > limits_.json_depth_max) {
       return problem(Kind::syntax, name, "nested deeper than " + std::to_string(limits_.json_depth_max) + " levels");
@@ -336,6 +349,7 @@ Problem Reader::read_header_list(JsonSlice value, ProduceRecord& record) {
     JsonSlice part;
     std::optional<ByteView> name, content;
     while (members.next(member, part)) {
+      member = plain(member);
       if (member == "key" && part.is_string() && !name) {
         name = unescape_in_place(part);
       } else if (member == "value" && !content) {

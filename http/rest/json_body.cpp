@@ -1,6 +1,7 @@
 #include "http/rest/json_body.hpp"
 
 #include <algorithm>
+#include <set>
 #include <span>
 
 #include "base/nearest_name.hpp"
@@ -15,7 +16,19 @@ std::optional<HttpError> read_json_object(ByteBuffer body, std::initializer_list
   const auto* const begin = reinterpret_cast<const char*>(body.data());
   if (body.empty()) return bad_request("the body is empty: a JSON object is wanted");
   if (auto wrong = check_json(begin, body.size())) return bad_request(std::move(*wrong));
-  out = Json::parse(begin, begin + body.size(), nullptr, false);
+  // The last one of two equal names would win without a word.
+  std::vector<std::set<std::string>> open;
+  std::optional<std::string> twice;
+  const auto once = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) open.emplace_back();
+    if (event == Json::parse_event_t::object_end) open.pop_back();
+    if (event == Json::parse_event_t::key && !open.back().insert(parsed.get<std::string>()).second) {
+      twice = parsed.get<std::string>();
+    }
+    return true;
+  };
+  out = Json::parse(begin, begin + body.size(), once, false);
+  if (twice) return bad_request("the field " + shown(*twice) + " is there twice");
   if (!out.is_object()) return bad_request("the body is no JSON object");
   for (const auto& [name, value] : out.items()) {
     if (std::ranges::find(known, std::string_view(name)) != known.end()) continue;

@@ -183,13 +183,14 @@ void send(Rest& rest, const CallPtr& call, ProduceRequest request, Produce produ
 /// What both dialects have in common; nullopt when the error has been answered.
 std::optional<ProduceRequest> read_request(Rest& rest, const CallPtr& call, Request& request, ProduceFormat format,
                                            std::optional<Acks>& acks) {
-  auto topic = find_topic(rest, call, request);
-  if (!topic) return std::nullopt;
-  if (metadata::is_internal_topic(topic->name)) {
+  // Whether it exists or not: the name decides.
+  if (metadata::is_internal_topic(request.parameters.front())) {
     answer_error(call, request,
                  {.status = 403, .number = 40301, .code = "forbidden", .message = "this topic is the system's own"});
     return std::nullopt;
   }
+  auto topic = find_topic(rest, call, request);
+  if (!topic) return std::nullopt;
   ProduceRequest produce{.topic = std::move(topic)};
   auto wrong = read_idempotency(request.head, produce.idempotence);
   if (!wrong) wrong = read_acks(request.query, acks);

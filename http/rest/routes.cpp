@@ -152,6 +152,7 @@ void add_v1_rest(std::vector<Route>& all) {
                  {},
                  {},
                  {200}});
+  all.back().while_starting = true;
 }
 
 void add_v2(std::vector<Route>& all) {
@@ -186,6 +187,7 @@ void add_plain(std::vector<Route>& all) {
   const auto add = [&](std::string_view path, std::string_view op, std::string_view summary, Route::Handler handler,
                        std::vector<unsigned> statuses, std::string_view type) {
     all.push_back({Method::get, path, op, summary, Dialect::plain, handler, {}, {}, std::move(statuses), type});
+    all.back().while_starting = true;
   };
   add("/healthz", "healthz", "200 while everything is as it should be", show_health, {200, 503}, json_type);
   add("/livez", "livez", "200 while the process answers", show_live, {200}, json_type);

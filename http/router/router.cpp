@@ -64,10 +64,11 @@ std::optional<HttpError> check_content_type(const Route& route, const RequestHea
   return std::nullopt;
 }
 
-/// Streams read their own parameters, some of which may be repeated.
+/// Streams have parameters that may be repeated.
 std::optional<HttpError> check_parameters(const Route& route, const Query& query) {
-  if (route.kind != RouteKind::handler) return std::nullopt;
-  if (auto wrong = query.check_unique()) return wrong;
+  if (route.kind == RouteKind::handler) {
+    if (auto wrong = query.check_unique()) return wrong;
+  }
   if (route.dialect != Dialect::v1) return std::nullopt;
   for (const auto& [name, value] : query.all()) {
     if (std::ranges::find(route.query, std::string_view(name), &QueryParameter::name) != route.query.end()) continue;

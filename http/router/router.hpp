@@ -43,6 +43,7 @@ struct Route {
   std::vector<unsigned> statuses = {};            ///< what it may answer, besides what every request may be answered
   std::string_view answer_type = {};              ///< empty: the dialect's
   RouteKind kind = RouteKind::handler;
+  bool while_starting = false;  ///< answered before the node knows its topics, too
 };
 
 /// Where a request goes.

@@ -134,7 +134,9 @@ void Session::process_header() {
   switch (scanner_.feed(bytes, limits())) {
     case HeaderScanner::State::more: return read_header();
     case HeaderScanner::State::not_http:
-      log::debug("no HTTP on the HTTP port: TLS?", {log::kv("from", address_)});
+      if (thread_.shared()->may_tell_of_tls(thread_.now())) {
+        log::warn("TLS on a plain port: use http:// here", {log::kv("from", address_)});
+      }
       return close();
     case HeaderScanner::State::refused: return refuse(scanner_.error());
     case HeaderScanner::State::complete: return take_header(used_ + scanner_.begin(), used_ + scanner_.end());
@@ -178,6 +180,9 @@ std::optional<HttpError> Session::check_and_route() {
   if (auto wrong = check_origin(head_.method, framing_, stream)) return wrong;
   if (auto wrong = Query::parse(target_.query, query_)) return wrong;
   if (match_.route == nullptr) return std::nullopt;
+  if (!match_.route->while_starting && !thread_.shared()->rest.broker.ready()) {
+    return http_error({Errc::overloaded, "the node is starting: retry"});
+  }
   if (match_.route->kind == RouteKind::websocket) {
     if (auto wrong = check_websocket(head_, framing_)) return wrong;
   } else if (auto wrong = check_request(*match_.route, head_, framing_.has_body(), query_)) {

@@ -27,6 +27,14 @@ void Shared::release(const std::string& address) {
   connections.set(static_cast<double>(limits_.open() + streams));
 }
 
+bool Shared::may_tell_of_tls(MonotonicMs now) {
+  constexpr Millis interval_ms = 60'000;
+  const std::lock_guard lock(mutex_);
+  if (told_of_tls_ && now - *told_of_tls_ < interval_ms) return false;
+  told_of_tls_ = now;
+  return true;
+}
+
 bool Shared::reserve_bytes(std::size_t bytes) {
   const auto before = inflight_bytes.fetch_add(bytes);
   if (before + bytes > options.limits.inflight_bytes_max) {

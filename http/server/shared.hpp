@@ -36,12 +36,15 @@ struct Shared {
 
   bool admit(const std::string& address, bool loopback);
   void release(const std::string& address);
+  /// Once a minute: what a client does wrong in a loop is one line.
+  bool may_tell_of_tls(MonotonicMs now);
   /// Counts `bytes` in; false when the budget is used up.
   bool reserve_bytes(std::size_t bytes);
   void free_bytes(std::size_t bytes);
 
  private:
   std::mutex mutex_;
+  std::optional<MonotonicMs> told_of_tls_;  ///< under mutex_
   ConnectionLimits limits_;
 };
 

@@ -31,12 +31,26 @@ void Feed::tail_moved(std::size_t index, Offset end) {
   ready();
 }
 
+void Feed::tick(MonotonicMs now) {
+  // While its socket is busy nobody waits for the tail, and nobody is told that it moves: how far behind it is has to be asked.
+  if (subscription_.options().slow.policy == consumer::SlowPolicy::disconnect) {
+    std::size_t index = 0;
+    for (const auto& id : subscription_.partitions()) {
+      if (const auto tail = hub_->tail(id)) subscription_.high_watermark(index, tail->high_watermark);
+      ++index;
+    }
+  }
+  subscription_.tick(now);
+}
+
 std::size_t Feed::pull(MonotonicMs now, Room room, FeedSink& sink) {
   std::size_t used = 0;
   now_ = now;
   const auto phase = subscription_.phase();
   while (true) {
-    if (subscription_.has_notes() || subscription_.phase() != phase) return used;
+    // Until every start is known nothing is given, and no phase is over: the first that is found must not keep the others waiting.
+    const bool other_phase = subscription_.resolved() && subscription_.phase() != phase;
+    if (subscription_.has_notes() || other_phase) return used;
     const Room left{.bytes = room.bytes - std::min(room.bytes, used), .untouched = room.untouched && used == 0};
     if (auto text = subscription_.take_held(left, now)) {
       used += text->size();
@@ -66,19 +80,24 @@ std::size_t Feed::read(const Step& step, MonotonicMs now, Room room, FeedSink& s
     }
     if (arrived_->batches->empty() && arrived_->from == step.from) {
       arrived_.reset();
-      // The broker says that there is nothing yet. If the tail says otherwise, one of them is late: ask again in a while.
       const auto tail = hub_->tail(id);
-      if (tail && tail->high_watermark > step.from) {
-        subscription_.failed(step.partition, {Errc::leader_not_available, "the log's end is not there yet"}, now);
-      } else {
+      if (!tail || tail->high_watermark <= step.from) {
         subscription_.at_tail(step.partition);
         hub_->wait(id, weak_from_this(), step.partition);
+        return 0;
       }
-      return 0;
+      // The broker said that there is nothing yet, and the tail says otherwise: records came meanwhile, and it brought them. If not, one
+      // of the two is late: ask again in a while.
+      batch = hub_->look(id, step.from).batch;
+      if (!batch) {
+        subscription_.failed(step.partition, {Errc::leader_not_available, "the log's end is not there yet"}, now);
+        return 0;
+      }
+    } else {
+      const auto& batches = *arrived_->batches;
+      const auto behind = std::ranges::upper_bound(batches, step.from, {}, [](const auto& one) { return one->run().from; });
+      if (behind != batches.begin() && (*std::prev(behind))->run().next > step.from) batch = *std::prev(behind);
     }
-    const auto& batches = *arrived_->batches;
-    const auto behind = std::ranges::upper_bound(batches, step.from, {}, [](const auto& one) { return one->run().from; });
-    if (behind != batches.begin() && (*std::prev(behind))->run().next > step.from) batch = *std::prev(behind);
   }
   if (!batch) {
     auto looked = hub_->look(id, step.from);

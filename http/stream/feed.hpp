@@ -34,6 +34,9 @@ class Feed : public std::enable_shared_from_this<Feed> {
   /// the phase changes. Pull again until it returns 0 and there are no notes.
   std::size_t pull(MonotonicMs now, consumer::Room room, FeedSink& sink);
 
+  /// Moves what depends on time on: also how far behind a feed is whose socket is busy.
+  void tick(MonotonicMs now);
+
   /// Nobody is called any more; partitions are let go.
   void close(MonotonicMs now);
 

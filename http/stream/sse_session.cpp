@@ -356,8 +356,9 @@ void SseSession::tick(MonotonicMs now) {
     return finish(true);
   }
   auto& subscription = feed_->subscription();
-  const auto deadline = subscription.next_deadline();  // before the tick, which takes up what was due
-  subscription.tick(now);
+  // Taken before: what is due is done by the tick, and then there is something to read.
+  const auto deadline = subscription.next_deadline();
+  feed_->tick(now);
   if (writing_ && subscription.ended()) {
     const auto notes = subscription.take_notes();
     if (std::ranges::find(notes, consumer::Note::Kind::disconnect, &consumer::Note::kind) != notes.end()) {

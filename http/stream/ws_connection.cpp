@@ -170,7 +170,6 @@ class WsConnection final : public Connection, public WsTransport {
   }
 
   void on_read(boost::system::error_code error) {
-    reading_ = false;
     // After close() the reply to it is Beast's to read.
     if (closing_) return;
     if (error) return abort();
@@ -182,6 +181,8 @@ class WsConnection final : public Connection, public WsTransport {
     }
     incoming_.consume(incoming_.size());
     if (incoming_.capacity() > keep_bytes) incoming_ = beast::flat_buffer();
+    // Only now: what the session said may have ended a pause, and the next message goes into the same buffer.
+    reading_ = false;
     read();
   }
 

@@ -338,8 +338,9 @@ void WsSession::tick(MonotonicMs now) {
   for (std::size_t i = 0; i < order_.size(); ++i) {
     const auto sub = order_[i];
     auto& subscription = sub->feed->subscription();
-    const auto deadline = subscription.next_deadline();  // before the tick, which takes up what was due
-    subscription.tick(now);
+    // Taken before: what is due is done by the tick, and then there is something to read.
+    const auto deadline = subscription.next_deadline();
+    sub->feed->tick(now);
     due = due || subscription.has_notes() || (deadline && *deadline <= now);
     if (!writing_ || !subscription.ended()) continue;
     // The socket is busy, perhaps for ever: who asked to be cut off is cut off now.

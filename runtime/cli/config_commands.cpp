@@ -1,13 +1,10 @@
 #include "runtime/cli/config_commands.hpp"
 
-#include <unistd.h>
-
 #include <memory>
 #include <optional>
 
 #include <CLI/CLI.hpp>
 
-#include "base/log.hpp"
 #include "runtime/cli/node_flags.hpp"
 #include "runtime/cli/output.hpp"
 #include "runtime/cli/table.hpp"
@@ -120,17 +117,6 @@ int describe_config(const std::string& name, bool json) {
   return out.finish() ? exit_ok : exit_failed;
 }
 
-int serve_configured(const NodeFlags& flags) {
-  auto loaded = load_config(flags.sources());
-  if (!loaded.problems.empty()) return print_problems(loaded);
-  const auto& config = loaded.config;
-  const bool text = config.log_format == runtime::LogFormat::text ||
-                    (config.log_format == runtime::LogFormat::automatic && ::isatty(STDERR_FILENO) == 1);
-  log::configure(config.log_level, text ? log::Format::text : log::Format::json);
-  for (const auto& warning : loaded.warnings) log::warn("environment variable passed over", {log::kv("why", warning)});
-  return runtime::serve(config, version_number());
-}
-
 }  // namespace
 
 void add_config_commands(CLI::App& app, int& exit_code) {
@@ -178,7 +164,7 @@ void add_serve_command(CLI::App& app, int& exit_code) {
       "Flags are stronger than TROUPE_... in the environment, that is stronger than the file.\n"
       "Example: troupe serve --data-dir ./data --http 127.0.0.1:9000 --set topics.default_partitions=4\n"
       "Exit codes: 0 stopped when asked to; 1 could not start or had to give up; 2 wrong usage or configuration.");
-  serve->callback([flags, &exit_code] { exit_code = serve_configured(*flags); });
+  serve->callback([flags, &exit_code] { exit_code = runtime::serve(load_config(flags->sources()), version_number()); });
 }
 
 }  // namespace troupe::cli

@@ -29,6 +29,7 @@
 #include "actors/handle_slot.hpp"
 #include "actors/metadata_quorum.hpp"
 #include "actors/partition_manager.hpp"
+#include "actors/processor_manager.hpp"
 #include "actors/supervisor.hpp"
 #include "base/log.hpp"
 #include "storage/data_directory.hpp"
@@ -92,6 +93,9 @@ struct Node::Impl {
   const std::shared_ptr<HandleSlot<MetadataQuorum>> quorum = std::make_shared<HandleSlot<MetadataQuorum>>();
   const std::shared_ptr<HandleSlot<caf::actor>> manager = std::make_shared<HandleSlot<caf::actor>>();
   std::vector<std::shared_ptr<HandleSlot<caf::actor>>> gateways;
+  const std::shared_ptr<HandleSlot<caf::actor>> processor_manager = std::make_shared<HandleSlot<caf::actor>>();
+  mutable std::mutex processors_mutex;
+  std::vector<ProcessorSpecPtr> processors;
   const std::shared_ptr<std::atomic<bool>> serving = std::make_shared<std::atomic<bool>>(false);
   std::atomic<bool> draining{false};
   std::unique_ptr<Broker> broker;
@@ -116,6 +120,7 @@ Node::Impl::Impl(const NodeConfig& node_config, metrics::Registry& registry)
                                                     .images = images,
                                                     .gateways = {gateways.begin(), gateways.end()},
                                                     .partition_manager = manager,
+                                                    .serving = serving,
                                                     .table = &table,
                                                     .clock = &clock,
                                                     .default_partitions = config.default_partitions,
@@ -173,6 +178,7 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
                                                      .broker = self,
                                                      .disk_worker = [slot = data_disk] { return slot->get(); },
                                                      .metadata_quorum = [slot = quorum] { return slot->get(); },
+                                                     .images = images,
                                                      .readers = &readers,
                                                      .clock = &clock,
                                                      .directory = &directory,
@@ -197,6 +203,22 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
            return actor;
          }});
   }
+  // Last, so that it is ended while everything that it needs is there.
+  children.push_back({"processor_manager", "processors", [this](caf::actor_system& actors, const ActorRowPtr& row) {
+                        const auto actor = spawn_processor_manager(actors,
+                                                                   {.broker = broker.get(),
+                                                                    .processors =
+                                                                        [this] {
+                                                                          const std::lock_guard lock(processors_mutex);
+                                                                          return processors;
+                                                                        },
+                                                                    .metrics = &metrics,
+                                                                    .table = &table,
+                                                                    .seed = std::random_device{}()},
+                                                                   row);
+                        processor_manager->set(actor);
+                        return actor;
+                      }});
   return {.name = "node", .children = std::move(children), .table = &table};
 }
 
@@ -306,6 +328,21 @@ Status Node::start(const metadata::BrokerImage& self, Millis deadline_ms) {
     node.start_changed.wait_for(lock,
                                 std::chrono::milliseconds(1));  // nobody notifies: the actors know nothing of this thread
   }
+  if (const auto actor = node.processor_manager->get()) caf::anon_send(actor, LookForPartitions{});
+  return ok();
+}
+
+Status Node::add_processor(processing::ProcessorSpec spec) {
+  TROUPE_TRY(processing::check_spec(spec));
+  {
+    const std::lock_guard lock(impl_->processors_mutex);
+    for (const auto& other : impl_->processors) {
+      if (other->name != spec.name) continue;
+      return Error{Errc::invalid_argument, "processor \"" + spec.name + "\": name: there is one of that name already"};
+    }
+    impl_->processors.push_back(std::make_shared<const processing::ProcessorSpec>(std::move(spec)));
+  }
+  if (const auto actor = impl_->processor_manager->get()) caf::anon_send(actor, LookForPartitions{});
   return ok();
 }
 

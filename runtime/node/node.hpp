@@ -6,6 +6,7 @@
 
 #include "base/metrics.hpp"
 #include "core/broker_api.hpp"
+#include "core/processing/processor.hpp"
 #include "runtime/config/node_config.hpp"
 
 namespace troupe::runtime {
@@ -17,6 +18,7 @@ namespace troupe::runtime {
 ///     metadata_quorum                       the metadata log
 ///     partition_manager                     leaders and tails
 ///     gateways                              calls of the doors
+///     processors                            custom processors: core/processing/processor.hpp
 ///
 /// The broker exists from the start and says "starting" until the actors are there, so that the doors can be opened first.
 class Node {
@@ -32,6 +34,10 @@ class Node {
   /// Opens the data directory, replays the metadata, starts the leaders. `self` is this node as clients reach it.
   /// Errors: wrong_owner (another process, node or cluster; names it), storage_error, storage_full, corrupt_message, request_timed_out.
   Status start(const metadata::BrokerImage& self, Millis deadline_ms);
+
+  /// Runs a processor on every partition of its inputs that this node leads; before the start or after it, from any thread. It ends
+  /// with the node. Errors: invalid_argument (names the field; also a name that another processor has).
+  Status add_processor(processing::ProcessorSpec spec);
 
   /// Why the node gave up; nullopt while it runs.
   std::optional<Error> failure() const;

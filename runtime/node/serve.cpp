@@ -163,16 +163,26 @@ class SecondSignal {
 
 }  // namespace
 
-int serve(const NodeConfig& config, const std::string& version) {
+int serve(const LoadedConfig& loaded, const std::string& version, std::vector<processing::ProcessorSpec> processors) {
+  if (!loaded.problems.empty()) {
+    for (const auto& warning : loaded.warnings) fail("warning: " + warning);
+    for (const auto& problem : loaded.problems) fail(problem);
+    return 2;
+  }
+  const auto& config = loaded.config;
   const SystemClock clock;
   const auto started = clock.monotonic_now();
   configure_log(config);
+  for (const auto& warning : loaded.warnings) log::warn("environment variable passed over", {log::kv("why", warning)});
   const auto signals = take_signals();
   if (auto enough = check_descriptors(config); !enough) return fail(enough.error().message);
 
   metrics::Registry metrics;
   metrics.gauge("troupe_build_info", "1; the labels say what runs.", {{"version", version}}).set(1);
   Node node(config, metrics);
+  for (auto& processor : processors) {
+    if (auto added = node.add_processor(std::move(processor)); !added) return fail(added.error().message);
+  }
   auto options = config.gateway;
   options.files = pages();
   http::Gateway gateway(std::move(options), node.broker(), metrics);

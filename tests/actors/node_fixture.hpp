@@ -43,6 +43,7 @@ struct NodeFixture : QuorumFixture {
                                                            .broker = options.broker,
                                                            .disk_worker = [this] { return data_worker.get(); },
                                                            .metadata_quorum = [this] { return quorum.get(); },
+                                                           .images = images,
                                                            .readers = &readers,
                                                            .clock = &clock,
                                                            .directory = &directory,

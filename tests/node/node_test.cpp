@@ -1,9 +1,13 @@
 #include "runtime/node/node.hpp"
 
+#include <atomic>
+#include <cctype>
 #include <chrono>
 #include <future>
 #include <map>
 #include <mutex>
+#include <stdexcept>
+#include <thread>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/temp_directory.hpp"
@@ -292,4 +296,82 @@ TEST_CASE("records keep their order and are all there when many threads produce"
     }
   }
   for (int t = 0; t < 4; ++t) CHECK(last[std::to_string(t)] == 200);
+}
+
+namespace {
+
+/// Writes its input in upper-case; fails once on "poison".
+class Shouter final : public processing::Processor {
+ public:
+  explicit Shouter(std::shared_ptr<std::atomic<bool>> poisoned) : poisoned_(std::move(poisoned)) {}
+  void process(const processing::InputRecord& record, processing::Output& output) override {
+    std::string value{record.value.value_or("")};
+    if (value == "poison" && !poisoned_->exchange(true)) throw std::runtime_error("there was poison");
+    for (auto& letter : value) letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
+    output.send({.topic = "loud", .value = value});
+  }
+
+ private:
+  std::shared_ptr<std::atomic<bool>> poisoned_;
+};
+
+processing::ProcessorSpec shouter(bool blocking) {
+  auto poisoned = std::make_shared<std::atomic<bool>>(false);
+  return {.name = "shouter",
+          .inputs = {"quiet"},
+          .outputs = {{.name = "loud"}},
+          .make = [poisoned](const processing::Assignment&) { return std::make_unique<Shouter>(poisoned); },
+          .blocking = blocking};
+}
+
+/// Reads until there are so many values.
+std::vector<std::string> read_until(RunningNode& running, const std::string& topic, std::size_t count) {
+  const auto deadline = std::chrono::steady_clock::now() + 30s;
+  std::vector<std::string> values;
+  while (values.size() < count && std::chrono::steady_clock::now() < deadline) {
+    const auto made = running.node->broker().topic(topic);
+    if (made) values = running.read(made, PartitionId{0});
+    std::this_thread::yield();
+  }
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("a processor of a real node survives its own exception and the node's restart", "[node]") {
+  const test::TempDirectory directory;
+  const bool blocking = GENERATE(false, true);
+  std::vector<std::string> expected;
+  {
+    RunningNode running(directory.path());
+    REQUIRE(running.node->add_processor(shouter(blocking)));
+    CHECK(running.node->add_processor(shouter(blocking)).error().message.find("name:") != std::string::npos);
+    REQUIRE(running.start());
+    const auto topic = running.create("quiet");
+    for (int i = 0; i < 200; ++i) {
+      const bool poison = i == 120;
+      REQUIRE(running.produce(topic, {{"", poison ? "poison" : "line " + std::to_string(i)}}));
+      expected.push_back(poison ? "POISON" : "LINE " + std::to_string(i));
+    }
+    CHECK(read_until(running, "loud", expected.size()) == expected);
+    bool found = false;
+    for (const auto& actor : running.node->broker().actor_tree()) {
+      if (actor.name != "shouter/quiet/0") continue;
+      found = true;
+      CHECK(actor.kind == "processor_host");
+      CHECK(actor.restarts == 1);
+      CHECK(actor.last_error.value_or("").find("there was poison") != std::string::npos);
+    }
+    CHECK(found);
+    CHECK(running.produce(running.node->broker().topic("__processor_positions"), {{"", "x"}})->records[0].error().code ==
+          Errc::topic_authorization_failed);
+    CHECK(running.node->stop(5000).empty());
+  }
+  RunningNode again(directory.path());
+  REQUIRE(again.start());
+  REQUIRE(again.node->add_processor(shouter(blocking)));  // also while it runs
+  REQUIRE(again.produce(again.node->broker().topic("quiet"), {{"", "at last"}}));
+  expected.emplace_back("AT LAST");
+  CHECK(read_until(again, "loud", expected.size()) == expected);
+  CHECK(again.node->stop(5000).empty());
 }

@@ -47,7 +47,11 @@ class FakeBroker final : public BrokerApi {
   std::size_t waiting_fetches() const;
   std::size_t cancelled() const;
 
+  /// As a node that starts: it does not know its topics yet.
+  void set_ready(bool ready) { ready_ = ready; }
+
   // BrokerApi
+  bool ready() const override { return ready_; }
   ClusterInfo cluster() const override;
   metadata::TopicPtr topic(std::string_view name) const override;
   metadata::TopicPtr topic(const TopicId& id) const override;
@@ -105,6 +109,7 @@ class FakeBroker final : public BrokerApi {
   std::vector<WaitingFetch> waiting_;
   std::vector<std::pair<ProduceRequest, Reply<ProduceResponse>>> held_;
   bool hold_ = false;
+  std::atomic<bool> ready_ = true;
   std::optional<Error> produce_error_;
   std::optional<Error> fetch_error_;
   std::uint64_t next_id_ = 1;

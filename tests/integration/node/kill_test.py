@@ -29,7 +29,7 @@ KILLS = int(os.environ.get("TROUPE_KILLS", "50"))
 SEED = int(os.environ.get("TROUPE_SEED", str(time.time_ns() % 1_000_000)))
 TOPIC = "killed"
 PARTITIONS = 3
-LATE_S = 60
+LATE_S = 20
 
 
 async def some_time(seconds):
@@ -112,8 +112,8 @@ async def produce_by_websocket(node, client, ledger, stop):
                 while not (stop.is_set() and not open_numbers):
                     while len(open_numbers) < 8 and not stop.is_set():
                         open_numbers[number] = True
-                        await send(number)
                         number += 1
+                        await send(number - 1)
                     frames = await asyncio.wait_for(socket.recv(), LATE_S)
                     for frame in map(json.loads, frames.split("\n")):
                         if "re" not in frame or frame["re"] > 999_999_999:
@@ -258,7 +258,11 @@ async def run(node):
     assert not failures, failures[0]
     log = await asyncio.get_running_loop().run_in_executor(None, node.read_all, TOPIC)
     ends.update({partition: records[-1]["o"] + 1 for partition, records in log.items()})
-    await asyncio.wait_for(asyncio.gather(*readers), LATE_S)
+    try:
+        await asyncio.wait_for(asyncio.gather(*readers), LATE_S)
+    except asyncio.TimeoutError as late:
+        seen = {stream.name: dict(stream.next) for stream in streams}
+        raise AssertionError(f"subscribers did not see everything within {LATE_S} s: {seen}, the log ends at {ends}") from late
     check(log, ledger, streams)
     print(f"{KILLS} kills; ready again in {took[len(took) // 2] * 1000:.0f} ms (median), {took[-1] * 1000:.0f} ms at most")
     print(f"{len(ledger.acknowledged)} acknowledged, {ledger.retries} sent again, {ledger.duplicates} known as repeated; "

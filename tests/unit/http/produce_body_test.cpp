@@ -38,6 +38,29 @@ std::string one(const std::string& members) { return "{\"records\":[{" + members
 
 }  // namespace
 
+TEST_CASE("a field's name may be written with escapes", "[http]") {
+  const auto escaped = read(R"({"\u0072ecords":[{"\u006bey":"k","v\u0061lue":1}]})", ProduceFormat::v2_json);
+  REQUIRE_FALSE(escaped.problem);
+  CHECK(escaped.key(0) == "k");
+  CHECK(escaped.value(0) == "1");
+  const auto inlined = read(R"({"op":"produce","\u0076alue":{"\u0061":1}})", ProduceFormat::v1_or_inline);
+  REQUIRE_FALSE(inlined.problem);
+  CHECK(inlined.value(0) == R"({"\u0061":1})");
+  CHECK(kind_of(R"({"records":[{"value":1}],"\u0072ecords":[{"value":2}]})") == Kind::shape);
+  CHECK(kind_of(R"({"records":[{"value":1,"\u0076alue":2}]})") == Kind::shape);
+}
+
+TEST_CASE("brackets that never close are said to be too deep", "[http]") {
+  for (const auto size : {100U, 100'000U, 1'000'000U}) {
+    const auto result = read(std::string(size, '['), ProduceFormat::v1);
+    REQUIRE(result.problem);
+    CHECK(result.problem->message.find("deeper than 64") != std::string::npos);
+  }
+  const auto text = read("{\"records\":[\"" + std::string(1000, '['), ProduceFormat::v1);
+  REQUIRE(text.problem);
+  CHECK(text.problem->message.find("deeper") == std::string::npos);
+}
+
 TEST_CASE("values are kept as the bytes that came", "[http]") {
   for (const std::string value : {"{ \"a\" : [1, 2] }", "[]", "\"1\"", "1", "true", "\"\"", "\"\\u0041\\n\"",
                                   "9007199254740993", "-1.50e+3", "\"\\u0000\"", "\"\xc3\xa9\"", "{\"a\":\"}]\\\",\"}"}) {

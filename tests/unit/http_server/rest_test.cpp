@@ -405,3 +405,25 @@ TEST_CASE("static files are served with their headers", "[rest]") {
   CHECK(fixture.http.get("/").body == "{}");
   CHECK(fixture.http.request("POST", "/chat/", "", "").status == 404);
 }
+
+TEST_CASE("a field that is there twice is refused, not overlooked", "[rest]") {
+  RestFixture fixture;
+  CHECK(fixture.failure(fixture.post("/v1/topics", R"({"name":"x","name":"y"})")) == 400);
+  CHECK(fixture.failure(fixture.post("/v1/topics", R"({"name":"x","config":{"flush":"fsync","flush":"interval"}})")) == 400);
+  CHECK(fixture.get_json("/topics") == json::array());
+}
+
+TEST_CASE("the system's topics are not written to, whether they exist or not", "[rest]") {
+  RestFixture fixture;
+  const std::string body = R"({"records":[{"value":1}]})";
+  CHECK(fixture.failure(fixture.post("/topics/__consumer_offsets", body, json_v2)) == 40301);
+  CHECK(fixture.failure(fixture.post("/v1/topics/__consumer_offsets/records", body)) == 40301);
+}
+
+TEST_CASE("an event stream's parameters are known by name", "[rest]") {
+  RestFixture fixture;
+  fixture.broker.add_topic("t");
+  const auto answer = fixture.http.get("/v1/topics/t/events?form=earliest");
+  CHECK(fixture.failure(answer) == 400);
+  CHECK(answer.body.find("from") != std::string::npos);
+}

@@ -291,3 +291,26 @@ TEST_CASE("a port that is taken is an error that names it", "[gateway]") {
   http::Gateway nowhere({.host = "no.such.host"}, fixture.broker, metrics);
   CHECK(nowhere.start().error().code == Errc::invalid_argument);
 }
+
+TEST_CASE("a node that does not know its topics yet says that it is starting, not that there are none", "[gateway]") {
+  GatewayFixture fixture;
+  fixture.broker.add_topic("t");
+  fixture.broker.set_ready(false);
+  auto client = fixture.client();
+  for (const std::string path : {"/v1/topics/t", "/topics/t", "/v1/topics/t/records", "/v1/topics/t/events"}) {
+    CAPTURE(path);
+    client.send("GET " + path + " HTTP/1.1\r\n" + client.host() + "\r\n");
+    const auto answer = client.read();
+    CHECK(answer.status == 503);
+    CHECK(answer.fields.count("retry-after") == 1);
+    CHECK(answer.body.find("starting") != std::string::npos);
+  }
+  for (const std::string path : {"/livez", "/metrics", "/v1/cluster/tree"}) {
+    CAPTURE(path);
+    client.send("GET " + path + " HTTP/1.1\r\n" + client.host() + "\r\n");
+    CHECK(client.read().status == 200);
+  }
+  fixture.broker.set_ready(true);
+  client.send("GET /v1/topics/t HTTP/1.1\r\n" + client.host() + "\r\n");
+  CHECK(client.read().status == 200);
+}

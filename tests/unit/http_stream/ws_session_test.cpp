@@ -1,5 +1,7 @@
 #include "http/stream/ws_session.hpp"
 
+#include <algorithm>
+
 #include "base/prng.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/seed.hpp"
@@ -365,6 +367,46 @@ TEST_CASE("a client that asked to be cut off when slow is, also while nothing ca
   CHECK(client.close_code == 4001);
 }
 
+TEST_CASE("a client that is too far behind is cut off although its socket is busy", "[ws]") {
+  StreamFixture fixture;
+  fixture.broker.add_topic("Chat", 1);
+  WsClient client(fixture);
+  client.ask(subscribe("s", {{"latest", true}}, {{"slow", {{"policy", "disconnect"}, {"max_lag", 20}}}}));
+  client.reads = false;
+  fixture.broker.append("Chat", PartitionId{0}, {{"k", "1"}});
+  fixture.settle();
+  fixture.advance(2000, {client.session.get()});
+  CHECK(client.close_code == 0);
+  for (int i = 0; i < 30; ++i) fixture.broker.append("Chat", PartitionId{0}, {{"k", "1"}});
+  fixture.settle();
+  fixture.advance(2000, {client.session.get()});
+  CHECK(client.close_code == 4001);
+}
+
+TEST_CASE("records that come while a subscription begins reach it at once, whatever overtakes what", "[ws]") {
+  for (int before = 0; before < 12; ++before) {
+    StreamFixture fixture;
+    fixture.broker.add_topic("Chat", 1);
+    WsClient client(fixture);
+    auto command = subscribe("s", {{"earliest", true}});
+    command["id"] = 1;
+    client.session->on_text(command.dump());
+    const auto run_one = [&] {
+      const auto next = std::move(fixture.posted.front());
+      fixture.posted.pop_front();
+      next();
+    };
+    for (int i = 0; i < before && !fixture.posted.empty(); ++i) run_one();
+    fixture.broker.append("Chat", PartitionId{0}, {{"k", "1"}});
+    // The answer that says "nothing yet" comes behind the news that there is something.
+    if (fixture.posted.size() > 1) std::rotate(fixture.posted.begin(), fixture.posted.begin() + 1, fixture.posted.end());
+    fixture.settle();
+    fixture.advance(100, {client.session.get()});
+    CAPTURE(before);
+    CHECK(client.offsets("s") == std::vector<std::int64_t>{0});
+  }
+}
+
 TEST_CASE("who stalls a write for 30 s is closed", "[ws]") {
   StreamFixture fixture;
   fixture.broker.add_topic("Chat", 1);
@@ -478,6 +520,22 @@ TEST_CASE("a snapshot comes first, then what follows", "[ws]") {
   std::int64_t conflated = 0;
   for (const auto& one : client.received) conflated += one.value("conflated", 0);
   CHECK(conflated >= 90);
+}
+
+TEST_CASE("a snapshot begins for the second subscriber as for the first", "[ws]") {
+  // Goal: where all tails are known the starts are found at once, within one pull, and the first that is found changes the phase.
+  StreamFixture fixture;
+  fixture.broker.add_topic("Chat", 4);
+  fixture.broker.append("Chat", PartitionId{1}, {{"a", "1"}, {"b", "2"}});
+  const auto command = subscribe("s", nullptr, {{"snapshot", "latest_per_key"}});
+  WsClient first(fixture);
+  first.ask(command);
+  fixture.advance(50, {first.session.get()});
+  CHECK(words(first) == std::vector<std::string>{"ok", "records", "caught_up"});
+  WsClient second(fixture);
+  second.ask(command);
+  fixture.advance(50, {second.session.get()});
+  CHECK(words(second) == std::vector<std::string>{"ok", "records", "caught_up"});
 }
 
 TEST_CASE("a filtered stream hears of its progress once a second", "[ws]") {
