@@ -1,3 +1,4 @@
+#include <array>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -8,7 +9,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/websocket/stream.hpp>
 
 /// The least that a WebSocket server can do to pass each message on to everybody: one thread; each message is framed once, into
@@ -97,23 +97,44 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
  private:
+  /// Raw bytes, so that all messages that are there are passed on together. Beast has done the handshake.
   void read() {
-    ws_.async_read(buffer_, [self = shared_from_this()](beast::error_code error, std::size_t) {
-      if (error) {
-        self->gone_ = true;
-        std::erase(self->room_.sessions, self);
-        return;
+    ws_.next_layer().async_read_some(asio::buffer(bytes_),
+                                     [self = shared_from_this()](beast::error_code error, std::size_t size) {
+                                       if (error) {
+                                         self->gone_ = true;
+                                         std::erase(self->room_.sessions, self);
+                                         return;
+                                       }
+                                       self->in_.append(self->bytes_.data(), size);
+                                       self->take_frames();
+                                       self->read();
+                                     });
+  }
+
+  /// Of a client of ours: short texts, masked.
+  void take_frames() {
+    std::size_t at = 0;
+    while (in_.size() - at >= 8) {
+      const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(in_[at + i]); };
+      std::size_t size = byte(1) & 0x7fU;
+      std::size_t head = 6;
+      if (size == 126) {
+        size = static_cast<std::size_t>(byte(2)) << 8U | byte(3);
+        head = 8;
       }
-      const auto data = self->buffer_.cdata();
-      self->room_.publish({static_cast<const char*>(data.data()), data.size()});
-      self->buffer_.consume(data.size());
-      self->read();
-    });
+      if (in_.size() - at < head + size) break;
+      for (std::size_t i = 0; i < size; ++i) in_[at + head + i] = static_cast<char>(byte(head + i) ^ byte(head - 4 + i % 4));
+      room_.publish(std::string_view(in_).substr(at + head, size));
+      at += head + size;
+    }
+    in_.erase(0, at);
   }
 
   beast::websocket::stream<Socket> ws_;
   Room& room_;
-  beast::flat_buffer buffer_;
+  std::array<char, 16384> bytes_;
+  std::string in_;
   std::shared_ptr<Block> block_;
   std::size_t sent_ = 0;
   bool writing_ = false;
