@@ -1,5 +1,6 @@
 #include "http/stream/fanout_hub.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "http/stream/feed.hpp"
@@ -115,9 +116,16 @@ void FanoutHub::on_event(std::uint64_t attachment, TailEvent event) {
 void FanoutHub::wake(Partition& partition) {
   // Whoever is woken may wait again at once, or be gone: the list is taken out first.
   const auto end = partition.tail_end;
+  width_ = partition.streams;
   for (auto& [feed, index] : std::exchange(partition.waiting, {})) {
     if (const auto alive = feed.lock()) alive->tail_moved(index, end);
   }
+}
+
+Millis FanoutHub::pause_ms(Millis flush_ms) const {
+  constexpr Millis streams_a_pause = 250;
+  constexpr Millis pauses_max = 4;
+  return std::min(flush_ms * static_cast<Millis>(width_) / streams_a_pause, flush_ms * pauses_max);
 }
 
 Result<FanoutHub::Batches> FanoutHub::keep_all(const TopicIdPartition& id, Partition* partition, const std::string& topic,

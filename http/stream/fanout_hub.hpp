@@ -70,6 +70,10 @@ class FanoutHub : public std::enable_shared_from_this<FanoutHub> {
   /// Lets idle partitions go, attaches again where a tail ended. Every second or so.
   void tick(MonotonicMs now);
 
+  /// How long a stream that has been written waits before it is written again, so that what comes meanwhile goes out together. A write
+  /// costs microseconds however little it holds: the news of few streams goes at once, of many at most every 4 * `flush_ms`.
+  Millis pause_ms(Millis flush_ms) const;
+
   BrokerApi& broker() { return broker_; }
   const Post& post() const { return post_; }
   /// Of the last tick or event: good enough to say how old a batch is.
@@ -128,6 +132,7 @@ class FanoutHub : public std::enable_shared_from_this<FanoutHub> {
   std::deque<FetchKey> fetches_waiting_;
   std::size_t fetches_running_ = 0;
   std::uint64_t next_attachment_ = 1;
+  std::size_t width_ = 0;  ///< streams of the partition that had news last
 };
 
 }  // namespace troupe::http

@@ -193,7 +193,7 @@ void SseSession::wants_flush() {
   dirty_ = true;
   if (closed_ || writing_ || flushing_) return;
   const auto now = env_.now();
-  if (!begun_ || now - flushed_at_ >= env_.limits.flush_ms) return flush(now);
+  if (!begun_ || now - flushed_at_ >= env_.hub->pause_ms(env_.limits.flush_ms)) return flush(now);
   if (!std::exchange(flush_asked_, true)) env_.flush_soon(weak_from_this());
 }
 

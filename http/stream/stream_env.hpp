@@ -31,7 +31,7 @@ struct StreamEnv {
   std::shared_ptr<StreamCounters> counters;
   std::function<MonotonicMs()> now;
   std::function<TimestampMs()> wall_now;
-  /// `flush` soon: within Limits::flush_ms, together with others.
+  /// `flush` soon: after Limits::flush_ms or FanoutHub::pause_ms, together with others.
   std::function<void(std::weak_ptr<Scheduled>)> flush_soon;
   /// `tick` and `flush` then.
   std::function<void(std::weak_ptr<Scheduled>, MonotonicMs)> wake_at;

@@ -63,7 +63,8 @@ struct Streams::Impl {
   void flush_soon(std::weak_ptr<Scheduled> who) {
     to_flush.push_back(std::move(who));
     if (to_flush.size() > 1) return;
-    flush_timer.expires_after(std::chrono::milliseconds(options.limits.flush_ms));
+    const auto flush_ms = options.limits.flush_ms;
+    flush_timer.expires_after(std::chrono::milliseconds(std::max(flush_ms, env->hub->pause_ms(flush_ms))));
     flush_timer.async_wait([this](boost::system::error_code error) {
       if (error) return;
       const auto now = steady_now();

@@ -216,7 +216,7 @@ void WsSession::check_reading() {
 void WsSession::wants_flush() {
   dirty_ = true;
   if (closed_ || writing_ || flushing_) return;
-  if (env_.now() - flushed_at_ >= env_.limits.flush_ms) return flush_now();
+  if (env_.now() - flushed_at_ >= env_.hub->pause_ms(env_.limits.flush_ms)) return flush_now();
   if (!std::exchange(flush_asked_, true)) env_.flush_soon(weak_from_this());
 }
 

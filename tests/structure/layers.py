@@ -34,7 +34,7 @@ LAYERS = {
     "runtime":          ("base base/log.hpp base/metrics.hpp core storage actors kafka http",
                          "caf boost cli11 nlohmann toml openssl posix"),
     "bench":            ("base base/log.hpp base/metrics.hpp core storage actors kafka http tests/support",
-                         "caf boost benchmark nlohmann posix"),
+                         "caf boost benchmark nlohmann simdjson posix"),
     "tests":            ("base base/log.hpp base/metrics.hpp core storage kafka http tests/support",
                          "catch2 rapidcheck nlohmann boost posix"),
     "tests/support":    ("base base/log.hpp base/metrics.hpp core storage",        "catch2 rapidcheck posix"),

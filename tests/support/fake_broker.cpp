@@ -1,6 +1,7 @@
 #include "tests/support/fake_broker.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/record/partitioner.hpp"
 
@@ -156,6 +157,11 @@ void FakeBroker::release_produce() {
   for (auto& [request, reply] : held) produce(std::move(request), std::move(reply));
 }
 
+void FakeBroker::fail_next_fetch(Error error) {
+  const std::lock_guard lock(mutex_);
+  fetch_error_ = std::move(error);
+}
+
 std::size_t FakeBroker::fetches() const {
   const std::lock_guard lock(mutex_);
   return fetches_;
@@ -293,7 +299,7 @@ CallId FakeBroker::fetch(FetchRequest request, Reply<FetchResponse> reply) {
   {
     const std::lock_guard lock(mutex_);
     ++fetches_;
-    answer = read_locked(request);
+    answer = fetch_error_ ? std::exchange(fetch_error_, std::nullopt).value() : read_locked(request);
     if (answer && answer->batches.empty() && request.wait_ms_max > 0 && answer->next_offset == answer->high_watermark) {
       const CallId call = next_id_++;
       waiting_.push_back({call, std::move(request), std::move(reply)});

@@ -39,6 +39,9 @@ class FakeBroker final : public BrokerApi {
   std::size_t held_produce() const;
   void release_produce();
 
+  /// The next call of fetch fails with this.
+  void fail_next_fetch(Error error);
+
   std::size_t fetches() const;      ///< calls of fetch so far
   std::size_t attachments() const;  ///< tails attached now
   std::size_t waiting_fetches() const;
@@ -108,6 +111,7 @@ class FakeBroker final : public BrokerApi {
   bool hold_ = false;
   std::atomic<bool> ready_ = true;
   std::optional<Error> produce_error_;
+  std::optional<Error> fetch_error_;
   std::uint64_t next_id_ = 1;
   std::size_t fetches_ = 0;
   std::size_t cancelled_ = 0;

@@ -119,6 +119,17 @@ TEST_CASE("a stream begins with its cursor, retry and a comment, then events wit
   CHECK(consumer::Cursor::decode(events[2].id)->positions.at(PartitionId{0}).next_offset == Offset{2});
 }
 
+TEST_CASE("a read that failed for now is tried again, and the event stream goes on", "[sse]") {
+  StreamFixture fixture;
+  fixture.broker.add_topic("Chat", 1);
+  fixture.broker.append("Chat", PartitionId{0}, {{"k", "1"}});
+  fixture.broker.fail_next_fetch({Errc::leader_not_available, "not now"});
+  SseClient client(fixture);
+  client.open("from=earliest");
+  client.wait(500);
+  CHECK(client.events().size() == 2);
+}
+
 TEST_CASE("Last-Event-ID goes before last_event_id, which goes before from", "[sse]") {
   StreamFixture fixture;
   const auto topic = fixture.broker.add_topic("Chat", 1);

@@ -87,6 +87,48 @@ TEST_CASE("a late pong is waited for while the peer still takes what was sent be
   CHECK(client.close_code == 4002);
 }
 
+TEST_CASE("a read that failed for now is tried again, and the subscription goes on", "[ws]") {
+  // Goal: the tick that makes the retry due also flushes; nothing else may ever happen on this socket.
+  StreamFixture fixture;
+  fixture.broker.add_topic("t");
+  fixture.broker.append("t", PartitionId{0}, {{"", "1"}});
+  fixture.broker.fail_next_fetch({Errc::leader_not_available, "not now"});
+  WsClient client(fixture);
+  client.ask({{"op", "subscribe"}, {"sub", "s"}, {"topics", {"t"}}, {"from", {{"earliest", true}}}});
+  fixture.advance(500, {client.session.get()});
+  CHECK(client.records("s").size() == 1);
+}
+
+TEST_CASE("news for one socket goes at once, news for many waits to go together", "[ws]") {
+  StreamFixture fixture;
+  fixture.broker.add_topic("t");
+  const auto append = [&] {
+    fixture.broker.append("t", PartitionId{0}, {{"", "1"}});
+    fixture.settle();
+  };
+  const json subscribe{{"op", "subscribe"}, {"sub", "s"}, {"topics", {"t"}}};
+  WsClient first(fixture);
+  first.ask(subscribe);
+  append();
+  append();
+  CHECK(first.records("s").size() == 2);
+
+  std::vector<std::unique_ptr<WsClient>> others;
+  for (int i = 0; i < 500; ++i) {
+    others.push_back(std::make_unique<WsClient>(fixture));
+    others.back()->say(subscribe);
+  }
+  fixture.advance(50, {});
+  append();
+  append();
+  append();
+  CHECK(first.records("s").size() == 3);
+  CHECK(others.back()->records("s").size() == 1);
+  fixture.advance(20, {});
+  CHECK(first.records("s").size() == 5);
+  CHECK(others.back()->records("s").size() == 3);
+}
+
 TEST_CASE("what is no command is answered, three times", "[ws]") {
   StreamFixture fixture;
   WsClient client(fixture);
