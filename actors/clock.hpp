@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 #include <caf/actor_clock.hpp>
 
@@ -13,6 +14,13 @@ template <class Self>
 MonotonicMs now_of(Self& self) {
   const auto since_start = self.clock().now().time_since_epoch();
   return MonotonicMs{std::chrono::duration_cast<std::chrono::milliseconds>(since_start).count()};
+}
+
+/// Messages that wait behind the one that is handled: those that CAF has taken over already. (`mailbox().size()` takes over the rest, in the
+/// middle of its own round.)
+template <class Self>
+std::uint64_t mailbox_depth(Self& self) {
+  return self.mailbox().queue().total_task_size();
 }
 
 }  // namespace troupe::actors

@@ -129,7 +129,7 @@ class GatewayState {
 
   template <class Work>
   void handle(Work work) {
-    const Handling handling{*row_, now(), self_->mailbox().size()};
+    const Handling handling{*row_, now(), mailbox_depth(*self_)};
     work();
   }
   MonotonicMs now() const { return now_of(*self_); }

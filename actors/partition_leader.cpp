@@ -109,7 +109,7 @@ class PartitionLeaderState {
 
   template <class Work>
   void handle(Work work) {
-    const Handling handling{*row_, now(), self_->mailbox().size()};
+    const Handling handling{*row_, now(), mailbox_depth(*self_)};
     work();
   }
 

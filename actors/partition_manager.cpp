@@ -86,7 +86,7 @@ class PartitionManagerState {
 
   template <class Work>
   void handle(Work work) {
-    const Handling handling{*row_, now_of(*self_), self_->mailbox().size()};
+    const Handling handling{*row_, now_of(*self_), mailbox_depth(*self_)};
     work();
   }
 

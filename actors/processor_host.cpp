@@ -134,7 +134,7 @@ class ProcessorHostState {
   /// Every handler tells the task something; then it is worked on.
   template <class Tell>
   void handle(Tell tell) {
-    const Handling handling{*row_, now(), self_->mailbox().size()};
+    const Handling handling{*row_, now(), mailbox_depth(*self_)};
     tell();
     work();
   }

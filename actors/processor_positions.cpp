@@ -68,7 +68,7 @@ class ProcessorPositionsState {
 
   template <class Work>
   std::invoke_result_t<Work> handle(Work work) {
-    const Handling handling{*row_, now_of(*self_), self_->mailbox().size()};
+    const Handling handling{*row_, now_of(*self_), mailbox_depth(*self_)};
     return work();
   }
 

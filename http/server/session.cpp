@@ -250,9 +250,10 @@ void Session::hand_over() {
                    beast::string_view(field.value.data(), field.value.size()));
   }
   beast::flat_buffer rest;
-  const auto size = filled_ - used_;
-  std::memcpy(rest.prepare(size).data(), buffer_.data() + used_, size);
-  rest.commit(size);
+  if (const auto size = filled_ - used_; size > 0) {
+    std::memcpy(rest.prepare(size).data(), buffer_.data() + used_, size);
+    rest.commit(size);
+  }
   const auto kind = match_.route->kind;
   auto topic = match_.parameters.empty() ? std::string() : match_.parameters.front();
   thread_.count_request(match_.route, kind == RouteKind::websocket ? 101 : 200, 0);

@@ -49,7 +49,7 @@ void Session::begin_body() {
   }
   if (framing_.chunked) return take_chunks({buffer_.data() + used_, filled_ - used_}, true);
   const auto there = std::min(expected, filled_ - used_);
-  std::memcpy(body_.data(), buffer_.data() + used_, there);
+  if (there > 0) std::memcpy(body_.data(), buffer_.data() + used_, there);
   used_ += there;
   body_filled_ = body_received_ = there;
   if (body_filled_ == body_.size()) return end_body();

@@ -60,7 +60,7 @@ class HeartbeatState {
  private:
   template <class Work>
   void handle(Work work) {
-    const Handling handling{*row_, now_of(*self_), self_->mailbox().size()};
+    const Handling handling{*row_, now_of(*self_), mailbox_depth(*self_)};
     work();
   }
 

@@ -1,5 +1,7 @@
 #include "http/message/framing.hpp"
 
+#include <memory>
+
 #include "tests/support/catch.hpp"
 
 using namespace troupe;
@@ -19,12 +21,15 @@ struct Judged {
   std::string message;
   Framing framing;
   RequestHead head;
+  std::shared_ptr<const std::string> bytes;  ///< what the head looks into
 };
 
-Judged judge(std::string_view bytes, const std::vector<std::string>& origins = {}) {
+Judged judge(std::string_view given, const std::vector<std::string>& origins = {}) {
   static const Limits limits;
   const auto rules = HostRules::of("127.0.0.1", {"troupe.example"}, origins);
   Judged judged;
+  judged.bytes = std::make_shared<const std::string>(given);
+  const std::string_view bytes = *judged.bytes;
   HeaderScanner scanner;
   const auto refused = [&](const HttpError& error) {
     judged.status = error.status;
