@@ -16,8 +16,8 @@ MonotonicMs now_of(Self& self) {
   return MonotonicMs{std::chrono::duration_cast<std::chrono::milliseconds>(since_start).count()};
 }
 
-/// Messages that wait behind the one that is handled: those that CAF has taken over already. (`mailbox().size()` takes over the rest, in the
-/// middle of its own round.)
+/// Messages that wait behind the one that is handled: those that CAF has taken over already. (`mailbox().size()` takes over the rest,
+/// in the middle of CAF's own round.)
 template <class Self>
 std::uint64_t mailbox_depth(Self& self) {
   return self.mailbox().queue().total_task_size();
