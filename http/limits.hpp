@@ -51,8 +51,7 @@ struct Limits {
   std::size_t all_send_queues_bytes_max = std::size_t{1} << 30;
   std::size_t produce_inflight_max = 64;
   std::size_t produce_inflight_bytes_max = std::size_t{1} << 20;
-  std::size_t flush_bytes = std::size_t{16} << 10;  ///< a subscription's records are sent when that much is there
-  Millis flush_ms = 5;  ///< or after that long, up to 4 times when 1,000 sockets want them; at once for few
+  Millis flush_ms = 5;  ///< between two writes to a subscriber; up to 4 times that for 1,000 sockets, none for few
   Millis connect_ms_max = 10'000;
   Millis ping_ms = 25'000;
   Millis pong_ms_max = 10'000;

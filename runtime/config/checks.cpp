@@ -107,7 +107,6 @@ std::vector<std::string> broken_relations(const NodeConfig& config) {
       {"gateway.body_bytes_max", "gateway.inflated_bytes_max"},
       {"gateway.body_bytes_max", "memory.produce_bytes_max"},
       {"gateway.body_bytes_max", "gateway.inflight_bytes_max"},
-      {"gateway.flush_bytes", "gateway.send_queue_bytes_max"},
       {"gateway.send_queue_bytes_max", "gateway.all_send_queues_bytes_max"},
       {"gateway.headers_ms_max", "gateway.request_ms_max"},
   };

@@ -125,8 +125,10 @@ void announce(const NodeConfig& config, const std::string& version, std::uint16_
   std::fprintf(stderr, "troupe %s  single node %d, data in %s, %s\n", version.c_str(), config.node_id,
                config.data_dir.c_str(), loopback ? "loopback only, no authentication" : "no authentication");
   std::fprintf(stderr, "  pages      http://%s/\n", at.c_str());
-  std::fprintf(stderr, "  REST       curl --json '{\"records\":[{\"value\":\"hi\"}]}' http://%s/v1/topics/chat/records\n",
-               at.c_str());
+  // As it stands it works: nothing else has to be there first.
+  const auto curl = drivers > 0 ? "curl 'http://" + at + "/v1/topics/ChatMessages/records?from=last:3'"
+                                : "curl --json '{\"name\":\"orders\"}' http://" + at + "/v1/topics";
+  std::fprintf(stderr, "  REST       %s\n", curl.c_str());
   std::fprintf(stderr, "  WebSocket  ws://%s/v1/ws\n", at.c_str());
   std::fprintf(stderr, "  metrics    http://%s/metrics\n", at.c_str());
   const auto demo =

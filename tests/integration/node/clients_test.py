@@ -80,6 +80,23 @@ def check_curl(table, node):
             table.check("curl", " ".join(arguments), done.returncode == 0 and told == wanted, f"exit {done.returncode}, {told}")
 
 
+def check_announcement(table):
+    """The line for curl that a node prints when it is ready works as it stands."""
+    for options in ([], ["--demo"]):
+        with fresh_folder() as folder:
+            node = NodeProcess(PROGRAM, folder, options)
+            try:
+                node.start()
+                if options:  # the demo's thread makes its topics right after the announcement
+                    node.wait_for(lambda: node.get("/v1/topics/ChatMessages")[0] == 200)
+                line = next(line for line in node.log_lines() if line.startswith("  REST "))
+                code, status, body = run_curl(line.removeprefix("  REST ").strip(), node.port)
+                table.check("announcement", " ".join(["serve", *options]), code == 0 and status in ("200", "201"),
+                            f"{line}: exit {code}, {status}: {body[:200]}")
+            finally:
+                node.end()
+
+
 async def talk_with_websockets(table, node):
     """Python's websockets as it comes: it offers compression, pings by itself, and checks every frame."""
     name = "python websockets"
@@ -193,6 +210,7 @@ def main():
                 node.call("POST", "/v1/topics", {"name": topic})
             if shutil.which("curl"):
                 table.guard("curl", "all", lambda: check_curl(table, node))
+                table.guard("announcement", "all", lambda: check_announcement(table))
             else:
                 print("curl: left out, machine: no curl")
             table.guard("python websockets", "all", lambda: asyncio.run(talk_with_websockets(table, node)))

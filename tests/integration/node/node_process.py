@@ -64,6 +64,12 @@ class NodeProcess:
                 pass
         raise AssertionError(f"the node was not ready within {seconds} s:\n{self.log_tail()}")
 
+    def wait_for(self, condition, seconds=20):
+        """Until `condition` holds, asked again and again."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds} s:\n{self.log_tail()}"
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
