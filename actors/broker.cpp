@@ -78,21 +78,43 @@ std::vector<ActorInfo> Broker::actor_tree() const {
   return tree;
 }
 
-CallId Broker::produce(ProduceRequest request, Reply<ProduceResponse> reply) {
+std::optional<AdmittedProduce> Broker::admit(ProduceCall call) {
+  const auto refuse = [&](Error error) {
+    call.reply(std::move(error));
+    return std::nullopt;
+  };
+  const auto& request = call.request;
   if (!request.topic || request.records.empty()) {
-    reply(Error{Errc::invalid_argument, "a produce request needs a topic and records"});
-    return 0;
+    return refuse({Errc::invalid_argument, "a produce request needs a topic and records"});
   }
   constexpr std::size_t record_overhead = 64;
   auto share = budget_.take(request.memory.size() + request.records.size() * record_overhead);
-  if (!share) {
-    reply(
-        Error{Errc::overloaded, "the node has " + std::to_string(budget_.taken()) +
-                                    " bytes of requests that are not answered yet (memory.produce_bytes_max): retry later"});
-    return 0;
-  }
-  send(ProduceCall{std::move(request), std::move(reply), std::move(*share)});
+  if (share) return AdmittedProduce{std::move(call), std::move(*share)};
+  return refuse(
+      {Errc::overloaded, "the node has " + std::to_string(budget_.taken()) +
+                             " bytes of requests that are not answered yet (memory.produce_bytes_max): retry later"});
+}
+
+CallId Broker::produce(ProduceRequest request, Reply<ProduceResponse> reply) {
+  std::vector<ProduceCall> one;
+  one.push_back({std::move(request), std::move(reply)});
+  produce_all(std::move(one));
   return 0;
+}
+
+void Broker::produce_all(std::vector<ProduceCall> calls) {
+  AdmittedProduces admitted;
+  admitted.calls.reserve(calls.size());
+  for (auto& call : calls) {
+    if (auto one = admit(std::move(call))) admitted.calls.push_back(std::move(*one));
+  }
+  if (admitted.calls.empty()) return;
+  const auto actor = options_.gateways[gateway_index()]->get();
+  if (!actor) {
+    for (auto& one : admitted.calls) one.call.reply(no_gateway());
+    return;
+  }
+  caf::anon_send(actor, std::make_shared<AdmittedProduces>(std::move(admitted)));
 }
 
 CallId Broker::fetch(FetchRequest request, Reply<FetchResponse> reply) {

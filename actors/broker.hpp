@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <caf/fwd.hpp>
@@ -14,6 +15,8 @@
 #include "core/broker_api.hpp"
 
 namespace troupe::actors {
+
+struct AdmittedProduce;
 
 /// BrokerApi over the actors of this node: what is known is answered from the image, everything else goes to a gateway actor.
 ///
@@ -44,6 +47,7 @@ class Broker final : public BrokerApi {
   std::vector<ActorInfo> actor_tree() const override;
 
   CallId produce(ProduceRequest request, Reply<ProduceResponse> reply) override;
+  void produce_all(std::vector<ProduceCall> calls) override;
   CallId fetch(FetchRequest request, Reply<FetchResponse> reply) override;
   CallId find_offset(TopicIdPartition partition, OffsetSpec spec, Reply<OffsetAnswer> reply) override;
   void cancel(CallId call) override;
@@ -60,6 +64,7 @@ class Broker final : public BrokerApi {
   class Attachment;
 
   std::size_t gateway_index() const;
+  std::optional<AdmittedProduce> admit(ProduceCall call);
   template <class Call>
   void send(Call call);
   template <class Call>

@@ -102,7 +102,7 @@ class GatewayState {
     self_->set_down_handler([this](caf::down_msg& down) { handle([&] { leader_gone(down.source.id()); }); });
     row_->set_state(ActorState::running);
     return {
-        [this](const Shared<ProduceCall>& call) { handle([&] { produce(call); }); },
+        [this](const Shared<AdmittedProduces>& calls) { handle([&] { produce(*calls); }); },
         [this](const SlotAnswered& answer) {
           handle([&] { send(desk_->on_answer(answer.partition, answer.slot, answer.results, now())); });
         },
@@ -158,9 +158,12 @@ class GatewayState {
 
   // --- produce
 
-  void produce(const Shared<ProduceCall>& call) {
-    const auto topic = options_.images->get()->find_topic(call->request.topic->id);
-    desk_->take(call, topic, now(), options_.clock->wall_now());
+  void produce(AdmittedProduces& produces) {
+    const auto image = options_.images->get();
+    for (auto& one : produces.calls) {
+      const auto topic = image->find_topic(one.call.request.topic->id);
+      desk_->take(std::move(one), topic, now(), options_.clock->wall_now());
+    }
     if (!std::exchange(turn_open_, true)) self_->send(self_, GatewayWakeup{GatewayWakeup::Kind::end_turn});
     keep_ticking();
   }

@@ -16,7 +16,7 @@ namespace troupe::actors {
 /// Carries out the calls of one I/O thread: finds the partition, gathers the requests of a turn, sends them to the leader, keeps their
 /// deadlines, and answers.
 ///
-///   ProduceCall x n [end of turn] -> ProducePipeline of each partition -> ProduceSlot -> leader
+///   AdmittedProduces x n [end of turn] -> ProducePipeline of each partition -> ProduceSlot -> leader
 ///   FetchCall ...................................................... -> FetchPartition -> leader
 ///   CreateTopicCall ................................................ -> metadata_quorum, then until its leaders are there
 ///

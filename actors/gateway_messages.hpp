@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <caf/allowed_unsafe_message_type.hpp>
 
@@ -12,10 +13,13 @@
 /// reply is answered when nobody holds it any more.
 namespace troupe::actors {
 
-struct ProduceCall {
-  ProduceRequest request;
-  Reply<ProduceResponse> reply;
+/// A produce call for which there is memory.
+struct AdmittedProduce {
+  ProduceCall call;
   BudgetShare share;
+};
+struct AdmittedProduces {
+  std::vector<AdmittedProduce> calls;
 };
 struct FetchCall {
   CallId id = 0;
@@ -52,7 +56,7 @@ using Shared = std::shared_ptr<T>;
 
 }  // namespace troupe::actors
 
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::Shared<troupe::actors::ProduceCall>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::Shared<troupe::actors::AdmittedProduces>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::Shared<troupe::actors::FetchCall>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::Shared<troupe::actors::FindOffsetCall>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::Shared<troupe::actors::DeleteRecordsCall>)

@@ -50,12 +50,11 @@ replication::Claim claim_of(const ProduceRequest& request, TimestampMs wall) {
 
 ProduceDesk::ProduceDesk(std::uint64_t seed) : random_(seed) {}
 
-void ProduceDesk::take(std::shared_ptr<ProduceCall> call, const metadata::TopicPtr& topic, MonotonicMs now,
-                       TimestampMs wall) {
+void ProduceDesk::take(AdmittedProduce call, const metadata::TopicPtr& topic, MonotonicMs now, TimestampMs wall) {
   const auto number = next_request_++;
   auto& request = requests_[number];
-  request.call = std::move(call);
-  const auto& asked = request.call->request;
+  request.produce = std::move(call);
+  const auto& asked = request.produce.call.request;
   request.results.resize(asked.records.size());
   request.open = asked.records.size();
   request.deadline = now + asked.timeout_ms;
@@ -156,7 +155,7 @@ void ProduceDesk::finish(std::uint64_t number) {
   ProduceResponse response;
   response.records.reserve(request.results.size());
   for (auto& result : request.results) response.records.push_back(std::move(*result));
-  request.call->reply(std::move(response));
+  request.produce.call.reply(std::move(response));
 }
 
 void ProduceDesk::perform(const TopicIdPartition& id, Lane& lane, replication::PipelineEffects effects, Sends& sends) {
@@ -178,7 +177,7 @@ void ProduceDesk::perform(const TopicIdPartition& id, Lane& lane, replication::P
       }
       auto produced = **request.results[place];
       produced.offset = done.result->base_offset + static_cast<std::int64_t>(i);
-      produced.duplicate = done.result->duplicate && request.call->request.idempotence.has_value();
+      produced.duplicate = done.result->duplicate && request.produce.call.request.idempotence.has_value();
       if (produced.duplicate && done.result->timestamp != no_timestamp) produced.timestamp = done.result->timestamp;
       set_result(request, place, produced);
     }

@@ -24,7 +24,7 @@ class ProduceDesk {
   explicit ProduceDesk(std::uint64_t seed);
 
   /// Takes a request; its lanes are dirty until the end of the turn. `topic` is the topic as it is now; null: it is gone.
-  void take(std::shared_ptr<ProduceCall> call, const metadata::TopicPtr& topic, MonotonicMs now, TimestampMs wall);
+  void take(AdmittedProduce call, const metadata::TopicPtr& topic, MonotonicMs now, TimestampMs wall);
 
   /// Slots to send, by partition.
   struct Sends {
@@ -43,7 +43,7 @@ class ProduceDesk {
  private:
   using ResultOfRecord = Result<ProducedRecord>;
   struct Request {
-    std::shared_ptr<ProduceCall> call;
+    AdmittedProduce produce;
     std::vector<std::optional<ResultOfRecord>> results;
     std::size_t open = 0;
     MonotonicMs deadline{0};

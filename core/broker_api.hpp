@@ -116,6 +116,12 @@ struct ProduceResponse {
   std::vector<Result<ProducedRecord>> records = {};
 };
 
+/// One of several calls of `produce`.
+struct ProduceCall {
+  ProduceRequest request = {};
+  Reply<ProduceResponse> reply = {};
+};
+
 // --- read -------------------------------------------------------------------------------------------------------------------------
 
 /// Committed batches of one partition from `from` on.
@@ -247,6 +253,8 @@ class BrokerApi {
   virtual std::vector<ActorInfo> actor_tree() const = 0;
 
   virtual CallId produce(ProduceRequest request, Reply<ProduceResponse> reply) = 0;
+  /// As `produce` for each of them, in order, for little more than the price of one: what a thread's turn has gathered.
+  virtual void produce_all(std::vector<ProduceCall> calls) = 0;
   /// Errors: offset_out_of_range (the message names start and end), unknown_topic_or_partition, leader_not_available, log_offline,
   /// corrupt_message, storage_error, overloaded, cancelled.
   virtual CallId fetch(FetchRequest request, Reply<FetchResponse> reply) = 0;

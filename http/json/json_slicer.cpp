@@ -122,7 +122,13 @@ JsonSlice JsonSlicer::take_value() {
   return value;
 }
 
-bool JsonSlicer::next(std::string_view& name, JsonSlice& value) {
+void JsonSlicer::leave(const JsonSlicer& inside) {
+  at_ = inside.at_;
+  if (at_ < end_) ++at_;  // the closing bracket
+  elements_ += 1 + inside.elements_;
+}
+
+bool JsonSlicer::next(std::string_view& name) {
   skip_space();
   if (at_ < end_ && *at_ == ',') ++at_;
   skip_space();
@@ -139,6 +145,11 @@ bool JsonSlicer::next(std::string_view& name, JsonSlice& value) {
       skip_space();
     }
   }
+  return true;
+}
+
+bool JsonSlicer::next(std::string_view& name, JsonSlice& value) {
+  if (!next(name)) return false;
   value = take_value();
   return value.begin < value.end;
 }

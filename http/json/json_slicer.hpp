@@ -25,6 +25,14 @@ struct JsonSlice {
 ///
 ///   JsonSlicer object(slice);                       // begins with '{' or '['
 ///   while (object.next(name, value)) ...            // name is empty in an array
+///
+/// or, to look at every byte of what is large only once:
+///
+///   while (object.next(name)) {                     // stands before the value
+///     auto inside = object.enter();                 // then, or `take`
+///     while (inside.next(name, value)) ...          // to its end
+///     object.leave(inside);
+///   }
 class JsonSlicer {
  public:
   /// `whole`: an object or array.
@@ -32,7 +40,18 @@ class JsonSlicer {
 
   /// The next member or element.
   bool next(std::string_view& name, JsonSlice& value);
-  /// The levels of the deepest value so far, and all values inside of values.
+  /// To the next member or element: then `take`, or `enter` and `leave`.
+  bool next(std::string_view& name);
+  JsonSlice take() { return take_value(); }
+  /// What the value begins with.
+  bool at_object() const { return at_ < end_ && *at_ == '{'; }
+  bool at_array() const { return at_ < end_ && *at_ == '['; }
+  bool at_null() const { return at_ < end_ && *at_ == 'n'; }
+  /// A walk over the object or array that is the value; goes to its end before `leave`.
+  JsonSlicer enter() const { return JsonSlicer({at_, end_}); }
+  void leave(const JsonSlicer& inside);
+
+  /// The levels of the deepest value so far that was taken, and all values inside of values.
   std::size_t depth() const { return depth_; }
   std::size_t elements() const { return elements_; }
 

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "base/base64.hpp"
 #include "http/json/json_check.hpp"
@@ -15,6 +16,7 @@ using Kind = InputProblem::Kind;
 using Problem = std::optional<InputProblem>;
 
 constexpr std::string_view internal_header_prefix = "__troupe";
+constexpr std::size_t records_expected = 16;
 
 bool is_v1(ProduceFormat format) { return format <= ProduceFormat::v1_lines; }
 
@@ -34,8 +36,8 @@ class Reader {
  private:
   Problem read_document(char* begin, char* end);
   Problem read_lines();
-  Problem read_records(JsonSlice records);
-  Problem read_record(JsonSlice object);
+  Problem read_records(JsonSlicer& document);
+  Problem read_record(JsonSlicer& members);
   Problem read_member(std::string_view name, JsonSlice value, ProduceRecord& record, Members& members);
   Problem read_key(JsonSlice value, ProduceRecord& record);
   Problem read_value(JsonSlice value, ProduceRecord& record);
@@ -48,7 +50,7 @@ class Reader {
   Problem add_header(ByteView name, std::optional<ByteView> value, ProduceRecord& record);
   Problem finish_record(ProduceRecord record, const Members& members);
   Problem read_acks(JsonSlice value);
-  Problem count(const JsonSlicer& slicer);
+  Problem count(const JsonSlicer& slicer, std::size_t around) const;
   std::string_view plain(std::string_view name);
 
   InputProblem problem(Kind kind, std::string_view member, std::string what) const;
@@ -64,7 +66,7 @@ class Reader {
   ProduceBody& out_;
   std::size_t index_ = 0;  ///< of the record that is read, or its line
   bool inline_ = false;
-  std::size_t elements_ = 0;
+  std::size_t elements_ = 0;  ///< of lines that have been read
   std::string plain_name_;
 };
 
@@ -79,9 +81,9 @@ InputProblem Reader::problem(Kind kind, std::string_view member, std::string wha
   return {kind, where + (where.empty() ? "" : ": ") + std::move(what)};
 }
 
-Problem Reader::count(const JsonSlicer& slicer) {
-  elements_ += slicer.elements();
-  if (elements_ > limits_.json_elements_max) {
+/// Holds what the body had so far against the limit: of earlier lines, of `slicer`, and of what is around it.
+Problem Reader::count(const JsonSlicer& slicer, std::size_t around) const {
+  if (elements_ + slicer.elements() + around > limits_.json_elements_max) {
     return InputProblem{Kind::syntax, "the JSON has more than " + std::to_string(limits_.json_elements_max) + " values"};
   }
   return std::nullopt;
@@ -115,7 +117,10 @@ Problem Reader::read_lines() {
     if (line.begin >= line.end) continue;
     if (auto wrong = check_json(line.begin, line.text().size())) return problem(Kind::syntax, {}, std::move(*wrong));
     if (!line.is_object()) return problem(Kind::shape, {}, "is no object");
-    if (auto wrong = read_record(line)) return wrong;
+    JsonSlicer members(line);
+    if (auto wrong = read_record(members)) return wrong;
+    if (auto wrong = count(members, 0)) return wrong;
+    elements_ += members.elements();
   }
   if (out_.input.records.empty()) return InputProblem{Kind::missing, "there is no record"};
   return std::nullopt;
@@ -130,16 +135,18 @@ Problem Reader::read_document(char* begin, char* end) {
   if (root.is_null()) return InputProblem{Kind::missing, "the body is null"};
   if (!root.is_object()) return InputProblem{Kind::shape, "the body is no object"};
 
-  std::optional<JsonSlice> records;
+  bool has_records = false;
   JsonSlicer members(root);
   std::string_view name;
-  JsonSlice value;
-  while (members.next(name, value)) {
+  while (members.next(name)) {
     name = plain(name);
     if (name == "records") {
-      if (records) return InputProblem{Kind::shape, "the field \"records\" is there twice"};
-      records = value;
-    } else if (is_v1(format_)) {
+      if (std::exchange(has_records, true)) return InputProblem{Kind::shape, "the field \"records\" is there twice"};
+      if (auto wrong = read_records(members)) return wrong;
+      continue;
+    }
+    const auto value = members.take();
+    if (is_v1(format_)) {
       if (name == "acks") {
         if (auto wrong = read_acks(value)) return wrong;
       }
@@ -147,11 +154,12 @@ Problem Reader::read_document(char* begin, char* end) {
       return InputProblem{Kind::unknown_field, "Unrecognized field: " + std::string(name.substr(0, 200))};
     }
   }
-  if (auto wrong = count(members)) return wrong;
-  if (records) return read_records(*records);
+  if (auto wrong = count(members, 0)) return wrong;
+  if (has_records) return std::nullopt;
   if (format_ != ProduceFormat::v1_or_inline) return InputProblem{Kind::missing, "the field \"records\" is missing"};
   inline_ = true;
-  return read_record(root);
+  JsonSlicer record(root);
+  return read_record(record);
 }
 
 Problem Reader::read_acks(JsonSlice value) {
@@ -168,24 +176,26 @@ Problem Reader::read_acks(JsonSlice value) {
   return std::nullopt;
 }
 
-Problem Reader::read_records(JsonSlice records) {
-  if (records.is_null()) return InputProblem{Kind::missing, "the field \"records\" is null"};
-  if (!records.is_array()) return InputProblem{Kind::shape, "records: is no array"};
-  JsonSlicer elements(records);
-  std::string_view name;
-  JsonSlice record;
-  for (; elements.next(name, record); ++index_) {
-    if (!record.is_object()) return problem(Kind::shape, {}, "is no object");
-    if (auto wrong = read_record(record)) return wrong;
+Problem Reader::read_records(JsonSlicer& document) {
+  if (document.at_null()) return InputProblem{Kind::missing, "the field \"records\" is null"};
+  if (!document.at_array()) return InputProblem{Kind::shape, "records: is no array"};
+  auto elements = document.enter();
+  std::string_view none;
+  for (; elements.next(none); ++index_) {
+    if (!elements.at_object()) return problem(Kind::shape, {}, "is no object");
+    auto members = elements.enter();
+    if (auto wrong = read_record(members)) return wrong;
+    elements.leave(members);
+    if (auto wrong = count(elements, document.elements())) return wrong;
   }
+  document.leave(elements);
   if (out_.input.records.empty()) return InputProblem{Kind::missing, "the field \"records\" is empty"};
   return std::nullopt;
 }
 
-Problem Reader::read_record(JsonSlice object) {
+Problem Reader::read_record(JsonSlicer& members) {
   ProduceRecord record;
   Members seen;
-  JsonSlicer members(object);
   std::string_view name;
   JsonSlice value;
   while (members.next(name, value)) {
@@ -194,10 +204,6 @@ Problem Reader::read_record(JsonSlice object) {
     if (members.depth() > limits_.json_depth_max) {
       return problem(Kind::syntax, name, "nested deeper than " + std::to_string(limits_.json_depth_max) + " levels");
     }
-  }
-  // In a document they were counted with it.
-  if (format_ == ProduceFormat::v1_lines) {
-    if (auto wrong = count(members)) return wrong;
   }
   return finish_record(std::move(record), seen);
 }
@@ -374,6 +380,7 @@ Problem Reader::finish_record(ProduceRecord record, const Members& members) {
   if (size > limits_.record_bytes_max) {
     return problem(Kind::too_large, {}, "is larger than " + std::to_string(limits_.record_bytes_max) + " bytes");
   }
+  if (out_.input.records.empty() && !inline_) out_.input.records.reserve(records_expected);
   out_.input.records.push_back(std::move(record));
   return std::nullopt;
 }

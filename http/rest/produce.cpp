@@ -165,11 +165,11 @@ std::optional<HttpError> read_acks(const Query& query, std::optional<Acks>& out)
   return std::nullopt;
 }
 
-void send(Rest& rest, const CallPtr& call, ProduceRequest request, Produce produce) {
+void send(const CallPtr& call, ProduceRequest request, Produce produce) {
   refuse_partitions(request, produce);
   if (request.records.empty()) return call->answer(produce_response(produce, {}));
   const auto sent = request.records.size();
-  rest.broker.produce(
+  call->produce_turn().add(
       std::move(request), reply_on<ProduceResponse>(call, [produce = std::move(produce), sent](
                                                               const CallPtr& to, Result<ProduceResponse> answer) {
         if (!answer) return answer_error(to, produce.dialect, http_error(answer.error()));
@@ -219,7 +219,7 @@ void produce_v1(Rest& rest, const CallPtr& call, Request& request) {
   auto produce = read_request(rest, call, request, lines ? ProduceFormat::v1_lines : ProduceFormat::v1, acks);
   if (!produce) return;
   const bool no_acks = produce->acks == Acks::none;
-  send(rest, call, std::move(*produce), {.dialect = Dialect::v1, .no_acks = no_acks});
+  send(call, std::move(*produce), {.dialect = Dialect::v1, .no_acks = no_acks});
 }
 
 void produce_v2(Rest& rest, const CallPtr& call, Request& request) {
@@ -238,7 +238,7 @@ void produce_v2(Rest& rest, const CallPtr& call, Request& request) {
       if (!record.partition) record.partition = *partition;
     }
   }
-  send(rest, call, std::move(*produce), {.dialect = Dialect::v2});
+  send(call, std::move(*produce), {.dialect = Dialect::v2});
 }
 
 }  // namespace troupe::http

@@ -12,6 +12,7 @@
 #include "core/broker_api.hpp"
 #include "http/message/request_head.hpp"
 #include "http/router/executor.hpp"
+#include "http/router/produce_turn.hpp"
 #include "http/router/target.hpp"
 
 namespace troupe::http {
@@ -48,6 +49,8 @@ class Call {
   virtual void answer(Response response) = 0;
   /// The call's thread.
   virtual const std::shared_ptr<Executor>& executor() const = 0;
+  /// The call's thread's. On that thread.
+  virtual ProduceTurn& produce_turn() = 0;
   /// For an answer that waits for something to happen: `hurry` is called on the call's thread, once, after `wait_ms` or when the
   /// client leaves or the node drains; the answer has to come then.
   virtual void on_hurry(Millis wait_ms, std::function<void()> hurry) = 0;

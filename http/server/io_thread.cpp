@@ -9,12 +9,22 @@ namespace {
 
 constexpr auto sweep_period = std::chrono::milliseconds(50);
 
+template <class Function>
+void guarded(Function function) {
+  try {
+    function();
+  } catch (const std::exception& error) {
+    log::error("a handler of the gateway threw", {log::kv("what", error.what())});
+  }
+}
+
 }  // namespace
 
 IoThread::IoThread(std::shared_ptr<Shared> shared, std::shared_ptr<Streams::Shared> streams_shared)
     : guard_(io_.get_executor()),
       shared_(std::move(shared)),
       streams_shared_(std::move(streams_shared)),
+      produce_turn_(shared_->rest.broker, [this] { asio::post(io_, [this] { produce_turn_.flush(); }); }),
       sweep_timer_(io_.get_executor()) {}
 
 IoThread::~IoThread() { stop(); }
@@ -24,28 +34,21 @@ void IoThread::start() {
 }
 
 void IoThread::run() {
-  streams_ = std::make_unique<Streams>(io_, shared_->rest.broker, shared_->options, streams_shared_);
-  while (!io_.stopped()) {
-    try {
-      io_.run();
-    } catch (const std::exception& error) {
-      log::error("a handler of the gateway threw", {log::kv("what", error.what())});
-    }
-  }
+  streams_ = std::make_unique<Streams>(io_, shared_->rest.broker, produce_turn_, shared_->options, streams_shared_);
+  while (!io_.stopped()) guarded([this] { io_.run(); });
   end();
 }
 
 void IoThread::end() {
   for (auto& session : std::vector(sessions_)) session->close();
   sessions_.clear();
-  ended_ = true;
-  while (posting_ > 0) std::this_thread::yield();
-  try {
-    io_.restart();
-    io_.poll();  // what was posted before, for sessions that are no more
-  } catch (const std::exception& error) {
-    log::error("a handler of the gateway threw", {log::kv("what", error.what())});
+  produce_turn_.flush();
+  {
+    const std::lock_guard lock(works_mutex_);
+    ended_ = true;
   }
+  io_.restart();
+  guarded([this] { io_.poll(); });  // what was posted before, for sessions that are no more
   streams_.reset();
 }
 
@@ -54,10 +57,24 @@ void IoThread::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+/// A busy thread is told once of all that has come since it looked. `work` outlives the lock: what it holds may post when it goes.
 void IoThread::post_work(std::unique_ptr<Work> work) {
-  ++posting_;
-  if (!ended_) asio::post(io_, [work = std::move(work)] { work->run(); });
-  --posting_;
+  const std::lock_guard lock(works_mutex_);
+  if (ended_) return;
+  works_.push_back(std::move(work));
+  if (works_.size() == 1) asio::post(io_, [this] { run_works(); });
+}
+
+void IoThread::run_works() {
+  std::vector<std::unique_ptr<Work>> works;
+  {
+    const std::lock_guard lock(works_mutex_);
+    works.swap(works_);
+  }
+  for (auto& work : works) {
+    guarded([&] { work->run(); });
+    work.reset();
+  }
 }
 
 void IoThread::serve(TcpSocket socket, std::string address) {

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -11,6 +11,7 @@
 
 #include "http/net.hpp"
 #include "http/router/executor.hpp"
+#include "http/router/produce_turn.hpp"
 #include "http/server/shared.hpp"
 #include "http/stream/streams.hpp"
 
@@ -38,6 +39,7 @@ class IoThread final : public Executor, public std::enable_shared_from_this<IoTh
 
   // On this thread.
   Streams& streams() { return *streams_; }
+  ProduceTurn& produce_turn() { return produce_turn_; }
   void remove(Session& session);
   MonotonicMs now() const { return shared_->clock.monotonic_now(); }
   /// The Date field's value.
@@ -49,6 +51,7 @@ class IoThread final : public Executor, public std::enable_shared_from_this<IoTh
  private:
   void post_work(std::unique_ptr<Work> work) override;
   void run();
+  void run_works();
   void end();
   void arm_sweep();
   void sweep();
@@ -57,6 +60,7 @@ class IoThread final : public Executor, public std::enable_shared_from_this<IoTh
   asio::executor_work_guard<asio::io_context::executor_type> guard_;
   const std::shared_ptr<Shared> shared_;
   const std::shared_ptr<Streams::Shared> streams_shared_;
+  ProduceTurn produce_turn_;
   std::unique_ptr<Streams> streams_;
   std::vector<std::shared_ptr<Session>> sessions_;
   Timer sweep_timer_;
@@ -67,9 +71,10 @@ class IoThread final : public Executor, public std::enable_shared_from_this<IoTh
   std::int64_t date_second_ = 0;
   std::unordered_map<std::uint64_t, metrics::Counter> requests_;
   std::unordered_map<const Route*, metrics::Histogram> seconds_;
-  // What is posted to a loop that has ended would keep this object alive, which keeps the loop alive: it is dropped instead.
-  std::atomic<bool> ended_{false};
-  std::atomic<int> posting_{0};
+  std::mutex works_mutex_;
+  std::vector<std::unique_ptr<Work>> works_;  ///< posted, not run; under works_mutex_
+  /// Under works_mutex_. What is posted to a loop that has ended would keep this object alive, which keeps the loop alive: it is dropped.
+  bool ended_ = false;
   std::thread thread_;
 };
 

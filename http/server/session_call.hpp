@@ -11,13 +11,14 @@ namespace troupe::http {
 /// A request in the hands of its handler and of the broker. Knows its session only as long as that is there.
 class SessionCall final : public Call {
  public:
-  SessionCall(std::weak_ptr<Session> session, std::shared_ptr<Executor> executor)
-      : session_(std::move(session)), executor_(std::move(executor)) {}
+  SessionCall(std::weak_ptr<Session> session, std::shared_ptr<IoThread> thread)
+      : session_(std::move(session)), thread_(*thread), executor_(std::move(thread)) {}
 
   void answer(Response response) override {
     if (auto session = session_.lock()) session->answer(*this, std::move(response));
   }
   const std::shared_ptr<Executor>& executor() const override { return executor_; }
+  ProduceTurn& produce_turn() override { return thread_.produce_turn(); }
   void on_hurry(Millis wait_ms, std::function<void()> hurry) override {
     auto session = session_.lock();
     if (!session) return hurry();
@@ -37,7 +38,8 @@ class SessionCall final : public Call {
 
  private:
   std::weak_ptr<Session> session_;
-  const std::shared_ptr<Executor> executor_;
+  IoThread& thread_;
+  const std::shared_ptr<Executor> executor_;  ///< the same, held
   std::function<void()> hurry_;
   Millis wait_ms_ = 0;
 };

@@ -8,6 +8,7 @@
 #include "base/clock.hpp"
 #include "core/broker_api.hpp"
 #include "http/limits.hpp"
+#include "http/router/produce_turn.hpp"
 #include "http/stream/fanout_hub.hpp"
 #include "http/stream/stream_counters.hpp"
 
@@ -26,6 +27,7 @@ class Scheduled {
 /// What a stream has around it. One for all streams of a thread.
 struct StreamEnv {
   BrokerApi& broker;
+  ProduceTurn& produce_turn;
   std::shared_ptr<FanoutHub> hub;
   Limits limits;
   std::shared_ptr<StreamCounters> counters;

@@ -31,7 +31,8 @@ struct Streams::Shared {
 
 /// Three clocks a thread, none a socket: a flush for all who wait for one, a queue of early wakes, and a tick a second.
 struct Streams::Impl {
-  Impl(asio::io_context& io, BrokerApi& broker, const GatewayOptions& gateway_options, std::shared_ptr<Shared> kept)
+  Impl(asio::io_context& io, BrokerApi& broker, ProduceTurn& produce_turn, const GatewayOptions& gateway_options,
+       std::shared_ptr<Shared> kept)
       : options(gateway_options),
         shared(std::move(kept)),
         flush_timer(io.get_executor()),
@@ -40,6 +41,7 @@ struct Streams::Impl {
         drain_timer(io.get_executor()),
         env(std::make_shared<StreamEnv>(StreamEnv{
             .broker = broker,
+            .produce_turn = produce_turn,
             .hub = std::make_shared<FanoutHub>(broker, [&io](std::function<void()> f) { asio::post(io, std::move(f)); }),
             .limits = options.limits,
             .counters = shared->counters,
@@ -139,8 +141,9 @@ std::shared_ptr<Streams::Shared> Streams::share(const GatewayOptions& /*options*
   return std::make_shared<Shared>(metrics);
 }
 
-Streams::Streams(asio::io_context& io, BrokerApi& broker, const GatewayOptions& options, std::shared_ptr<Shared> shared)
-    : impl_(std::make_unique<Impl>(io, broker, options, std::move(shared))) {}
+Streams::Streams(asio::io_context& io, BrokerApi& broker, ProduceTurn& produce_turn, const GatewayOptions& options,
+                 std::shared_ptr<Shared> shared)
+    : impl_(std::make_unique<Impl>(io, broker, produce_turn, options, std::move(shared))) {}
 
 Streams::~Streams() {
   for (const auto& connection : std::vector(impl_->connections.begin(), impl_->connections.end())) connection->abort();

@@ -7,6 +7,7 @@
 #include "core/broker_api.hpp"
 #include "http/gateway.hpp"
 #include "http/net.hpp"
+#include "http/router/produce_turn.hpp"
 
 namespace troupe::http {
 
@@ -17,7 +18,8 @@ class Streams {
 
   static std::shared_ptr<Shared> share(const GatewayOptions& options, metrics::Registry& metrics);
 
-  Streams(asio::io_context& io, BrokerApi& broker, const GatewayOptions& options, std::shared_ptr<Shared> shared);
+  Streams(asio::io_context& io, BrokerApi& broker, ProduceTurn& produce_turn, const GatewayOptions& options,
+          std::shared_ptr<Shared> shared);
   ~Streams();
   Streams(const Streams&) = delete;
   Streams& operator=(const Streams&) = delete;

@@ -112,12 +112,14 @@ void WsSession::run(const std::optional<std::uint64_t>& id, ProduceCommand&& com
                          .records = std::move(input->records),
                          .acks = command.acks,
                          .idempotence = std::move(command.idempotence)};
-  env_.broker.produce(std::move(request), [weak = weak_from_this(), post = env_.hub->post(), id,
-                                           inline_record = command.inline_record, bytes](Result<ProduceResponse> response) {
-    post([weak, id, inline_record, bytes, response = std::move(response)]() mutable {
-      if (const auto self = weak.lock()) self->on_produced(id, inline_record, bytes, std::move(response));
-    });
-  });
+  env_.produce_turn.add(std::move(request),
+                        [weak = weak_from_this(), post = env_.hub->post(), id, inline_record = command.inline_record,
+                         bytes](Result<ProduceResponse> response) {
+                          post([weak, id, inline_record, bytes, response = std::move(response)]() mutable {
+                            if (const auto self = weak.lock())
+                              self->on_produced(id, inline_record, bytes, std::move(response));
+                          });
+                        });
 }
 
 void WsSession::on_produced(std::optional<std::uint64_t> id, bool inline_record, std::size_t bytes,

@@ -248,4 +248,21 @@ TEST_CASE("what a node holds of unanswered requests is bounded, and told as over
   node.scheduler.advance(1'000);
   CHECK(NodeFixture::record_of(answers[0]));
   CHECK(small.produce_bytes() == 0);
+
+  // Together, too, each is admitted or refused for itself.
+  std::vector<ProduceCall> calls;
+  answers.clear();
+  for (int i = 0; i < 4; ++i) {
+    auto [answer, reply] = NodeFixture::expect<ProduceResponse>();
+    calls.push_back({{.topic = topic, .memory = Bytes::copy_of(as_bytes(value))}, std::move(reply)});
+    calls.back().request.records.push_back({.value = calls.back().request.memory.view()});
+    answers.push_back(answer);
+  }
+  small.produce_all(std::move(calls));
+  CHECK_FALSE(answers[0]->has_value());
+  REQUIRE(answers[3]->has_value());
+  CHECK((*answers[3])->error().code == Errc::overloaded);
+  node.scheduler.advance(1'000);
+  CHECK(NodeFixture::record_of(answers[1]));
+  CHECK(small.produce_bytes() == 0);
 }

@@ -294,6 +294,10 @@ Result<FetchResponse> FakeBroker::read_locked(const FetchRequest& request) const
   return response;
 }
 
+void FakeBroker::produce_all(std::vector<ProduceCall> calls) {
+  for (auto& call : calls) produce(std::move(call.request), std::move(call.reply));
+}
+
 CallId FakeBroker::fetch(FetchRequest request, Reply<FetchResponse> reply) {
   Result<FetchResponse> answer = Error{Errc::unknown_error, ""};
   {

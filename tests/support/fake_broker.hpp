@@ -59,6 +59,7 @@ class FakeBroker final : public BrokerApi {
   HealthReport health() const override;
   std::vector<ActorInfo> actor_tree() const override;
   CallId produce(ProduceRequest request, Reply<ProduceResponse> reply) override;
+  void produce_all(std::vector<ProduceCall> calls) override;
   CallId fetch(FetchRequest request, Reply<FetchResponse> reply) override;
   CallId find_offset(TopicIdPartition partition, OffsetSpec spec, Reply<OffsetAnswer> reply) override;
   void cancel(CallId call) override;

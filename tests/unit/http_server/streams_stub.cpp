@@ -9,7 +9,7 @@ struct Streams::Impl {};
 std::shared_ptr<Streams::Shared> Streams::share(const GatewayOptions&, metrics::Registry&) {
   return std::make_shared<Shared>();
 }
-Streams::Streams(asio::io_context&, BrokerApi&, const GatewayOptions&, std::shared_ptr<Shared>) {}
+Streams::Streams(asio::io_context&, BrokerApi&, ProduceTurn&, const GatewayOptions&, std::shared_ptr<Shared>) {}
 Streams::~Streams() = default;
 
 namespace {

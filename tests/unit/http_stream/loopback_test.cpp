@@ -30,7 +30,7 @@ class Server {
   explicit Server(http::Limits limits = {}) {
     options_.limits = limits;
     shared_ = http::Streams::share(options_, registry);
-    streams_ = std::make_unique<http::Streams>(io_, broker, options_, shared_);
+    streams_ = std::make_unique<http::Streams>(io_, broker, produce_turn_, options_, shared_);
     accept();
     thread_ = std::thread([this] { io_.run(); });
   }
@@ -94,6 +94,7 @@ class Server {
   asio::io_context io_;
   http::GatewayOptions options_;
   std::shared_ptr<http::Streams::Shared> shared_;
+  http::ProduceTurn produce_turn_{broker, [this] { asio::post(io_, [this] { produce_turn_.flush(); }); }};
   std::unique_ptr<http::Streams> streams_;
   asio::basic_socket_acceptor<tcp, asio::io_context::executor_type> acceptor_{
       io_, tcp::endpoint(asio::ip::address_v4::loopback(), 0)};

@@ -18,7 +18,9 @@ struct StreamFixture {
   StreamFixture() : StreamFixture(http::Limits{}) {}
   explicit StreamFixture(http::Limits limits, http::HubOptions hub_options = {})
       : counters(std::make_shared<http::StreamCounters>(registry)),
+        produce_turn(broker, [this] { posted.emplace_back([this] { produce_turn.flush(); }); }),
         env{.broker = broker,
+            .produce_turn = produce_turn,
             .hub = std::make_shared<http::FanoutHub>(
                 broker, [this](std::function<void()> f) { posted.push_back(std::move(f)); }, hub_options),
             .limits = limits,
@@ -69,6 +71,7 @@ struct StreamFixture {
   std::deque<std::function<void()>> posted;
   std::vector<std::weak_ptr<http::Scheduled>> to_flush;
   std::vector<std::pair<MonotonicMs, std::weak_ptr<http::Scheduled>>> wakes;
+  http::ProduceTurn produce_turn;
   http::StreamEnv env;
 };
 
