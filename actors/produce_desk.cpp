@@ -55,37 +55,40 @@ void ProduceDesk::take(AdmittedProduce call, const metadata::TopicPtr& topic, Mo
   auto& request = requests_[number];
   request.produce = std::move(call);
   const auto& asked = request.produce.call.request;
-  request.results.resize(asked.records.size());
+  request.results.assign(asked.records.size(), ProducedRecord{});
   request.open = asked.records.size();
   request.deadline = now + asked.timeout_ms;
 
-  std::map<PartitionId, std::vector<std::size_t>> by_partition;
+  chosen_.clear();
   for (std::size_t i = 0; i < asked.records.size(); ++i) {
-    Result<PartitionId> chosen = Error{Errc::unknown_topic_or_partition, "the topic does not exist any more"};
-    if (topic) chosen = choose(asked.records[i], asked, *topic);
-    if (chosen) {
-      by_partition[*chosen].push_back(i);
+    Result<PartitionId> partition = Error{Errc::unknown_topic_or_partition, "the topic does not exist any more"};
+    if (topic) partition = choose(asked.records[i], asked, *topic);
+    if (partition) {
+      chosen_.emplace_back(*partition, i);
     } else {
-      set_result(request, i, std::move(chosen).error());
+      set_result(request, i, std::move(partition).error());
     }
   }
+  std::sort(chosen_.begin(), chosen_.end());
 
-  const auto claim = asked.idempotence && !by_partition.empty() ? std::optional{claim_of(asked, wall)} : std::nullopt;
-  for (auto& [partition, places] : by_partition) {
+  const auto claim = asked.idempotence && !chosen_.empty() ? std::optional{claim_of(asked, wall)} : std::nullopt;
+  for (auto at = chosen_.begin(); at != chosen_.end();) {
+    const auto partition = at->first;
     const TopicIdPartition id{topic->id, partition};
     auto& lane = this->lane(id, *topic);
     const bool broker_time = lane.timestamp_type == record::TimestampType::log_append_time;
-    std::vector<record::NewRecord> records;
-    records.reserve(places.size());
-    for (const auto place : places) {
-      const auto& record = asked.records[place];
+    Part part{number, partition, {}};
+    records_.clear();
+    for (; at != chosen_.end() && at->first == partition; ++at) {
+      const auto& record = asked.records[at->second];
       const auto timestamp = broker_time || record.timestamp == no_timestamp ? wall : record.timestamp;
-      records.push_back({.timestamp = timestamp, .key = record.key, .value = record.value, .headers = record.headers});
-      request.results[place] = ProducedRecord{partition, no_offset, timestamp, false};
+      records_.push_back({.timestamp = timestamp, .key = record.key, .value = record.value, .headers = record.headers});
+      request.results[at->second] = ProducedRecord{partition, no_offset, timestamp, false};
+      part.records.push_back(at->second);
     }
-    lane.pipeline.add(next_part_, records, claim, request.deadline);
+    lane.pipeline.add(next_part_, records_, claim, request.deadline);
     dirty_.insert(id);
-    if (asked.acks != Acks::none) parts_.emplace(next_part_, Part{number, partition, std::move(places)});
+    if (asked.acks != Acks::none) parts_.emplace(next_part_, std::move(part));
     ++next_part_;
   }
   if (request.open == 0 || asked.acks == Acks::none) return finish(number);
@@ -152,10 +155,7 @@ void ProduceDesk::finish(std::uint64_t number) {
   auto request = std::move(found->second);
   requests_.erase(found);
   deadlines_.erase({request.deadline, number});
-  ProduceResponse response;
-  response.records.reserve(request.results.size());
-  for (auto& result : request.results) response.records.push_back(std::move(*result));
-  request.produce.call.reply(std::move(response));
+  request.produce.call.reply(ProduceResponse{std::move(request.results)});
 }
 
 void ProduceDesk::perform(const TopicIdPartition& id, Lane& lane, replication::PipelineEffects effects, Sends& sends) {
@@ -175,7 +175,7 @@ void ProduceDesk::perform(const TopicIdPartition& id, Lane& lane, replication::P
         set_result(request, place, done.result.error());
         continue;
       }
-      auto produced = **request.results[place];
+      auto produced = *request.results[place];
       produced.offset = done.result->base_offset + static_cast<std::int64_t>(i);
       produced.duplicate = done.result->duplicate && request.produce.call.request.idempotence.has_value();
       if (produced.duplicate && done.result->timestamp != no_timestamp) produced.timestamp = done.result->timestamp;
@@ -239,10 +239,8 @@ ProduceDesk::Sends ProduceDesk::on_tick(MonotonicMs now) {
   }
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const auto number = deadlines_.begin()->second;
-    auto& request = requests_.at(number);
-    for (std::size_t i = 0; i < request.results.size(); ++i) {
-      auto& result = request.results[i];
-      const bool answered = !*result || (*result)->offset != no_offset;
+    for (auto& result : requests_.at(number).results) {
+      const bool answered = !result || result->offset != no_offset;
       if (!answered) result = Error{Errc::request_timed_out, "not answered in time: the outcome is unknown"};
     }
     finish(number);

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -44,7 +43,7 @@ class ProduceDesk {
   using ResultOfRecord = Result<ProducedRecord>;
   struct Request {
     AdmittedProduce produce;
-    std::vector<std::optional<ResultOfRecord>> results;
+    std::vector<ResultOfRecord> results;  ///< without an offset as long as there is no answer
     std::size_t open = 0;
     MonotonicMs deadline{0};
   };
@@ -74,6 +73,10 @@ class ProduceDesk {
   std::unordered_map<std::uint64_t, Request> requests_;
   std::set<std::pair<MonotonicMs, std::uint64_t>> deadlines_;
   std::unordered_map<std::uint64_t, Part> parts_;
+  // Of the request that is being taken; kept for their memory.
+  std::vector<std::pair<PartitionId, std::size_t>> chosen_;
+  std::vector<record::NewRecord> records_;
+
   std::uint64_t next_request_ = 1;
   std::uint64_t next_part_ = 1;
 };

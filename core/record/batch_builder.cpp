@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t batch_bytes_max = std::numeric_limits<std::int32_t>::max();
 
-constexpr std::size_t records_bytes_min = 1024;  // room for some records from the first one on
+constexpr std::size_t batch_bytes_first = 1024;  // room for some records from the first one on
 
 std::size_t nullable_size(const std::optional<ByteView>& bytes) noexcept {
   if (!bytes) return varlong_size(-1);
@@ -64,11 +64,11 @@ void RecordBatchBuilder::add_at(Offset offset, const NewRecord& record) {
   const auto size = record_size(timestamp_delta, offset_delta, record);
   TROUPE_ASSERT(size <= batch_bytes_max);
 
-  const auto start = records_.size();
+  const auto start = std::max(batch_.size(), batch_header_bytes);
   const auto end = start + varlong_size(static_cast<std::int64_t>(size)) + size;
-  if (end > records_.capacity()) grow_capacity(records_, std::max({end, 2 * records_.capacity(), records_bytes_min}));
-  records_.resize(end);
-  auto* to = records_.data() + start;
+  if (end > batch_.capacity()) grow_capacity(batch_, std::max({end, 2 * batch_.capacity(), batch_bytes_first}));
+  batch_.resize(end);
+  auto* to = batch_.data() + start;
   to = write_varint(to, static_cast<std::int64_t>(size));
   *to++ = std::byte{0};  // attributes
   to = write_varint(to, timestamp_delta);
@@ -80,7 +80,7 @@ void RecordBatchBuilder::add_at(Offset offset, const NewRecord& record) {
     to = write_nullable(to, header.key);
     to = write_nullable(to, header.value);
   }
-  TROUPE_ASSERT(to == records_.data() + records_.size());
+  TROUPE_ASSERT(to == batch_.data() + batch_.size());
 
   ++records_count_;
   last_offset_delta_ = static_cast<std::int32_t>(offset_delta);
@@ -91,33 +91,36 @@ Result<ByteBuffer> RecordBatchBuilder::build() {
   // Whatever comes of it, the builder starts afresh.
   auto built = std::exchange(*this, RecordBatchBuilder{options_});
   if (built.records_count_ == 0) return Error{Errc::invalid_argument, "batch: records: got none, wanted at least one"};
-  auto records = std::move(built.records_);
+  auto batch = std::move(built.batch_);
   if (options_.codec != CompressionCodec::none) {
-    TROUPE_TRY_ASSIGN(records, compress(options_.codec, records));
+    TROUPE_TRY_ASSIGN(const auto records, compress(options_.codec, ByteView{batch}.subspan(batch_header_bytes)));
+    batch.resize(batch_header_bytes);
+    append_bytes(batch, records);
   }
-  const auto size = batch_header_bytes + records.size();
-  if (size > batch_bytes_max) {
-    return Error{Errc::invalid_argument,
-                 "batch: bytes: got " + std::to_string(size) + ", wanted at most " + std::to_string(batch_bytes_max)};
+  if (batch.size() > batch_bytes_max) {
+    return Error{Errc::invalid_argument, "batch: bytes: got " + std::to_string(batch.size()) + ", wanted at most " +
+                                             std::to_string(batch_bytes_max)};
   }
 
-  ByteBuffer batch;
-  batch.reserve(size);
-  ByteWriter writer(batch);
-  writer.integer(options_.base_offset.value());
-  writer.integer(static_cast<std::int32_t>(size - batch_length_overhead));
-  writer.integer(options_.leader_epoch.value());
-  writer.integer(std::int8_t{2});    // magic
-  writer.integer(std::uint32_t{0});  // the checksum, below
-  writer.integer(attributes_of(options_));
-  writer.integer(built.last_offset_delta_);
-  writer.integer(built.base_timestamp_.value());
-  writer.integer(built.max_timestamp_.value());
-  writer.integer(options_.producer_id.value());
-  writer.integer(options_.producer_epoch.value());
-  writer.integer(options_.base_sequence.value());
-  writer.integer(built.records_count_);
-  writer.bytes(records);
+  auto* to = batch.data();
+  const auto put = [&to](auto value) {
+    store_big_endian(to, value);
+    to += sizeof value;
+  };
+  put(options_.base_offset.value());
+  put(static_cast<std::int32_t>(batch.size() - batch_length_overhead));
+  put(options_.leader_epoch.value());
+  put(std::int8_t{2});    // magic
+  put(std::uint32_t{0});  // the checksum, below
+  put(attributes_of(options_));
+  put(built.last_offset_delta_);
+  put(built.base_timestamp_.value());
+  put(built.max_timestamp_.value());
+  put(options_.producer_id.value());
+  put(options_.producer_epoch.value());
+  put(options_.base_sequence.value());
+  put(built.records_count_);
+  TROUPE_ASSERT(to == batch.data() + batch_header_bytes);
   store_big_endian(batch.data() + batch_crc_start - sizeof(std::uint32_t), crc32c(ByteView{batch}.subspan(batch_crc_start)));
   return batch;
 }

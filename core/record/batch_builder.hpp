@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <span>
 
@@ -52,7 +53,7 @@ class RecordBatchBuilder {
   }
 
   /// Bytes of the batch as they would be uncompressed.
-  std::size_t size_bytes() const { return batch_header_bytes + records_.size(); }
+  std::size_t size_bytes() const { return std::max(batch_.size(), batch_header_bytes); }
 
   /// The batch. Its last offset delta is the last record's.
   /// Errors: invalid_argument (no record), unknown_error (the codec failed).
@@ -60,7 +61,7 @@ class RecordBatchBuilder {
 
  private:
   BatchBuilderOptions options_;
-  ByteBuffer records_;
+  ByteBuffer batch_;  ///< empty, or room for the header and the records behind it
   std::int32_t records_count_ = 0;
   std::int32_t last_offset_delta_ = -1;
   TimestampMs base_timestamp_ = no_timestamp;
