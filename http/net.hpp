@@ -19,8 +19,9 @@ namespace beast = boost::beast;
 namespace bhttp = boost::beast::http;
 using tcp = asio::ip::tcp;
 /// A connection whose handlers all run on its I/O thread, so that it needs neither strand nor lock.
-using TcpStream = beast::basic_stream<tcp, asio::io_context::executor_type>;
 using TcpSocket = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
+/// The same with a deadline, for clients.
+using TcpStream = beast::basic_stream<tcp, asio::io_context::executor_type>;
 using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
                                          asio::io_context::executor_type>;
 using EmptyRequest = bhttp::request<bhttp::empty_body>;

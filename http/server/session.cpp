@@ -257,15 +257,14 @@ void Session::hand_over() {
   const auto kind = match_.route->kind;
   auto topic = match_.parameters.empty() ? std::string() : match_.parameters.front();
   thread_.count_request(match_.route, kind == RouteKind::websocket ? 101 : 200, 0);
-  TcpStream stream(std::move(socket_));
   std::string query(target_.query);
   phase_ = Phase::gone;
   thread_.shared()->release(address_);
   thread_.remove(*this);
   if (kind == RouteKind::websocket) {
-    thread_.streams().accept_websocket(std::move(stream), std::move(rest), std::move(request), std::move(query));
+    thread_.streams().accept_websocket(std::move(socket_), std::move(rest), std::move(request), std::move(query));
   } else {
-    thread_.streams().accept_events(std::move(stream), std::move(request), std::move(topic), std::move(query));
+    thread_.streams().accept_events(std::move(socket_), std::move(request), std::move(topic), std::move(query));
   }
   thread_.count_streams();
 }

@@ -25,9 +25,9 @@ using ConnectionPtr = std::shared_ptr<Connection>;
 using Gone = std::function<void(Connection&)>;
 
 /// `gone` is called once, when the socket is closed. Handlers that Asio still keeps may outlive `Streams`: hence the shared environment.
-ConnectionPtr make_websocket(std::shared_ptr<const StreamEnv> env, TcpStream stream, beast::flat_buffer buffer,
+ConnectionPtr make_websocket(std::shared_ptr<const StreamEnv> env, TcpSocket socket, beast::flat_buffer buffer,
                              EmptyRequest request, std::string query, Gone gone);
-ConnectionPtr make_events(std::shared_ptr<const StreamEnv> env, const GatewayOptions& options, TcpStream stream,
+ConnectionPtr make_events(std::shared_ptr<const StreamEnv> env, const GatewayOptions& options, TcpSocket socket,
                           EmptyRequest request, std::string topic, std::string query, Gone gone);
 
 /// The buffers of one write. Asio and Beast copy the sequence they are given several times: this one is two pointers.

@@ -31,6 +31,15 @@ class OutMessage {
     size_ += size;
   }
 
+  /// Empty again, but for the memory; not for more of it than most messages need.
+  void clear() {
+    constexpr std::size_t kept_max = std::size_t{64} << 10;
+    if (own_.capacity() > kept_max) own_ = {};
+    own_.clear();
+    pieces_.clear();
+    size_ = 0;
+  }
+
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 

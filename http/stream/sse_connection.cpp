@@ -17,12 +17,12 @@ constexpr auto close_wait = std::chrono::seconds(2);
 /// An event stream on a socket: the answer's head, then chunks (HTTP/1.1) or bytes up to the end of the connection (1.0).
 class SseConnection final : public Connection, public SseTransport {
  public:
-  SseConnection(std::shared_ptr<const StreamEnv> env, const GatewayOptions& options, TcpStream stream, EmptyRequest request,
+  SseConnection(std::shared_ptr<const StreamEnv> env, const GatewayOptions& options, TcpSocket socket, EmptyRequest request,
                 std::string topic, std::string query, Gone gone)
       : env_(std::move(env)),
         options_(options),
-        stream_(std::move(stream)),
-        close_timer_(stream_.get_executor()),
+        socket_(std::move(socket)),
+        close_timer_(socket_.get_executor()),
         request_(std::move(request)),
         topic_(std::move(topic)),
         query_(std::move(query)),
@@ -46,8 +46,8 @@ class SseConnection final : public Connection, public SseTransport {
   }
   void abort() override {
     boost::system::error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
-    stream_.socket().close(ignored);
+    socket_.shutdown(tcp::socket::shutdown_both, ignored);
+    socket_.close(ignored);
     if (std::exchange(ended_, true)) return;
     close_timer_.cancel();
     session_->closed();
@@ -80,7 +80,7 @@ class SseConnection final : public Connection, public SseTransport {
   void end(bool at_once) override {
     ending_ = true;
     if (at_once) {
-      asio::post(stream_.get_executor(), [self = shared_from_this()] { self->abort(); });
+      asio::post(socket_.get_executor(), [self = shared_from_this()] { self->abort(); });
     } else if (!writing_) {
       write();
     }
@@ -116,7 +116,7 @@ class SseConnection final : public Connection, public SseTransport {
     if (last && chunked_) buffers_.emplace_back("0\r\n\r\n", 5);
     if (last) close_after(close_wait);
     writing_ = true;
-    asio::async_write(stream_, BufferRange(buffers_),
+    asio::async_write(socket_, BufferRange(buffers_),
                       [this, last, self = shared_from_this()](boost::system::error_code error, std::size_t) {
                         writing_ = false;
                         head_.clear();
@@ -130,7 +130,7 @@ class SseConnection final : public Connection, public SseTransport {
 
   /// A client says nothing more. Bytes are overlooked; their end is the stream's.
   void watch_peer() {
-    stream_.async_read_some(asio::buffer(ignored_bytes_),
+    socket_.async_read_some(asio::buffer(ignored_bytes_),
                             [this, self = shared_from_this()](boost::system::error_code error, std::size_t size) {
                               heard_bytes_ += size;
                               if (error || heard_bytes_ > heard_bytes_max) return abort();
@@ -149,7 +149,7 @@ class SseConnection final : public Connection, public SseTransport {
 
   const std::shared_ptr<const StreamEnv> env_;
   const GatewayOptions& options_;
-  TcpStream stream_;
+  TcpSocket socket_;
   Timer close_timer_;
   EmptyRequest request_;
   std::string topic_;
@@ -171,9 +171,9 @@ class SseConnection final : public Connection, public SseTransport {
 
 }  // namespace
 
-ConnectionPtr make_events(std::shared_ptr<const StreamEnv> env, const GatewayOptions& options, TcpStream stream,
+ConnectionPtr make_events(std::shared_ptr<const StreamEnv> env, const GatewayOptions& options, TcpSocket socket,
                           EmptyRequest request, std::string topic, std::string query, Gone gone) {
-  return std::make_shared<SseConnection>(std::move(env), options, std::move(stream), std::move(request), std::move(topic),
+  return std::make_shared<SseConnection>(std::move(env), options, std::move(socket), std::move(request), std::move(topic),
                                          std::move(query), std::move(gone));
 }
 

@@ -10,6 +10,7 @@
 #include "http/limits.hpp"
 #include "http/router/produce_turn.hpp"
 #include "http/stream/fanout_hub.hpp"
+#include "http/stream/out_message.hpp"
 #include "http/stream/stream_counters.hpp"
 
 namespace troupe::http {
@@ -29,6 +30,8 @@ struct StreamEnv {
   BrokerApi& broker;
   ProduceTurn& produce_turn;
   std::shared_ptr<FanoutHub> hub;
+  /// The memory of a message, for the next one: taken out while somebody writes into it.
+  std::shared_ptr<OutMessage> spare;
   Limits limits;
   std::shared_ptr<StreamCounters> counters;
   std::function<MonotonicMs()> now;

@@ -43,6 +43,7 @@ struct Streams::Impl {
             .broker = broker,
             .produce_turn = produce_turn,
             .hub = std::make_shared<FanoutHub>(broker, [&io](std::function<void()> f) { asio::post(io, std::move(f)); }),
+            .spare = std::make_shared<OutMessage>(),
             .limits = options.limits,
             .counters = shared->counters,
             .now = steady_now,
@@ -152,22 +153,22 @@ Streams::~Streams() {
 namespace {
 
 /// Writes are merged here already: Nagle's algorithm would only add the peer's delayed acknowledgement to each.
-void send_at_once(TcpStream& stream) {
+void send_at_once(TcpSocket& socket) {
   boost::system::error_code ignored;
-  stream.socket().set_option(tcp::no_delay(true), ignored);
+  socket.set_option(tcp::no_delay(true), ignored);
 }
 
 }  // namespace
 
-void Streams::accept_websocket(TcpStream stream, beast::flat_buffer buffer, EmptyRequest request, std::string query) {
-  send_at_once(stream);
-  impl_->add(make_websocket(impl_->env, std::move(stream), std::move(buffer), std::move(request), std::move(query),
+void Streams::accept_websocket(TcpSocket socket, beast::flat_buffer buffer, EmptyRequest request, std::string query) {
+  send_at_once(socket);
+  impl_->add(make_websocket(impl_->env, std::move(socket), std::move(buffer), std::move(request), std::move(query),
                             impl_->when_gone()));
 }
 
-void Streams::accept_events(TcpStream stream, EmptyRequest request, std::string topic, std::string query) {
-  send_at_once(stream);
-  impl_->add(make_events(impl_->env, impl_->options, std::move(stream), std::move(request), std::move(topic),
+void Streams::accept_events(TcpSocket socket, EmptyRequest request, std::string topic, std::string query) {
+  send_at_once(socket);
+  impl_->add(make_events(impl_->env, impl_->options, std::move(socket), std::move(request), std::move(topic),
                          std::move(query), impl_->when_gone()));
 }
 

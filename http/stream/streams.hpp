@@ -26,11 +26,11 @@ class Streams {
 
   /// Takes a connection over for `GET /v1/ws`. The session has done the framing, Host, Origin and Upgrade checks (method, version, key);
   /// this negotiates the subprotocol and answers 101 or an error. `buffer`: bytes already read behind the request.
-  void accept_websocket(TcpStream stream, beast::flat_buffer buffer, EmptyRequest request, std::string query);
+  void accept_websocket(TcpSocket socket, beast::flat_buffer buffer, EmptyRequest request, std::string query);
 
   /// Takes a connection over for `GET /v1/topics/{t}/events`, all checks done. `query`: the target's, still encoded.
   /// Answers 400 and 404 itself, and closes the connection at the end of the stream.
-  void accept_events(TcpStream stream, EmptyRequest request, std::string topic, std::string query);
+  void accept_events(TcpSocket socket, EmptyRequest request, std::string topic, std::string query);
 
   /// Tells every stream to go elsewhere and closes them as their queues empty, at the latest after `deadline_ms`.
   void drain(Millis deadline_ms);

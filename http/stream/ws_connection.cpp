@@ -51,10 +51,10 @@ std::string_view view_of_field(const EmptyRequest& request, bhttp::field field) 
 ///   accept --101--> reading and writing --close()--> closing --(closed by both, or 2 s)--> gone
 class WsConnection final : public Connection, public WsTransport {
  public:
-  WsConnection(std::shared_ptr<const StreamEnv> env, TcpStream stream, beast::flat_buffer buffer, EmptyRequest request,
+  WsConnection(std::shared_ptr<const StreamEnv> env, TcpSocket socket, beast::flat_buffer buffer, EmptyRequest request,
                std::string query, Gone gone)
       : env_(std::move(env)),
-        ws_(WatchedStream(std::move(stream), std::move(buffer),
+        ws_(WatchedStream(std::move(socket), std::move(buffer),
                           FrameWatch({.fragments_max = env_->limits.fragments_max,
                                       .control_frames_per_10s_max = env_->limits.control_frames_per_10s_max}),
                           env_->now)),
@@ -86,9 +86,9 @@ class WsConnection final : public Connection, public WsTransport {
     ws_.control_callback([this](websocket::frame_type kind, beast::string_view) {
       if (kind == websocket::frame_type::pong && session_) session_->on_pong();
     });
-    ws_.next_layer().on_objection([weak = weak_from_this()] {
-      if (const auto self = std::static_pointer_cast<WsConnection>(weak.lock())) self->object();
-    });
+    const auto weak = weak_from_this();
+    ws_.next_layer().belong_to(
+        weak, [this] { object(); }, [this](boost::system::error_code error) { drained(error); });
     ws_.async_accept(request_, [self = shared()](boost::system::error_code error) { self->accepted(error); });
   }
 
@@ -104,18 +104,19 @@ class WsConnection final : public Connection, public WsTransport {
   }
   void abort() override {
     boost::system::error_code ignored;
-    ws_.next_layer().next_layer().socket().close(ignored);
+    ws_.next_layer().socket().close(ignored);
     end();
   }
 
   // WsTransport
-  void send(OutMessage message) override {
-    message_ = std::move(message);
+  void send(const OutMessage& message) override {
     buffers_.clear();
-    message_.for_each([&](std::string_view piece) { buffers_.emplace_back(piece.data(), piece.size()); });
+    message.for_each([&](std::string_view piece) { buffers_.emplace_back(piece.data(), piece.size()); });
     writing_ = true;
-    ws_.async_write(BufferRange(buffers_),
-                    [self = shared()](boost::system::error_code error, std::size_t) { self->written(error); });
+    boost::system::error_code error;
+    ws_.write(BufferRange(buffers_), error);
+    if (!error && ws_.next_layer().unsent() > 0) return;  // `drained` follows
+    asio::post(ws_.get_executor(), [self = shared(), error] { self->written(error); });
   }
   void ping() override {
     if (std::exchange(pinging_, true)) return;
@@ -152,13 +153,13 @@ class WsConnection final : public Connection, public WsTransport {
     close_timer_.async_wait([self = shared()](boost::system::error_code cancelled) {
       if (!cancelled) self->abort();
     });
-    asio::async_write(ws_.next_layer().next_layer(), asio::buffer(refusal_),
+    asio::async_write(ws_.next_layer().socket(), asio::buffer(refusal_),
                       [self = shared()](boost::system::error_code, std::size_t) { self->abort(); });
   }
 
   void accepted(boost::system::error_code error) {
     if (error || ended_) return abort();
-    handle_ = ws_.next_layer().next_layer().socket().native_handle();
+    handle_ = ws_.next_layer().socket().native_handle();
     session_ = std::make_shared<WsSession>(*env_, *this, auto_connect_);
     read();
   }
@@ -195,6 +196,12 @@ class WsConnection final : public Connection, public WsTransport {
     if (session_) session_->sent();
   }
 
+  /// What the socket had not taken at once has gone out, or never will.
+  void drained(boost::system::error_code error) {
+    if (error) return abort();
+    if (writing_) written({});
+  }
+
   /// The frame watch objects: from within a read, so it is dealt with behind it.
   void object() {
     asio::post(ws_.get_executor(), [self = shared()] {
@@ -222,7 +229,6 @@ class WsConnection final : public Connection, public WsTransport {
   std::string refusal_;
   std::shared_ptr<WsSession> session_;
   beast::flat_buffer incoming_;
-  OutMessage message_;
   std::vector<asio::const_buffer> buffers_;
   int handle_ = -1;  ///< of the socket, once accepted
   bool auto_connect_ = false;
@@ -236,9 +242,9 @@ class WsConnection final : public Connection, public WsTransport {
 
 }  // namespace
 
-ConnectionPtr make_websocket(std::shared_ptr<const StreamEnv> env, TcpStream stream, beast::flat_buffer buffer,
+ConnectionPtr make_websocket(std::shared_ptr<const StreamEnv> env, TcpSocket socket, beast::flat_buffer buffer,
                              EmptyRequest request, std::string query, Gone gone) {
-  return std::make_shared<WsConnection>(std::move(env), std::move(stream), std::move(buffer), std::move(request),
+  return std::make_shared<WsConnection>(std::move(env), std::move(socket), std::move(buffer), std::move(request),
                                         std::move(query), std::move(gone));
 }
 

@@ -34,8 +34,8 @@ enum class CloseCode : std::uint16_t {
 class WsTransport {
  public:
   virtual ~WsTransport() = default;
-  /// One text message. `WsSession::sent` follows, once.
-  virtual void send(OutMessage message) = 0;
+  /// One text message, looked at during the call only. `WsSession::sent` follows, once.
+  virtual void send(const OutMessage& message) = 0;
   virtual void ping() = 0;
   /// Bytes that the peer has not acknowledged yet: while they become fewer it lives, however late its pong.
   virtual std::size_t unacknowledged() const = 0;

@@ -14,20 +14,20 @@ Streams::~Streams() = default;
 
 namespace {
 
-void say(TcpStream& stream, const std::string& text) {
+void say(TcpSocket& stream, const std::string& text) {
   beast::error_code ignored;
-  asio::write(stream.socket(), asio::buffer(text), ignored);
+  asio::write(stream, asio::buffer(text), ignored);
 }
 
 }  // namespace
 
-void Streams::accept_websocket(TcpStream stream, beast::flat_buffer buffer, EmptyRequest request, std::string query) {
+void Streams::accept_websocket(TcpSocket stream, beast::flat_buffer buffer, EmptyRequest request, std::string query) {
   const auto key = request[bhttp::field::sec_websocket_key];
   say(stream, "websocket " + std::string(key.data(), key.size()) + " query=" + query +
                   " rest=" + std::string(static_cast<const char*>(buffer.data().data()), buffer.size()) + "\n");
 }
 
-void Streams::accept_events(TcpStream stream, EmptyRequest, std::string topic, std::string query) {
+void Streams::accept_events(TcpSocket stream, EmptyRequest, std::string topic, std::string query) {
   say(stream, "events of " + topic + " query=" + query + "\n");
 }
 

@@ -66,15 +66,15 @@ class Server {
 
  private:
   struct Request {
-    explicit Request(http::TcpStream taken) : stream(std::move(taken)) {}
-    http::TcpStream stream;
+    explicit Request(http::TcpSocket taken) : stream(std::move(taken)) {}
+    http::TcpSocket stream;
     beast::flat_buffer buffer;
     http::EmptyRequest request;
   };
   void accept() {
     acceptor_.async_accept([this](boost::system::error_code error, http::TcpSocket socket) {
       if (error) return;
-      auto one = std::make_shared<Request>(http::TcpStream(std::move(socket)));
+      auto one = std::make_shared<Request>(http::TcpSocket(std::move(socket)));
       http::bhttp::async_read(
           one->stream, one->buffer, one->request, [this, one](boost::system::error_code failed, std::size_t) {
             if (failed) return;

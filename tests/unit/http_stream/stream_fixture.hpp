@@ -23,6 +23,7 @@ struct StreamFixture {
             .produce_turn = produce_turn,
             .hub = std::make_shared<http::FanoutHub>(
                 broker, [this](std::function<void()> f) { posted.push_back(std::move(f)); }, hub_options),
+            .spare = std::make_shared<http::OutMessage>(),
             .limits = limits,
             .counters = counters,
             .now = [this] { return now; },
@@ -83,7 +84,7 @@ struct WsClient final : http::WsTransport {
     if (!session->is_closed()) session->closed();
   }
 
-  void send(http::OutMessage message) override {
+  void send(const http::OutMessage& message) override {
     REQUIRE_FALSE(sending);
     message_sizes.push_back(message.size());
     const auto text = message.text();
