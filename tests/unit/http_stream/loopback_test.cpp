@@ -217,6 +217,36 @@ TEST_CASE("large batches cross a socket whole and in order", "[loopback]") {
   }
 }
 
+TEST_CASE("a client that reads late gets everything in order, and the pongs to its pings", "[loopback]") {
+  Server server;
+  server.broker.add_topic("Chat", 1);
+  constexpr int values = 40;
+  const std::string filler(400'000, 'x');  // 16 MB in all: no socket buffer takes that
+  for (int i = 0; i < values; ++i) {
+    server.broker.append("Chat", PartitionId{0}, {{"", '"' + std::to_string(i) + filler + '"'}});
+  }
+  Client client(server);
+  int pongs = 0;
+  client.ws().control_callback([&](websocket::frame_type kind, beast::string_view) {
+    if (kind == websocket::frame_type::pong) ++pongs;
+  });
+  client.say({{"id", 1}, {"op", "subscribe"}, {"sub", "s"}, {"topics", {"Chat"}}, {"from", {{"earliest", true}}}});
+  // The pings' answers lie behind what the socket has not taken, and before what is written later.
+  for (int i = 0; i < 10; ++i) client.ws().ping({});
+
+  int next = 0;
+  while (next < values) {
+    const auto push = client.hear_until("records");
+    REQUIRE_FALSE(push.is_null());
+    for (const auto& record : push["r"]) {
+      CHECK(record["o"] == next);
+      CHECK(record["v"].get<std::string>().size() == filler.size() + std::to_string(next).size());
+      ++next;
+    }
+  }
+  CHECK(pongs == 10);
+}
+
 TEST_CASE("wrong frames are closed with their code", "[loopback]") {
   http::Limits limits;
   limits.frame_in_bytes_max = 10'000;
