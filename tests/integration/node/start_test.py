@@ -16,6 +16,7 @@ import sys
 import time
 
 from node_process import NodeProcess, fresh_folder
+from websocket_wire import RawSocket
 from wire import Table, ask, connect, readable, request
 
 PROGRAM = sys.argv[1]
@@ -62,7 +63,7 @@ def check_holders(table, folder):
         data = data_of(node)
         refused(table, 138, "a second process", ["--data-dir", data, *FREE], 1, ["held by another process", str(node.process.pid)])
         refused(table, 143, "a port in use", ["--data-dir", folder + "/new", "--http", f"127.0.0.1:{node.port}"], 1,
-                [str(node.port), "in use"])
+                [str(node.port), "in use", f"process {node.process.pid}", "--http"])
         table.check(138, "the first one goes on", values_of(node) == list(range(5)))
         code, _ = node.stop()
         table.check(138, "and stops as ever", code == 0, str(code))
@@ -209,11 +210,13 @@ def check_signals(table, folder):
     try:
         node.process.send_signal(signal.SIGHUP)
         table.check(144, "SIGHUP changes nothing", values_of(node) == list(range(5)) and node.process.poll() is None)
+        for first, second in [(signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)]:
+            check_second_signal(table, node, first, second)
         began = time.monotonic()
         node.process.send_signal(signal.SIGTERM)
         node.process.send_signal(signal.SIGTERM)
         code = node.process.wait(10)
-        table.check(144, "SIGTERM twice", code in (0, -15, 130, 143) and time.monotonic() - began < 2,
+        table.check(144, "SIGTERM twice in one breath", code in (0, -signal.SIGTERM) and time.monotonic() - began < 2,
                     f"{code} after {time.monotonic() - began:.2f} s")
         for index in range(5):
             node.start(wait=False)
@@ -235,6 +238,23 @@ def check_signals(table, folder):
     for what, stdin, output in [("stdin closed, stdout a pipe that nobody reads", None, "pipe"),
                                 ("a log disk that is full", subprocess.DEVNULL, "full")]:
         check_streams(table, what, os.path.join(folder, "data"), stdin, output)
+
+
+def check_second_signal(table, node, first, second):
+    """The first one is being obeyed when the second one comes: a subscriber was told, and its socket is waited for."""
+    subscriber = RawSocket(node.port)
+    node.process.send_signal(first)
+    table.check(144, f"{first.name}: subscribers are told", subscriber.expect(lambda one: one.get("ev") == "goaway") is not None)
+    table.check(144, f"{first.name}: and waited for", node.process.poll() is None)
+    began = time.monotonic()
+    node.process.send_signal(second)
+    code = node.process.wait(10)
+    # As every process that a signal ends: whoever started it sees which one, and a shell says 128 and its number.
+    table.check(144, f"{first.name}, then {second.name}: at once", code == -second and time.monotonic() - began < 0.25,
+                f"{code} after {time.monotonic() - began:.2f} s")
+    subscriber.socket.close()
+    node.start()
+    table.check(144, f"{first.name}, then {second.name}: nothing is lost", values_of(node) == list(range(5)))
 
 
 def check_streams(table, what, data, stdin, output):
