@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "storage/paths.hpp"
 #include "tests/actors/node_fixture.hpp"
 #include "tests/support/seed.hpp"
 
@@ -196,6 +197,66 @@ TEST_CASE("what a full disk refused is never given to anybody", "[actors]") {
   CHECK(next == Offset{5});
   CHECK(heard < 1'000);
   CHECK(node.values(node.topic) == std::vector<std::string>{std::string(10, 'x'), "after", "after", "after", "after"});
+}
+
+TEST_CASE("a log with a hole refuses records at once and says why; the records before it are read", "[actors]") {
+  FaultyFileSystem disk;
+  TopicId damaged;
+  {
+    LeaderFixture node;
+    node.start_with({{"segment.bytes", "4096"}});
+    node.write_many(60, 300);
+    const auto other = node.create_topic("whole");
+    node.produce(other, "v");
+    node.scheduler.advance(100);
+    damaged = node.id.topic_id;
+    REQUIRE(node.scheduler.ask<actors::Done>(node.data_worker.get(), actors::Checkpoint{}));
+    disk = node.disk.clone();
+  }
+  std::vector<std::string> segments;
+  for (const auto& file : disk.files()) {
+    if (file.find(to_string(damaged)) != std::string::npos && file.ends_with(".log")) segments.push_back(file);
+  }
+  std::ranges::sort(segments);
+  REQUIRE(segments.size() > 3);
+  REQUIRE(disk.remove(segments[2]));
+  const Offset hole{std::stoll(std::string(storage::file_name(segments[2])))};
+
+  LeaderFixture node(2, std::move(disk));
+  node.start_node();
+  const auto topic = node.broker->topic("t");
+  REQUIRE(topic);
+  for (int i = 0; i < 2; ++i) {
+    const auto answer = node.produce(topic, "v", IdempotenceKey{.client_id = "ana", .sequence = 1});
+    node.scheduler.advance(200);
+    const auto record = NodeFixture::record_of(answer);
+    REQUIRE_FALSE(record);
+    CHECK(record.error().code == Errc::log_damaged);
+    CHECK(record.error().message.find("offset " + to_string(hole)) != std::string::npos);
+  }
+  const TopicIdPartition id{damaged, PartitionId{0}};
+  const auto before = node.fetch({.partition = id, .from = Offset{0}});
+  const auto behind = node.fetch({.partition = id, .from = hole + 1});
+  node.scheduler.advance(200);
+  REQUIRE(**before);
+  CHECK(offsets_in((**before)->batches).front() == 0);
+  CHECK((**before)->high_watermark == hole);
+  CHECK((**behind).error().code == Errc::offset_out_of_range);
+  CHECK(node.status("t/0").last_error.value_or("").find("damaged") != std::string::npos);
+  CHECK(node.status("data-disk").restarts == 0);
+  const auto whole = node.broker->topic("whole");
+  const auto written = node.produce(whole, "w");
+  node.scheduler.advance(200);
+  CHECK(NodeFixture::record_of(written));
+  // The way out that there is on one node.
+  auto [deleted, reply] = NodeFixture::expect<Nothing>();
+  node.broker->delete_topic("t", std::move(reply));
+  node.scheduler.advance(500);
+  REQUIRE(**deleted);
+  const auto again = node.create_topic("t");
+  const auto fresh = node.produce(again, "v");
+  node.scheduler.advance(200);
+  CHECK(NodeFixture::record_of(fresh)->offset == Offset{0});
 }
 
 TEST_CASE("a claim is found again behind megabytes of other records, and after a read that failed", "[actors]") {
