@@ -87,6 +87,27 @@ TEST_CASE("records that were deleted are gone: for reads, by time, and for who l
   CHECK(again->value().value() == Offset{41});
 }
 
+TEST_CASE("a search by time does not find what was deleted", "[actors]") {
+  LeaderFixture node;
+  node.start_with({{"segment.bytes", "4096"}});
+  const std::string value(600, 'x');
+  for (int i = 0; i < 30; ++i) {
+    ProduceRequest request{.topic = node.topic};
+    request.records.push_back({.value = as_bytes(value), .timestamp = TimestampMs{i >= 10 && i < 20 ? 500 : 1000}});
+    auto [answer, reply] = NodeFixture::expect<ProduceResponse>();
+    node.broker->produce(std::move(request), std::move(reply));
+    node.scheduler.advance(10);
+    REQUIRE(NodeFixture::record_of(answer));
+  }
+  const auto deleted = node.delete_records(node.id, Offset{10});
+  node.scheduler.advance(100);
+  REQUIRE(**deleted);
+  const auto found = node.find_offset(node.id, {.kind = OffsetSpec::Kind::timestamp, .timestamp = TimestampMs{900}});
+  node.scheduler.advance(100);
+  REQUIRE(**found);
+  CHECK((**found)->offset == Offset{20});
+}
+
 TEST_CASE("a read that meets a deletion gets the records or is told that they are gone", "[actors]") {
   const auto seed = seed_or(1401);
   INFO("TROUPE_SEED=" << seed);
@@ -101,18 +122,22 @@ TEST_CASE("a read that meets a deletion gets the records or is told that they ar
     node.write_many(1);
     Prng random(seed + round);
     NodeFixture::Answer<FetchResponse> read;
+    NodeFixture::Answer<OffsetAnswer> search;
     NodeFixture::Answer<Offset> deleted;
+    const OffsetSpec any_time{.kind = OffsetSpec::Kind::timestamp, .timestamp = TimestampMs{0}};
     const auto steps = [&] {
       for (auto left = random.below(12); left > 0; --left) node.scheduler.step();
     };
     if (round % 2 == 0) {
       read = node.fetch({.partition = node.id, .from = Offset{2}});
+      search = node.find_offset(node.id, any_time);
       steps();
       deleted = node.delete_records(node.id, Offset{25});
     } else {
       deleted = node.delete_records(node.id, Offset{25});
       steps();
       read = node.fetch({.partition = node.id, .from = Offset{2}});
+      search = node.find_offset(node.id, any_time);
     }
     node.scheduler.advance(500);
     REQUIRE(deleted->has_value());
@@ -125,8 +150,11 @@ TEST_CASE("a read that meets a deletion gets the records or is told that they ar
       ++gone;
       CHECK((**read).error().code == Errc::offset_out_of_range);
     }
+    REQUIRE(search->has_value());
+    REQUIRE(**search);
+    CHECK((**search)->offset == (**search)->log_start_offset);
     const auto after = node.fetch({.partition = node.id, .from = Offset{25}});
-    const auto by_time = node.find_offset(node.id, {.kind = OffsetSpec::Kind::timestamp, .timestamp = TimestampMs{0}});
+    const auto by_time = node.find_offset(node.id, any_time);
     node.scheduler.advance(100);
     REQUIRE(**after);
     CHECK(offsets_in((**after)->batches).front() == 25);
