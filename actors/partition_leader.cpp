@@ -142,6 +142,7 @@ class PartitionLeaderState {
     }
     view_ = snapshot.view;
     has_log_ = true;
+    note_damage(snapshot.health);
     if (!replica_) {
       replica_.emplace(replica_options(), view_.log_start_offset(), view_.log_end_offset(), snapshot.state->producers);
     } else {
@@ -155,9 +156,24 @@ class PartitionLeaderState {
     for (auto& work : waiting) work();
   }
 
+  /// Reads go on below the damage; nobody waits for a disk that will not get better by itself.
+  void note_damage(const storage::LogHealth& health) {
+    damage_.reset();
+    if (health.can_append()) return;
+    damage_ = Error{Errc::log_damaged, "partition " + to_string(options_.partition.partition) + " of \"" + options_.topic +
+                                           "\" is damaged from offset " + to_string(health.from) + " on (" + health.reason +
+                                           "); nothing was written, records before it can be read"};
+    row_->set_last_error(to_string(*damage_));
+  }
+
   // --- produce
 
   void produce(const ProduceSlot& request) {
+    if (damage_) {
+      std::vector<Result<replication::PlacedRecords>> refused(request.batches.size(), *damage_);
+      self_->send(request.reply_to, SlotAnswered{options_.partition, request.slot, std::move(refused)});
+      return;
+    }
     const auto slot = next_slot_++;
     slots_.emplace(slot, Asked{request.reply_to, request.slot, request.batches.size()});
     LeaderEffects effects;
@@ -486,6 +502,7 @@ class PartitionLeaderState {
   ActorRowPtr row_;
   Phase phase_ = Phase::closed;
   bool has_log_ = false;
+  std::optional<Error> damage_;                ///< what the log's opening found: nothing is appended
   std::deque<std::function<void()>> waiting_;  ///< for the log to be open
 
   std::optional<LeaderReplica> replica_;

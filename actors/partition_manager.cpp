@@ -61,11 +61,12 @@ class PartitionManagerState {
     self_->set_down_handler([this](caf::down_msg& down) { handle([&] { on_down(down); }); });
     self_->set_exit_handler([this](caf::exit_msg& exit) { stop(exit.reason); });
     subscribe();
+    ask_directory();
     tick();
     row_->set_state(ActorState::running);
     return {
         [this](const MetadataUpdate& update) { handle([&] { apply(*update.delta); }); },
-        [this](const DirectoryOpened& opened) { handle([&] { directory_opened(opened); }); },
+        [this](const DirectoryOpened& opened) { handle([&] { directory_opened(opened.contents); }); },
         [this](const AttachListener& request) { handle([&] { attach(request); }); },
         [this](const DetachListener& request) { handle([&] { detach(request); }); },
         [this](const ManagerWakeup& wakeup) { handle([&] { on_wakeup(wakeup); }); },
@@ -94,14 +95,13 @@ class PartitionManagerState {
 
   void subscribe() {
     const auto quorum = options_.metadata_quorum();
-    if (!quorum) {
-      self_->delayed_send(self_, subscribe_pause, ManagerWakeup{ManagerWakeup::Kind::subscribe, {}});
-      return;
-    }
+    if (!quorum) return subscribe_later();
     quorum_ = caf::actor_cast<caf::actor_addr>(quorum);
     self_->monitor(quorum);
     self_->send(quorum, SubscribeMetadata{caf::actor_cast<caf::actor>(self_)});
   }
+
+  void subscribe_later() { self_->delayed_send(self_, subscribe_pause, ManagerWakeup{ManagerWakeup::Kind::subscribe, {}}); }
 
   void apply(const metadata::ImageDelta& delta) {
     const bool whole = delta.before->topic_count() == 0;
@@ -207,8 +207,22 @@ class PartitionManagerState {
 
   // --- the disk
 
-  void directory_opened(const DirectoryOpened& opened) {
-    written_ = {opened.contents.partitions.begin(), opened.contents.partitions.end()};
+  /// An earlier run of this actor was told that the directory is open, and it is not told twice.
+  void ask_directory() {
+    const auto worker = options_.disk_worker();
+    if (!worker) return;  // DirectoryOpened will come
+    self_->request(worker, disk_timeout, ListLogs{})
+        .then(
+            [this](const DirectoryContents& contents) {
+              handle([&] {
+                if (!directory_open_) directory_opened(contents);
+              });
+            },
+            [](caf::error&) {});  // it goes down: DirectoryOpened comes from the next one
+  }
+
+  void directory_opened(const DirectoryContents& contents) {
+    written_ = {contents.partitions.begin(), contents.partitions.end()};
     const bool again = directory_open_;
     directory_open_ = true;
     for (auto at = led_.begin(); at != led_.end(); ++at) end_leader(at);
@@ -241,7 +255,12 @@ class PartitionManagerState {
       const auto topic = image_->find_topic(id.topic_id);
       if (topic && id.partition.value() < topic->partition_count()) continue;
       log::warn("a log without a topic goes to the quarantine", {log::kv("partition", id)});
-      self_->send(worker, QuarantineLog{id});
+      self_->request(worker, disk_timeout, QuarantineLog{id})
+          .then([](const Done&) {},
+                [id](caf::error& error) {
+                  log::warn("a log without a topic not moved to the quarantine",
+                            {log::kv("partition", id), log::kv("error", from_caf_error(error))});
+                });
     }
   }
 
@@ -250,7 +269,7 @@ class PartitionManagerState {
   void on_down(const caf::down_msg& down) {
     if (quorum_ == down.source) {
       quorum_ = nullptr;
-      return subscribe();
+      return subscribe_later();  // the slot may still name the one that has just ended
     }
     for (auto at = tails_.begin(); at != tails_.end(); ++at) {
       if (at->second.actor.address() != down.source) continue;
@@ -271,7 +290,6 @@ class PartitionManagerState {
       return;  // all of them, with the disk: DirectoryOpened will come
     const auto pause = led.restarts.on_failure(now_of(*self_), *random_);
     const auto row = options_.table->add("partition_leader", led.topic->name + "/" + to_string(id.partition), row_->name());
-    row->count_restart();
     row->set_last_error(to_string(error));
     if (!pause) {
       row->set_state(ActorState::failed);
@@ -279,6 +297,7 @@ class PartitionManagerState {
                  {log::kv("topic", led.topic->name), log::kv("partition", id.partition), log::kv("error", error)});
       return;
     }
+    row->count_restart();
     row->set_state(ActorState::waiting_restart);
     log::warn("partition leader failed", {log::kv("topic", led.topic->name), log::kv("partition", id.partition),
                                           log::kv("error", error), log::kv("restart_ms", *pause)});

@@ -2,51 +2,7 @@
 
 #include <algorithm>
 
-#include "base/sha256.hpp"
-#include "core/record/partitioner.hpp"
-
 namespace troupe::actors {
-namespace {
-
-/// What a record's batch needs besides it.
-constexpr std::size_t batch_overhead = 256;
-
-std::size_t bytes_of(const ProduceRecord& record) {
-  std::size_t bytes = (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
-  for (const auto& header : record.headers) bytes += header.key.size() + (header.value ? header.value->size() : 0);
-  return bytes;
-}
-
-/// There is one principal until there is authentication.
-replication::Claim claim_of(const ProduceRequest& request, TimestampMs wall) {
-  replication::Claim claim{.sequence = request.idempotence->sequence, .claimed_at = wall};
-  Sha256 client;
-  client.add_sized({});  // principal
-  client.add_sized(as_bytes(request.idempotence->client_id));
-  const auto hash = client.finish();
-  std::copy_n(hash.begin(), claim.client.size(), claim.client.begin());
-
-  Sha256 content;
-  const auto add = [&](const std::optional<ByteView>& bytes) {
-    content.add(as_bytes(bytes ? "+" : "-"));
-    if (bytes) content.add_sized(*bytes);
-  };
-  for (const auto& record : request.records) {
-    add(record.key);
-    add(record.value);
-    content.add_sized(as_bytes(to_string(record.timestamp) + "/" + (record.partition ? to_string(*record.partition) : "") +
-                               "/" + std::to_string(record.headers.size())));
-    for (const auto& header : record.headers) {
-      content.add_sized(header.key);
-      add(header.value);
-    }
-  }
-  const auto digest = content.finish();
-  for (std::size_t i = 0; i < sizeof claim.digest; ++i) claim.digest = claim.digest << 8 | digest[i];
-  return claim;
-}
-
-}  // namespace
 
 ProduceDesk::ProduceDesk(std::uint64_t seed) : random_(seed) {}
 
@@ -61,8 +17,7 @@ void ProduceDesk::take(AdmittedProduce call, const metadata::TopicPtr& topic, Mo
 
   chosen_.clear();
   for (std::size_t i = 0; i < asked.records.size(); ++i) {
-    Result<PartitionId> partition = Error{Errc::unknown_topic_or_partition, "the topic does not exist any more"};
-    if (topic) partition = choose(asked.records[i], asked, *topic);
+    auto partition = place(asked.records[i], asked, topic);
     if (partition) {
       chosen_.emplace_back(*partition, i);
     } else {
@@ -71,7 +26,8 @@ void ProduceDesk::take(AdmittedProduce call, const metadata::TopicPtr& topic, Mo
   }
   std::sort(chosen_.begin(), chosen_.end());
 
-  const auto claim = asked.idempotence && !chosen_.empty() ? std::optional{claim_of(asked, wall)} : std::nullopt;
+  const auto claim =
+      asked.idempotence && !chosen_.empty() ? std::optional{replication::make_claim(asked, {}, wall)} : std::nullopt;
   for (auto at = chosen_.begin(); at != chosen_.end();) {
     const auto partition = at->first;
     const TopicIdPartition id{topic->id, partition};
@@ -95,43 +51,6 @@ void ProduceDesk::take(AdmittedProduce call, const metadata::TopicPtr& topic, Mo
   deadlines_.emplace(request.deadline, number);
 }
 
-Status ProduceDesk::check(const ProduceRecord& record, const ProduceRequest& request,
-                          const metadata::TopicImage& topic) const {
-  if (metadata::is_internal_topic(topic.name) && !request.internal) {
-    return Error{Errc::topic_authorization_failed, "topic \"" + topic.name + "\" is the system's own"};
-  }
-  const auto bytes = bytes_of(record);
-  const auto bytes_max = static_cast<std::size_t>(topic.config.max_message_bytes);
-  if (bytes + batch_overhead > bytes_max) {
-    return Error{Errc::message_too_large, "the record has " + std::to_string(bytes) +
-                                              " bytes; max.message.bytes of the topic is " + std::to_string(bytes_max)};
-  }
-  for (const auto& header : record.headers) {
-    if (!as_text(header.key).starts_with(replication::internal_header_prefix)) continue;
-    return Error{Errc::invalid_record, "header names that begin with \"__troupe\" are the system's own"};
-  }
-  return ok();
-}
-
-/// As given, by key as Kafka does, by idempotence id, else one partition for a while.
-Result<PartitionId> ProduceDesk::choose(const ProduceRecord& record, const ProduceRequest& request,
-                                        const metadata::TopicImage& topic) {
-  TROUPE_TRY(check(record, request, topic));
-  const auto count = topic.partition_count();
-  if (record.partition) {
-    if (*record.partition >= PartitionId{0} && record.partition->value() < count) return *record.partition;
-    return Error{Errc::unknown_topic_or_partition, "topic \"" + topic.name + "\" has partitions 0 to " +
-                                                       std::to_string(count - 1) + ", not " + to_string(*record.partition)};
-  }
-  if (record.key) return record::partition_for_key(*record.key, count);
-  if (request.idempotence) return record::partition_for_key(as_bytes(request.idempotence->client_id), count);
-  auto [at, added] = sticky_.try_emplace(topic.id);
-  if (added || at->second.value() >= count) {
-    at->second = PartitionId{static_cast<std::int32_t>(random_.below(static_cast<std::uint64_t>(count)))};
-  }
-  return at->second;
-}
-
 ProduceDesk::Lane& ProduceDesk::lane(const TopicIdPartition& id, const metadata::TopicImage& topic) {
   auto found = lanes_.find(id);
   if (found == lanes_.end()) {
@@ -143,6 +62,13 @@ ProduceDesk::Lane& ProduceDesk::lane(const TopicIdPartition& id, const metadata:
   lane.pipeline.configure(topic.config.compression.value_or(record::CompressionCodec::none), topic.config.timestamp_type,
                           std::min(static_cast<std::size_t>(topic.config.max_message_bytes), std::size_t{1} << 20));
   return lane;
+}
+
+Result<PartitionId> ProduceDesk::place(const ProduceRecord& record, const ProduceRequest& request,
+                                       const metadata::TopicPtr& topic) {
+  if (!topic) return Error{Errc::unknown_topic_or_partition, "the topic does not exist any more"};
+  TROUPE_TRY(replication::check_record(record, request, *topic));
+  return chooser_.choose(record, request, *topic, random_);
 }
 
 void ProduceDesk::set_result(Request& request, std::size_t record, ResultOfRecord result) {
@@ -201,7 +127,7 @@ ProduceDesk::Sends ProduceDesk::end_turn(MonotonicMs now) {
     auto& lane = lanes_.at(id);
     replication::PipelineEffects effects;
     lane.pipeline.flush(now, effects);
-    if (!effects.sends.empty()) sticky_.erase(id.topic_id);  // the next batch may go elsewhere
+    if (!effects.sends.empty()) chooser_.on_batch_sent(id.topic_id);
     perform(id, lane, std::move(effects), sends);
   }
   return sends;

@@ -12,6 +12,7 @@
 #include "base/prng.hpp"
 #include "core/metadata/topic_image.hpp"
 #include "core/replication/produce_pipeline.hpp"
+#include "core/replication/produce_rules.hpp"
 
 namespace troupe::actors {
 
@@ -57,8 +58,7 @@ class ProduceDesk {
     record::TimestampType timestamp_type;
   };
 
-  Status check(const ProduceRecord& record, const ProduceRequest& request, const metadata::TopicImage& topic) const;
-  Result<PartitionId> choose(const ProduceRecord& record, const ProduceRequest& request, const metadata::TopicImage& topic);
+  Result<PartitionId> place(const ProduceRecord& record, const ProduceRequest& request, const metadata::TopicPtr& topic);
   Lane& lane(const TopicIdPartition& id, const metadata::TopicImage& topic);
   void set_result(Request& request, std::size_t record, ResultOfRecord result);
   void finish(std::uint64_t number);
@@ -69,7 +69,7 @@ class ProduceDesk {
   std::unordered_map<TopicIdPartition, Lane> lanes_;
   std::set<TopicIdPartition> dirty_;
   std::set<TopicIdPartition> stalled_;  ///< wait for their next try
-  std::unordered_map<TopicId, PartitionId> sticky_;
+  replication::PartitionChooser chooser_;
   std::unordered_map<std::uint64_t, Request> requests_;
   std::set<std::pair<MonotonicMs, std::uint64_t>> deadlines_;
   std::unordered_map<std::uint64_t, Part> parts_;

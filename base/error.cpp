@@ -38,6 +38,7 @@ std::string_view to_string(Errc code) noexcept {
     case Errc::invalid_config: return "invalid_config";
     case Errc::conflict: return "conflict";
     case Errc::cancelled: return "cancelled";
+    case Errc::log_damaged: return "log_damaged";
     case Errc::unknown_error: return "unknown_error";
   }
   return "unknown_error";

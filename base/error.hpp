@@ -46,7 +46,8 @@ enum class Errc : std::uint8_t {
   overloaded = 206,                       ///< refused at the door: a queue or budget is full, retry later
   conflict = 207,                         ///< the same idempotency key with another body, or a condition that does not hold
   cancelled = 208,                        ///< the caller no longer wants the answer
-  unknown_error = 255,                    ///< Kafka's UNKNOWN_SERVER_ERROR (-1)
+  log_damaged = 209,    ///< promised records of the log are lost: nothing was written, reads before them go on, do not retry
+  unknown_error = 255,  ///< Kafka's UNKNOWN_SERVER_ERROR (-1)
 };
 
 /// The name of `code` as Kafka writes it, lower case with underscores: "offset_out_of_range".

@@ -21,6 +21,9 @@ ErrorView view_of(Errc code) noexcept {
     case Errc::stale_log_view:
     case Errc::cancelled: return {503, 50302, "overloaded", true, soon};
 
+    // Nothing was written, and another try helps no more than this one.
+    case Errc::log_damaged: return {500, 50006, "log_damaged", false};
+
     // It may have been written.
     case Errc::request_timed_out:
     case Errc::not_enough_replicas_after_append:

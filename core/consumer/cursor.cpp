@@ -7,6 +7,7 @@
 
 #include "base/base64.hpp"
 #include "base/byte_codec.hpp"
+#include "base/crc32c.hpp"
 
 namespace troupe::consumer {
 namespace {
@@ -15,7 +16,8 @@ constexpr std::byte version{1};
 constexpr std::size_t partitions_max = 10'000;
 constexpr std::size_t head_bytes = 1 + 16;
 constexpr std::size_t entry_bytes_max = 5 + 5 + 10;
-constexpr std::size_t text_max = (head_bytes + partitions_max * entry_bytes_max + 2) / 3 * 4;
+constexpr std::size_t checksum_bytes = 4;
+constexpr std::size_t text_max = (head_bytes + partitions_max * entry_bytes_max + checksum_bytes + 2) / 3 * 4;
 
 Error bad_cursor(const char* what) { return {Errc::invalid_argument, std::string("not a cursor: ") + what}; }
 Error bad_start(const std::string& what) { return {Errc::invalid_argument, "from: " + what}; }
@@ -163,7 +165,7 @@ Result<std::map<PartitionId, Offset>> parse_offsets(std::string_view text) {
 
 std::string Cursor::encode() const {
   ByteBuffer bytes;
-  bytes.reserve(head_bytes + positions.size() * 8);
+  bytes.reserve(head_bytes + positions.size() * 8 + checksum_bytes);
   bytes.push_back(version);
   append_bytes(bytes, std::as_bytes(std::span{topic_id.bytes()}));
   ByteWriter writer(bytes);
@@ -178,6 +180,7 @@ std::string Cursor::encode() const {
     epoch_before = position.leader_epoch.value();
     offset_before = position.next_offset.value();
   }
+  writer.integer(crc32c(bytes));
   std::string text;
   append_base64_url(text, bytes);
   return text;
@@ -189,14 +192,18 @@ Result<Cursor> Cursor::decode(std::string_view text) {
   const auto bytes = decode_base64_url(text);
   if (!bytes) return bad_cursor("it is not base64url without padding");
   if (bytes->front() != version) return bad_cursor("another version's, or cut out of its context");
-  ByteReader reader(ByteView(*bytes).subspan(1));
-  const auto id = reader.bytes(16);
-  if (!id) return bad_cursor("it was cut off");
+  if (bytes->size() < head_bytes + checksum_bytes) return bad_cursor("it was cut off");
+  const auto content = ByteView(*bytes).first(bytes->size() - checksum_bytes);
+  if (load_big_endian<std::uint32_t>(bytes->data() + content.size()) != crc32c(content)) {
+    return bad_cursor("it was cut off or changed on its way");
+  }
 
   Cursor cursor;
   std::array<std::uint8_t, 16> id_bytes{};
-  std::ranges::transform(*id, id_bytes.begin(), [](std::byte byte) { return std::to_integer<std::uint8_t>(byte); });
+  std::ranges::transform(content.subspan(1, 16), id_bytes.begin(),
+                         [](std::byte byte) { return std::to_integer<std::uint8_t>(byte); });
   cursor.topic_id = TopicId{id_bytes};
+  ByteReader reader(content.subspan(head_bytes));
   std::int64_t partition = -1;
   std::int64_t epoch = 0;
   std::int64_t offset = 0;
@@ -204,7 +211,7 @@ Result<Cursor> Cursor::decode(std::string_view text) {
     const auto step = reader.varint();
     const auto epoch_step = reader.varlong();
     const auto offset_step = reader.varlong();
-    if (!step || !epoch_step || !offset_step) return bad_cursor("it was cut off");
+    if (!step || !epoch_step || !offset_step) return bad_cursor("it ends within a position");
     if (cursor.positions.size() == partitions_max) return bad_cursor("it names more than 10000 partitions");
     if (*step < 0) return bad_cursor("its partitions do not ascend");
     partition += std::int64_t{*step} + 1;

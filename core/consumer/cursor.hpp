@@ -21,14 +21,17 @@ struct CursorPosition {
 /// A reader's place in a topic: what a client keeps and gives back to go on. Valid as long as the log is. It carries positions, not
 /// rights: those are checked when it is used.
 ///
-/// As text: base64url without padding of version 1, topic id, and per partition, ascending: number, leader epoch and next offset
-/// as delta-coded varints. docs/formats/cursor.md
+/// As text: base64url without padding of version 1, topic id, per partition, ascending: number, leader epoch and next offset as
+/// delta-coded varints, and a CRC-32C of all that. Without it a text that was cut exactly between two positions would be a cursor of
+/// fewer partitions, whose records a client then saw again. A count of positions would tell that too, in fewer letters, but not a
+/// letter that was changed on its way: that moves a reader, silently, over records it never saw. docs/formats/cursor.md
 struct Cursor {
   TopicId topic_id;
   std::map<PartitionId, CursorPosition> positions;
 
   std::string encode() const;
-  /// Errors: invalid_argument, one sentence for a client. Never reads beyond 10,000 partitions.
+  /// Errors: invalid_argument, one sentence for a client, for anything but exactly what `encode` gives. Never reads beyond 10,000
+  /// partitions.
   static Result<Cursor> decode(std::string_view text);
 
   friend bool operator==(const Cursor&, const Cursor&) = default;

@@ -18,6 +18,7 @@
 #include "http/gateway.hpp"
 #include "runtime/demo/demo.hpp"
 #include "runtime/node/node.hpp"
+#include "runtime/node/port_holder.hpp"
 #include "runtime/web/embedded_files.hpp"
 
 namespace troupe::runtime {
@@ -116,6 +117,14 @@ void configure_log(const NodeConfig& config) {
   log::configure(config.log_level, text ? log::Format::text : log::Format::json);
 }
 
+/// Behind "address in use": who has it, and what to do.
+std::string who_listens(const NodeConfig& config) {
+  const auto port = config.gateway.port;
+  const auto holder = listener_of(port);
+  const auto who = holder ? " by " + *holder : " (ss -ltnp 'sport = :" + std::to_string(port) + "' shows by whom)";
+  return who + "; end it, or choose another address with --http";
+}
+
 /// What a person needs, and nothing more. On standard error: standard output stays data.
 void announce(const NodeConfig& config, const std::string& version, std::uint16_t port, Millis took_ms,
               std::size_t drivers) {
@@ -147,21 +156,19 @@ std::optional<Error> run_until_told(const Node& node, const sigset_t& signals) {
   }
 }
 
-/// A second request to stop is one to stop at once.
-class SecondSignal {
- public:
-  SecondSignal() {
-    struct sigaction at_once = {};
-    at_once.sa_handler = [](int) { ::_exit(130); };
-    sigaction(SIGTERM, &at_once, nullptr);
-    sigaction(SIGINT, &at_once, nullptr);
-    sigset_t both;
-    sigemptyset(&both);
-    sigaddset(&both, SIGTERM);
-    sigaddset(&both, SIGINT);
-    pthread_sigmask(SIG_UNBLOCK, &both, nullptr);
+/// From here on a request to stop is one to stop at once: the process ends by the signal itself, and whoever started it sees so
+/// (a shell says 143 or 130).
+void let_signals_end_the_process() {
+  sigset_t both;
+  sigemptyset(&both);
+  struct sigaction by_default = {};
+  by_default.sa_handler = SIG_DFL;
+  for (const int signal : {SIGTERM, SIGINT}) {
+    sigaction(signal, &by_default, nullptr);
+    sigaddset(&both, signal);
   }
-};
+  pthread_sigmask(SIG_UNBLOCK, &both, nullptr);
+}
 
 }  // namespace
 
@@ -188,7 +195,9 @@ int serve(const LoadedConfig& loaded, const std::string& version, std::vector<pr
   auto options = config.gateway;
   options.files = pages();
   http::Gateway gateway(std::move(options), node.broker(), metrics);
-  if (auto listening = gateway.start(); !listening) return fail(listening.error().message);
+  if (auto listening = gateway.start(); !listening) {
+    return fail(listening.error().message + (listening.error().code == Errc::overloaded ? who_listens(config) : ""));
+  }
 
   const metadata::BrokerImage self{.id = BrokerId{config.node_id}, .host = config.gateway.host, .port = gateway.port()};
   auto running = node.start(self, start_ms_max);
@@ -211,7 +220,7 @@ int serve(const LoadedConfig& loaded, const std::string& version, std::vector<pr
 
   const auto failed = run_until_told(node, signals);
   const Watchdog watchdog;
-  const SecondSignal second;
+  let_signals_end_the_process();
   const auto stopping = clock.monotonic_now();
   node.drain();
   demo.reset();

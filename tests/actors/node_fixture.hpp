@@ -14,7 +14,8 @@ namespace troupe::test {
 
 struct FixedClock final : Clock {
   MonotonicMs monotonic_now() const override { return MonotonicMs{1}; }
-  TimestampMs wall_now() const override { return TimestampMs{1'764'000'000'000}; }
+  TimestampMs wall_now() const override { return wall; }
+  TimestampMs wall{1'764'000'000'000};
 };
 
 /// All actors of one node on a disk in memory, in one thread: metadata, logs, leaders, tails, a gateway, and the broker over them.
@@ -25,10 +26,13 @@ struct NodeFixture : QuorumFixture {
   std::shared_ptr<actors::HandleSlot<caf::actor>> manager = std::make_shared<actors::HandleSlot<caf::actor>>();
   std::shared_ptr<actors::HandleSlot<caf::actor>> gateway = std::make_shared<actors::HandleSlot<caf::actor>>();
   std::shared_ptr<std::atomic<bool>> serving = std::make_shared<std::atomic<bool>>(false);
+  actors::RestartPolicy::Options leader_restart = actors::PartitionManagerOptions{}.restart;
   actors::Supervisor data;
   std::unique_ptr<actors::Broker> broker;
 
-  explicit NodeFixture(std::uint64_t seed = 1) : QuorumFixture(seed) { options.clock = &clock; }
+  explicit NodeFixture(std::uint64_t seed = 1, FaultyFileSystem on = {}) : QuorumFixture(seed, std::move(on)) {
+    options.clock = &clock;
+  }
 
   void start_node() {
     start();
@@ -48,6 +52,7 @@ struct NodeFixture : QuorumFixture {
                                                            .clock = &clock,
                                                            .directory = &directory,
                                                            .table = &table,
+                                                           .restart = leader_restart,
                                                            .serving = serving},
                                                           row);
            manager->set(started);
@@ -117,6 +122,64 @@ struct NodeFixture : QuorumFixture {
     auto [answer, reply] = expect<ProduceResponse>();
     broker->produce(std::move(request), std::move(reply));
     return answer;
+  }
+
+  /// The topic with other settings, without waiting for what comes of it; fails the test when they are refused.
+  metadata::TopicPtr alter_topic(AlterTopicRequest request) {
+    auto [answer, reply] = expect<metadata::TopicPtr>();
+    broker->alter_topic(std::move(request), std::move(reply));
+    scheduler.advance(100);
+    REQUIRE(answer->has_value());
+    REQUIRE(**answer);
+    return ***answer;
+  }
+
+  Answer<FetchResponse> fetch(const FetchRequest& request) {
+    auto [answer, reply] = expect<FetchResponse>();
+    broker->fetch(request, std::move(reply));
+    return answer;
+  }
+  Answer<OffsetAnswer> find_offset(const TopicIdPartition& id, const OffsetSpec& spec) {
+    auto [answer, reply] = expect<OffsetAnswer>();
+    broker->find_offset(id, spec, std::move(reply));
+    return answer;
+  }
+  Answer<Offset> delete_records(const TopicIdPartition& id, Offset before) {
+    auto [answer, reply] = expect<Offset>();
+    broker->delete_records({.partition = id, .before = before}, std::move(reply));
+    return answer;
+  }
+  /// Where a partition's log begins now.
+  Offset log_start(const TopicIdPartition& id) {
+    const auto answer = find_offset(id, {.kind = OffsetSpec::Kind::earliest});
+    scheduler.advance(50);
+    REQUIRE(answer->has_value());
+    REQUIRE(**answer);
+    return (**answer)->offset;
+  }
+
+  caf::actor leader_of(const TopicIdPartition& id) const {
+    const auto entry = directory.find(id);
+    return entry ? entry->leader : nullptr;
+  }
+  void kill_leader(const TopicIdPartition& id) {
+    const auto leader = leader_of(id);
+    REQUIRE(leader);
+    caf::anon_send_exit(leader, caf::exit_reason::kill);
+  }
+  bool has_row(const std::string& kind, const std::string& name) const {
+    for (const auto& row : table.snapshot()) {
+      if (row.kind == kind && row.name == name) return true;
+    }
+    return false;
+  }
+  /// Files below /log whose path contains `part`.
+  std::vector<std::string> files_with(const std::string& part) const {
+    std::vector<std::string> found;
+    for (const auto& file : disk.files()) {
+      if (file.starts_with("/log/") && file.find(part) != std::string::npos) found.push_back(file);
+    }
+    return found;
   }
 
   static Result<ProducedRecord> record_of(const Answer<ProduceResponse>& answer) {

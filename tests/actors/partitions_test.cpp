@@ -156,10 +156,12 @@ TEST_CASE("a listener that holds on to what it got is given no more bytes, but e
   CHECK(listener->events[12].batches.empty());
   CHECK(listener->events[12].next_offset == Offset{12});
   listener->events.clear();  // and with them what they counted
-  node.produce(topic, "small");
-  node.scheduler.advance(100);
-  REQUIRE(listener->events.size() == 1);
-  CHECK_FALSE(listener->events[0].batches.empty());
+  for (int i = 0; i < 6; ++i) {
+    node.produce(topic, std::string(size, 'x'));
+    node.scheduler.advance(100);
+  }
+  REQUIRE(listener->events.size() == 6);
+  for (const auto& event : listener->events) CHECK_FALSE(event.batches.empty());
 }
 
 TEST_CASE("a topic that is deleted takes its leaders, files and waiting fetches along", "[actors]") {
@@ -179,6 +181,7 @@ TEST_CASE("a topic that is deleted takes its leaders, files and waiting fetches 
   CHECK(**deleted);
   CHECK(waiting->has_value());
   CHECK_FALSE(node.directory.find({topic->id, PartitionId{0}}));
+  CHECK_FALSE(node.has_row("partition_leader", "t/0"));
   for (const auto& file : node.disk.files()) {
     INFO(file);
     CHECK(file.find(to_string(topic->id)) == std::string::npos);

@@ -19,7 +19,7 @@ LAYERS = {
     "base":             ("base/log.hpp base/metrics.hpp",                          "posix"),
     "core":             ("base core/record core/metadata",                         ""),
     "core/record":      ("base core/ids.hpp",                                      ""),
-    "core/replication": ("base core/ids.hpp core/record",                          ""),
+    "core/replication": ("base core/broker_api.hpp core/ids.hpp core/record core/metadata", ""),
     "core/metadata":    ("base core/ids.hpp core/record",                          ""),
     "core/group":       ("base core/ids.hpp core/record core/metadata",            ""),
     "core/consumer":    ("base core/ids.hpp core/record core/metadata core/group", ""),

@@ -16,7 +16,7 @@ namespace troupe::test {
 
 /// A broker in memory, for tests of the doors: real batches and offsets, no actor, no disk. Answers at once, on the caller's thread,
 /// unless it was told to hold. Thread-safe.
-class FakeBroker final : public BrokerApi {
+class FakeBroker : public BrokerApi {
  public:
   explicit FakeBroker(std::size_t tail_bytes_max = std::size_t{4} << 20) : tail_bytes_max_(tail_bytes_max) {}
 

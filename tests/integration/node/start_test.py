@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Starts that cannot work, signals, and a disk that is full: reliability.md 4.4, rows 75, 76, 138, 139, 141 to 145.
+"""Starts that cannot work, damaged directories, signals, and a disk that is full: reliability.md 4.4, rows 75, 76, 138 to 145.
 
     start_test.py PROGRAM
 
@@ -16,6 +16,7 @@ import sys
 import time
 
 from node_process import NodeProcess, fresh_folder
+from websocket_wire import RawSocket
 from wire import Table, ask, connect, readable, request
 
 PROGRAM = sys.argv[1]
@@ -62,7 +63,7 @@ def check_holders(table, folder):
         data = data_of(node)
         refused(table, 138, "a second process", ["--data-dir", data, *FREE], 1, ["held by another process", str(node.process.pid)])
         refused(table, 143, "a port in use", ["--data-dir", folder + "/new", "--http", f"127.0.0.1:{node.port}"], 1,
-                [str(node.port), "in use"])
+                [str(node.port), "in use", f"process {node.process.pid}", "--http"])
         table.check(138, "the first one goes on", values_of(node) == list(range(5)))
         code, _ = node.stop()
         table.check(138, "and stops as ever", code == 0, str(code))
@@ -133,7 +134,8 @@ def check_directories(table, folder):
         topic = os.listdir(partitions)[0]
         log = os.path.join(partitions, topic, "0")
         strange = {os.path.join(log, "zzz.log"): b"x", os.path.join(log, "notes.txt"): b"y", os.path.join(partitions, "lost+found"): None,
-                   os.path.join(data_of(node), "README"): b"z", os.path.join(log, "00000000000000000099.log.d"): None}
+                   os.path.join(data_of(node), "README"): b"z", os.path.join(log, "00000000000000000099.log.d"): None,
+                   os.path.join(log, "00000000000000000099.log"): None}
         for path, content in strange.items():
             if content is None:
                 os.makedirs(path)
@@ -145,28 +147,137 @@ def check_directories(table, folder):
         node.stop()
         gone = [path for path, content in strange.items() if not os.path.exists(path) or (content and open(path, "rb").read() != content)]
         table.check(139, "and are not touched", not gone, str(gone))
-        segments = sorted(name for name in os.listdir(log) if name.endswith(".log") and name[0].isdigit())
-        for name in os.listdir(log):
-            if name.endswith((".index", ".state")):
-                os.remove(os.path.join(log, name))
         node.start()
-        table.check(140, "index and state files deleted", values_of(node) == list(range(5)))
-        node.stop()
-        for name in os.listdir(log):
-            if name.endswith((".index", ".state")):
-                with open(os.path.join(log, name), "wb") as out:
-                    out.write(os.urandom(200))
-        node.start()
-        table.check(140, "index and state files garbled", values_of(node) == list(range(5)))
         node.call("POST", "/v1/topics/t/records", {"records": [{"value": 5}]})
         node.stop()
         end = os.path.join(log, "00000000000000000006.log")
         open(end, "wb").close()
         node.start()
-        table.check(139, "an empty segment at the end", values_of(node) == list(range(6)), str(segments))
+        table.check(139, "an empty segment at the end", values_of(node) == list(range(6)), str(sorted(os.listdir(log))))
         node.stop()
     finally:
         node.end()
+
+
+def derived_files(node):
+    """What can be made again from the segments and the commit log: of the directory, and of one partition."""
+    log = os.path.join(data_of(node), "log")
+    partitions = os.path.join(log, "partitions")
+    partition = os.path.join(partitions, os.listdir(partitions)[0], "0")
+    found = [os.path.join(log, name) for name in ("manifest", "recovery-points", "log-start-offsets", "high-watermarks")]
+    found += [os.path.join(partition, name) for name in sorted(os.listdir(partition)) if name.endswith((".index", ".state"))]
+    return [path for path in found if os.path.exists(path)]
+
+
+def check_same(table, node, what, wanted):
+    """The node starts, gives the same answers, and stops."""
+    try:
+        node.start()
+        got = {topic: values_of(node, topic) for topic in wanted}
+        code, _ = node.stop()
+        table.check(140, what, got == wanted and code == 0, f"{code} {[len(one) for one in got.values()]} {node.log_tail()[-600:]}")
+    except AssertionError as failure:
+        table.check(140, what, False, str(failure)[-600:])
+        node.end()
+
+
+def check_derived(table, folder):
+    """Row 140: every answer is the same, whatever has become of them."""
+    elsewhere = os.path.join(folder, "elsewhere")
+    with open(elsewhere, "wb") as out:
+        out.write(b"not ours to read or to write")
+
+    def garble(path):
+        with open(path, "wb") as out:
+            out.write(os.urandom(200))
+
+    def grow(path):
+        os.truncate(path, 10 << 30)
+
+    node = a_node(folder)
+    try:
+        node.call("POST", "/v1/topics", {"name": "small", "config": {"segment.bytes": "4096"}})
+        for number in range(40):
+            node.call("POST", "/v1/topics/small/records", {"records": [{"value": [number, "x" * 300]}]})
+        wanted = {topic: values_of(node, topic) for topic in ("t", "small")}
+        node.stop()
+        kinds = {os.path.basename(path) if "." not in os.path.basename(path) else path[-6:] for path in derived_files(node)}
+        table.check(140, "there are such files", len(kinds) >= 5, str(kinds))
+        for what, spoil in (("deleted", os.remove), ("garbled", garble), ("of 10 GiB", grow)):
+            for chosen in [None, *derived_files(node)]:
+                spoiled = [path for path in derived_files(node) if chosen in (None, path)]
+                if spoil is grow:  # what it says of each partition is nowhere else: it is not cut to what can be read
+                    spoiled = [path for path in spoiled if not path.endswith("/manifest")]
+                for path in spoiled:
+                    spoil(path)
+                check_same(table, node, f"{os.path.basename(chosen) if chosen else 'all of them'} {what}", wanted)
+        manifest = derived_files(node)[0]
+        size = os.path.getsize(manifest)
+        grow(manifest)
+        refused(table, 140, "manifest of 10 GiB", ["--data-dir", data_of(node), *FREE], 1, [manifest, str(10 << 30)])
+        os.truncate(manifest, size)
+        for path in derived_files(node):
+            name = os.path.basename(path)
+            os.rename(path, path + ".aside")
+            os.symlink(elsewhere, path)
+            if "." in name:
+                check_same(table, node, f"{name} a link to elsewhere", wanted)
+            else:
+                refused(table, 140, f"{name} a link to elsewhere", ["--data-dir", data_of(node), *FREE], 1, [path, "symbolic link"])
+                os.remove(path)
+            os.replace(path + ".aside", path)
+        check_same(table, node, "the links taken away", wanted)
+        with open(elsewhere, "rb") as still:
+            table.check(140, "what was linked to is as it was", still.read() == b"not ours to read or to write")
+        table.check(140, "no error in the log", not node.error_lines(), "\n".join(node.error_lines()[:3]))
+    finally:
+        node.end()
+
+
+def check_damage(table, folder):
+    """Row 139: a segment that is gone or is somebody else's; the rest of the node works, and the way out does."""
+    for what in ("gone", "a link to elsewhere"):
+        inside = os.path.join(folder, what)
+        os.makedirs(inside)
+        node = a_node(inside)
+        try:
+            topic = node.call("POST", "/v1/topics", {"name": "damaged", "config": {"segment.bytes": "4096"}})["id"]
+            for number in range(60):
+                node.call("POST", "/v1/topics/damaged/records", {"records": [{"value": "x" * 300}]})
+            node.stop()
+            log = os.path.join(data_of(node), "log", "partitions", topic, "0")
+            segments = sorted(name for name in os.listdir(log) if name.endswith(".log"))
+            victim = os.path.join(log, segments[2])
+            copy = os.path.join(inside, "copy")
+            with open(victim, "rb") as source, open(copy, "wb") as out:
+                content = source.read()
+                out.write(content)
+            os.remove(victim)
+            if what != "gone":
+                os.symlink(copy, victim)
+            node.start()
+            began = time.monotonic()
+            answer = ask(node.port, "POST", "/v1/topics/damaged/records", ["Content-Type: application/json"], '{"records":[{"value":1}]}')
+            table.check(139, f"a segment that is {what}: refused at once, with the reason", answer.status == 500 and
+                        answer.json()["code"] == "log_damaged" and f"offset {int(segments[2][:-4])}" in answer.json()["message"] and
+                        time.monotonic() - began < 2, f"{answer.status} {answer.body[:300]}")
+            read = values_of(node, "damaged")
+            table.check(139, f"a segment that is {what}: records before it are read", len(read) == int(segments[2][:-4]), str(len(read)))
+            tree = node.get("/v1/cluster/tree")[1].decode()
+            table.check(139, f"a segment that is {what}: the tree tells", "is damaged from offset" in tree)
+            table.check(139, f"a segment that is {what}: others go on", values_of(node) == list(range(5)) and
+                        ask(node.port, "POST", "/v1/topics/t/records", ["Content-Type: application/json"],
+                            '{"records":[{"value":5}]}').status == 200)
+            node.call("DELETE", "/v1/topics/damaged", expect=(200, 204))
+            node.call("POST", "/v1/topics", {"name": "damaged"})
+            node.call("POST", "/v1/topics/damaged/records", {"records": [{"value": "anew"}]})
+            table.check(139, f"a segment that is {what}: made anew", values_of(node, "damaged") == ["anew"])
+            with open(copy, "rb") as still:
+                table.check(139, f"a segment that is {what}: what is elsewhere stays", still.read() == content)
+            code, _ = node.stop()
+            table.check(139, f"a segment that is {what}: stops as ever", code == 0, str(code))
+        finally:
+            node.end()
 
 
 def check_settings(table, folder):
@@ -209,11 +320,13 @@ def check_signals(table, folder):
     try:
         node.process.send_signal(signal.SIGHUP)
         table.check(144, "SIGHUP changes nothing", values_of(node) == list(range(5)) and node.process.poll() is None)
+        for first, second in [(signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)]:
+            check_second_signal(table, node, first, second)
         began = time.monotonic()
         node.process.send_signal(signal.SIGTERM)
         node.process.send_signal(signal.SIGTERM)
         code = node.process.wait(10)
-        table.check(144, "SIGTERM twice", code in (0, -15, 130, 143) and time.monotonic() - began < 2,
+        table.check(144, "SIGTERM twice in one breath", code in (0, -signal.SIGTERM) and time.monotonic() - began < 2,
                     f"{code} after {time.monotonic() - began:.2f} s")
         for index in range(5):
             node.start(wait=False)
@@ -235,6 +348,23 @@ def check_signals(table, folder):
     for what, stdin, output in [("stdin closed, stdout a pipe that nobody reads", None, "pipe"),
                                 ("a log disk that is full", subprocess.DEVNULL, "full")]:
         check_streams(table, what, os.path.join(folder, "data"), stdin, output)
+
+
+def check_second_signal(table, node, first, second):
+    """The first one is being obeyed when the second one comes: a subscriber was told, and its socket is waited for."""
+    subscriber = RawSocket(node.port)
+    node.process.send_signal(first)
+    table.check(144, f"{first.name}: subscribers are told", subscriber.expect(lambda one: one.get("ev") == "goaway") is not None)
+    table.check(144, f"{first.name}: and waited for", node.process.poll() is None)
+    began = time.monotonic()
+    node.process.send_signal(second)
+    code = node.process.wait(10)
+    # As every process that a signal ends: whoever started it sees which one, and a shell says 128 and its number.
+    table.check(144, f"{first.name}, then {second.name}: at once", code == -second and time.monotonic() - began < 0.25,
+                f"{code} after {time.monotonic() - began:.2f} s")
+    subscriber.socket.close()
+    node.start()
+    table.check(144, f"{first.name}, then {second.name}: nothing is lost", values_of(node) == list(range(5)))
 
 
 def check_streams(table, what, data, stdin, output):
@@ -377,7 +507,8 @@ def check_clock(table, folder):
 
 def main():
     table = Table("start")
-    for check in (check_holders, check_directories, check_settings, check_signals, check_overload, check_disk_full, check_clock):
+    for check in (check_holders, check_directories, check_derived, check_damage, check_settings, check_signals, check_overload,
+                  check_disk_full, check_clock):
         with fresh_folder() as folder:
             table.guard(check.__name__, "a group of checks", lambda check=check, folder=folder: check(table, folder))
     return table.totals()

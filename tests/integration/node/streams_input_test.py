@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""WebSocket and event streams, misused: reliability.md 4.4, rows 79 to 99, 102 and 103, frame by frame over raw sockets.
+"""WebSocket and event streams, misused: reliability.md 4.4, rows 79 to 99 and 101 to 103, frame by frame over raw sockets.
 
     streams_input_test.py PROGRAM
 """
 
 import json
+import socket
 import sys
 import threading
 import time
@@ -380,6 +381,24 @@ def check_events(table, node):
     table.check(82, "events by POST", talk.statuses[:1] == [405], str(talk)[:300])
 
 
+def check_half_close(table, node):
+    """Row 101: a client that says a last thing and then nothing more."""
+    node.call("POST", "/v1/topics", {"name": "half"})
+    acknowledged = []
+    for number in range(30):
+        with RawSocket(node.port) as raw:
+            raw.say({"id": 1, "op": "produce", "topic": "half", "value": number})
+            raw.socket.shutdown(socket.SHUT_WR)
+            ended = raw.end(within_s=5)
+            table.check(101, "the session is closed", ended != "open", str(ended))
+            if any(json.loads(line).get("re") == 1 and "ok" in json.loads(line) for line in raw.lines):
+                acknowledged.append(number)
+    node.wait_for(lambda: "troupe_ws_clients 0" in node.get("/metrics")[1].decode().replace(".0", ""), seconds=5)
+    values = [record["v"] for records in node.read_all("half").values() for record in records]
+    table.check(101, "applied or not, never twice", len(values) == len(set(values)), str(values))
+    table.check(101, "what was acknowledged is there", set(acknowledged) <= set(values), f"{acknowledged} {values}")
+
+
 def check_fresh_topics(table, node):
     """A subscriber of a topic that nobody has written to yet gets the first record at once, and not when something else wakes it."""
     port = node.port
@@ -416,7 +435,8 @@ def main():
             for check in (lambda: check_handshakes(table, node.port), lambda: check_frames(table, node.port),
                           lambda: check_floods(table, node),
                           lambda: check_commands(table, node.port), lambda: check_events(table, node),
-                          lambda: check_fresh_topics(table, node), lambda: check_never_reads(table, node),
+                          lambda: check_half_close(table, node), lambda: check_fresh_topics(table, node),
+                          lambda: check_never_reads(table, node),
                           lambda: check_time(table, sys.argv[1], other)):
                 table.guard("all", "a group of checks", check)
             written = sum(map(len, node.read_all("t").values()))

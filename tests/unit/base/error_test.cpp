@@ -42,6 +42,7 @@ TEST_CASE("every error code has its number and its name for ever", "[base]") {
       {5, "leader_not_available"},
       {207, "conflict"},
       {208, "cancelled"},
+      {209, "log_damaged"},
       {255, "unknown_error"},
   };
   // A code that was added without a line here has a name of its own, and fails.

@@ -59,13 +59,24 @@ class SubscriptionFixture {
     }
     if (holes && prng.chance(1, 3)) ++log.end;
     batch->run.next = log.end;
-    for (const auto& record : batch->records) {
-      batch->starts.push_back(static_cast<std::uint32_t>(batch->text.size()));
-      batch->text += record.text;
-      batch->run.records.push_back({record.offset, record.timestamp, record.key, record.tombstone});
-    }
-    batch->starts.push_back(static_cast<std::uint32_t>(batch->text.size()));
+    render(*batch);
     if (count > 0 || batch->run.next > batch->run.from) log.batches.push_back(batch);
+  }
+
+  /// Appends one record in a batch of its own, with `padding` bytes more than its place needs.
+  void append_one(std::size_t partition, const std::string& key, bool tombstone = false, std::size_t padding = 0) {
+    auto& log = partitions[partition];
+    auto batch = std::make_shared<Batch>();
+    batch->run.from = log.end;
+    batch->run.leader_epoch = LeaderEpoch{3};
+    batch->records.push_back({.offset = log.end,
+                              .key = key,
+                              .text = std::to_string(partition) + "/" + to_string(log.end) + std::string(padding, '.') + ",",
+                              .tombstone = tombstone,
+                              .timestamp = TimestampMs{++clock}});
+    batch->run.next = ++log.end;
+    render(*batch);
+    log.batches.push_back(batch);
   }
 
   void cut_before(std::size_t partition, Offset offset) {
@@ -146,6 +157,14 @@ class SubscriptionFixture {
   std::deque<consumer::Step> pending;
 
  private:
+  static void render(Batch& batch) {
+    for (const auto& record : batch.records) {
+      batch.starts.push_back(static_cast<std::uint32_t>(batch.text.size()));
+      batch.text += record.text;
+      batch.run.records.push_back({record.offset, record.timestamp, record.key, record.tombstone});
+    }
+    batch.starts.push_back(static_cast<std::uint32_t>(batch.text.size()));
+  }
   void answer_find(consumer::Subscription& subscription, const consumer::Step& step) {
     const auto& log = partitions[step.partition];
     consumer::Subscription::Found found{.offset = log.end, .log_start_offset = log.start, .high_watermark = log.end};

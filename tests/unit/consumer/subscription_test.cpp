@@ -73,6 +73,50 @@ TEST_CASE("the last N are counted over all partitions, after the keys", "[subscr
   for (const auto& one : fixture.given) CHECK(newest.contains(one.text));
 }
 
+TEST_CASE("the last N of a rare key are found through large batches, each counted once", "[subscription]") {
+  for (const std::int64_t wanted : {1, 5, 40, 41, 1000}) {
+    CAPTURE(wanted);
+    SubscriptionFixture fixture(21, 1);
+    for (int i = 0; i < 4; ++i) fixture.append(0, 150, 5, true);
+    SubscriptionOptions options;
+    options.keys = {"k1"};
+    auto subscription = fixture.subscribe(start("last:" + std::to_string(wanted)), options);
+    fixture.pump(subscription);
+    auto expected = fixture.expected(0, Offset{0}, options.keys);
+    if (expected.size() > static_cast<std::size_t>(wanted)) expected.erase(expected.begin(), expected.end() - wanted);
+    CHECK(fixture.given_of(0) == expected);
+  }
+}
+
+TEST_CASE("the last N of a log that begins later are what there is", "[subscription]") {
+  SubscriptionFixture fixture(22, 1);
+  for (int i = 0; i < 10; ++i) fixture.append(0, 1);
+  fixture.cut_before(0, Offset{4});
+  auto subscription = fixture.subscribe(start("last:1000"));
+  fixture.pump(subscription);
+  CHECK(offsets(fixture) == Offsets{4, 5, 6, 7, 8, 9});
+  CHECK(kinds(subscription.take_notes()) == std::vector{Note::Kind::caught_up});
+}
+
+TEST_CASE("retention that overtakes the search for the last N lets it begin again", "[subscription]") {
+  SubscriptionFixture fixture(23, 1);
+  for (int i = 0; i < 10; ++i) fixture.append(0, 1);
+  auto subscription = fixture.subscribe(start("last:100"));
+  REQUIRE(subscription.next({}).kind == Step::Kind::find);
+  subscription.found(0, {.offset = Offset{10}, .log_start_offset = Offset{0}, .high_watermark = Offset{10}});
+  for (std::size_t i = 0; i < 3; ++i) {
+    REQUIRE(subscription.next({}).kind == Step::Kind::read);
+    REQUIRE(subscription.scans(0));
+    subscription.scan(0, fixture.partitions[0].batches[i]->run);
+  }
+  REQUIRE(subscription.next({}).kind == Step::Kind::read);
+  fixture.cut_before(0, Offset{5});
+  subscription.failed(0, {Errc::offset_out_of_range, "gone"}, fixture.now);
+  fixture.pump(subscription);
+  CHECK(offsets(fixture) == Offsets{5, 6, 7, 8, 9});
+  CHECK(kinds(subscription.take_notes()) == std::vector{Note::Kind::caught_up});
+}
+
 TEST_CASE("what catches up is told once, and then lives", "[subscription]") {
   SubscriptionFixture fixture(3, 2);
   fixture.append(0, 3);
@@ -105,6 +149,69 @@ TEST_CASE("credits are never overdrawn, but one record goes when the window is u
       {.messages = std::numeric_limits<std::int64_t>::max(), .bytes = std::numeric_limits<std::int64_t>::max()});
   fixture.pump(subscription);
   CHECK(fixture.given.size() == 20);
+}
+
+TEST_CASE("a window of bytes that something was taken from is not overdrawn", "[subscription]") {
+  SubscriptionFixture fixture(24, 1);
+  for (int i = 0; i < 20; ++i) fixture.append_one(0, "k", false, 20);
+  SubscriptionOptions options;
+  options.credit = {.bytes = 100};
+  auto subscription = fixture.subscribe(start("earliest"), options);
+  fixture.pump(subscription);
+  CHECK(fixture.given.size() == 4);  // of 24 bytes each
+  subscription.add_credit({.bytes = 24});
+  fixture.pump(subscription);
+  CHECK(fixture.given.size() == 5);
+}
+
+TEST_CASE("partitions take turns: one that has much does not keep the others waiting", "[subscription]") {
+  SubscriptionFixture fixture(25, 3);
+  for (std::size_t p = 0; p < 3; ++p) {
+    for (int i = 0; i < 50; ++i) fixture.append(p, 1);
+  }
+  auto subscription = fixture.subscribe(start("earliest"));
+  for (int i = 0; i < 30; ++i) fixture.pump(subscription, 1);
+  REQUIRE(fixture.given.size() == 30);
+  for (std::size_t p = 0; p < 3; ++p) CHECK(fixture.given_of(p).size() >= 9);
+}
+
+TEST_CASE("batches from before the position change nothing", "[subscription]") {
+  SubscriptionFixture fixture(26, 1);
+  for (int i = 0; i < 6; ++i) fixture.append(0, 1);
+  auto subscription = fixture.subscribe(start("offset:0:4"));
+  REQUIRE(subscription.next({}).kind == Step::Kind::find);
+  subscription.found(0, {.offset = Offset{6}, .log_start_offset = Offset{0}, .high_watermark = Offset{6}});
+  const Room room{.bytes = 1000};
+  REQUIRE(subscription.next(room).from == Offset{4});
+  const auto& old = *fixture.partitions[0].batches[1];
+  std::vector<Subscription::Range> ranges;
+  CHECK(subscription.offer(0, {&old.run, old.text, old.starts}, room, fixture.now, ranges) == 0);
+  CHECK(ranges.empty());
+  CHECK(subscription.position(0) == Offset{4});
+  fixture.pump(subscription);
+  CHECK(offsets(fixture) == Offsets{4, 5});
+}
+
+TEST_CASE("a paused subscription is not given what was held back, either", "[subscription]") {
+  SubscriptionFixture fixture(27, 1);
+  fixture.reads_fail = false;
+  SubscriptionOptions options;
+  options.slow = {.policy = SlowPolicy::conflate, .interval_ms = 1000};
+  auto subscription = fixture.subscribe(start("latest"), options);
+  fixture.pump(subscription);
+  for (int i = 0; i < 3; ++i) {
+    fixture.append(0, 2, 2);
+    fixture.move_tails(subscription);
+    fixture.pump(subscription);
+  }
+  const auto given = fixture.given.size();
+  subscription.pause();
+  fixture.now += 5000;
+  fixture.pump(subscription);
+  CHECK(fixture.given.size() == given);
+  subscription.resume();
+  fixture.pump(subscription);
+  CHECK(fixture.given.size() > given);
 }
 
 TEST_CASE("a paused subscription gets nothing, and goes on where it was", "[subscription]") {
@@ -166,6 +273,9 @@ TEST_CASE("a cursor of another topic or of a longer log is reset", "[subscriptio
     const Cursor cursor{.topic_id = topic, .positions = {{PartitionId{0}, {LeaderEpoch{0}, offset}}}};
     auto subscription = fixture.subscribe(resume(cursor.encode()));
     fixture.pump(subscription);
+    // What lies before that place is not known.
+    if (offset > Offset{3})
+      CHECK(Cursor::decode(subscription.cursor())->positions.at(PartitionId{0}).leader_epoch == no_leader_epoch);
     return kinds(subscription.take_notes())[0];
   };
   CHECK(begin(Uuid::random(fixture.prng), Offset{2}) == Note::Kind::reset);
@@ -213,6 +323,31 @@ TEST_CASE("a snapshot and what follows it is the fold of the log", "[subscriptio
     }
     CHECK(shown == fold);
     CHECK(subscription.phase() == Phase::live);
+  }
+}
+
+TEST_CASE("a key that is deleted after a large snapshot gave it is told as deleted", "[subscription]") {
+  SubscriptionFixture fixture(28, 1);
+  fixture.reads_fail = false;
+  // More than a snapshot may hold back: part of it is given before its end is reached.
+  for (int i = 0; i < 10; ++i) fixture.append_one(0, "k" + std::to_string(i), false, 1 << 20);
+  for (int i = 0; i < 10; ++i) fixture.append_one(0, "k" + std::to_string(i), true);
+  SubscriptionOptions options;
+  options.snapshot = true;
+  auto subscription = fixture.subscribe(start("latest"), options);
+  for (int i = 0; i < 40; ++i) {
+    fixture.pump(subscription);
+    fixture.move_tails(subscription);
+  }
+  CHECK(subscription.phase() == Phase::live);
+  std::map<std::string, bool> shown;  // by key: still there
+  std::map<std::string, const SubscriptionFixture::Record*> by_text;
+  for (const auto& batch : fixture.partitions[0].batches) by_text[batch->records[0].text] = &batch->records[0];
+  for (const auto& one : fixture.given) shown[by_text.at(one.text)->key] = !by_text.at(one.text)->tombstone;
+  CHECK_FALSE(shown.empty());
+  for (const auto& [key, there] : shown) {
+    CAPTURE(key);
+    CHECK_FALSE(there);
   }
 }
 
@@ -287,6 +422,52 @@ TEST_CASE("who asked to be cut off when slow is cut off", "[subscription]") {
   far.tick(fixture.now);
   CHECK(kinds(far.take_notes()) == std::vector{Note::Kind::disconnect});
   CHECK(far.ended());
+}
+
+TEST_CASE("who catches up, and who falls behind and catches up again, is not cut off", "[subscription]") {
+  SubscriptionFixture fixture(29, 1);
+  fixture.reads_fail = false;
+  for (int i = 0; i < 100; ++i) fixture.append(0, 1);
+  SubscriptionOptions options;
+  options.slow = {.policy = SlowPolicy::disconnect, .after_ms = 500, .lag_max = 10};
+  auto subscription = fixture.subscribe(start("earliest"), options);
+  // A long replay: far behind all the time, but it goes on.
+  while (subscription.phase() != Phase::live) {
+    const auto before = fixture.given.size();
+    fixture.pump(subscription, 1);
+    REQUIRE((fixture.given.size() > before || subscription.phase() == Phase::live));
+    fixture.now += 400;
+    subscription.tick(fixture.now);
+    REQUIRE_FALSE(subscription.ended());
+  }
+  // Behind for a while, again and again, never for too long.
+  for (int i = 0; i < 10; ++i) {
+    fixture.append(0, 1);
+    fixture.move_tails(subscription);
+    subscription.tick(fixture.now);
+    fixture.now += 400;
+    subscription.tick(fixture.now);
+    fixture.pump(subscription);
+    subscription.tick(fixture.now);
+    REQUIRE_FALSE(subscription.ended());
+  }
+  CHECK(fixture.given.size() == 110);
+}
+
+TEST_CASE("a stream that has ended has no progress to tell", "[subscription]") {
+  SubscriptionFixture fixture(30, 1);
+  fixture.append(0, 2);
+  auto subscription = fixture.subscribe(start("earliest"));
+  fixture.reads_fail = false;
+  fixture.pump(subscription);
+  CHECK(subscription.wants_progress(fixture.now + 5000));
+  fixture.append(0, 1);
+  fixture.move_tails(subscription);
+  REQUIRE(subscription.next({.bytes = 1000}).kind == Step::Kind::read);
+  subscription.failed(0, {Errc::unknown_topic_or_partition, "deleted"}, fixture.now);
+  CHECK(subscription.ended());
+  CHECK_FALSE(subscription.wants_progress(fixture.now + 5000));
+  CHECK(subscription.next_deadline() == std::nullopt);
 }
 
 TEST_CASE("a silent stream hears of its progress, at most once a second", "[subscription]") {

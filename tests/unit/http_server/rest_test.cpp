@@ -217,6 +217,7 @@ TEST_CASE("a failed produce answers the reason of all its records", "[rest]") {
                                              {Errc::leader_not_available, 503U, 40404},
                                              {Errc::overloaded, 503U, 50302},
                                              {Errc::not_enough_replicas, 500U, 50003},
+                                             {Errc::log_damaged, 500U, 50006},
                                              {Errc::request_timed_out, 500U, 50005},
                                              {Errc::conflict, 409U, 409}}) {
     fixture.broker.fail_produce(Error{code, "because"});

@@ -161,6 +161,35 @@ TEST_CASE("a refused claim can be claimed again", "[replication]") {
   CHECK(leader.produce(2, {batch(1, no_producer_id, -1, claim(1))}) != 0);
 }
 
+TEST_CASE("after a refusal the claims that are in the log are known again", "[replication]") {
+  Leader leader;
+  const auto written = leader.produce(1, {batch(1, no_producer_id, -1, claim(1))});
+  leader.appended(written);
+  const auto refused = leader.produce(2, {batch(1, no_producer_id, -1, claim(2))});
+  leader.appended(refused, Error{Errc::storage_full, "no space"});
+  leader.effects = {};
+  leader.replica.on_reopened(Offset{0}, Offset{1}, {}, leader.effects);
+  // What is remembered of claims is a function of the log: it is read again before the next one is judged.
+  CHECK(leader.produce(3, {batch(1, no_producer_id, -1, claim(1)), batch(1, no_producer_id, -1, claim(2))}) == 0);
+  REQUIRE(leader.effects.load_claims);
+  record::RecordBatchBuilder builder;
+  const auto encoded = encode_claim(claim(1));
+  const record::RecordHeader header{as_bytes(claim_header), ByteView{encoded}};
+  builder.add({.timestamp = TimestampMs{55}, .value = as_bytes("v"), .headers = std::span{&header, 1}});
+  const auto bytes = std::move(builder.build()).value();
+  leader.replica.on_claims(record::parse_batch(bytes).value());
+  leader.effects = {};
+  leader.replica.on_claims_loaded(ok(), leader.effects);
+  REQUIRE(leader.effects.appends.size() == 1);
+  CHECK(leader.effects.appends[0].batches.size() == 1);
+  leader.appended(leader.effects.appends[0].token);
+  const auto& results = leader.effects.answers.at(0).results;
+  CHECK(results[0]->duplicate);
+  CHECK(results[0]->base_offset == Offset{0});
+  CHECK_FALSE(results[1]->duplicate);
+  CHECK(results[1]->base_offset == Offset{1});
+}
+
 TEST_CASE("a parked fetch is woken by a commit or by its deadline", "[replication]") {
   Leader leader;
   leader.replica.park(7, MonotonicMs{100});

@@ -130,6 +130,36 @@ TEST_CASE("a refused batch leaves a hole, and the next goes out under a new epoc
   CHECK(one.answer(again.sends[0].slot, {placed(3)}).done.at(0).part == 2);
 }
 
+TEST_CASE("what is unknown behind a hole is given up: under another sequence it would be written twice", "[replication]") {
+  Pipeline one;
+  const Claim claim{.client = {4}, .sequence = 9, .digest = 3, .claimed_at = TimestampMs{1}};
+  std::vector<PipelineEffects::Send> sends;
+  one.add(1, {"refused"});
+  sends.push_back(one.flush().sends.at(0));
+  one.add(2, {"unknown"});
+  sends.push_back(one.flush().sends.at(0));
+  one.add(3, {"claimed"}, claim);
+  sends.push_back(one.flush().sends.at(0));
+  one.add(4, {"not written"});
+  sends.push_back(one.flush().sends.at(0));
+  CHECK(one.answer(sends[0].slot, {Error{Errc::storage_full, "no space"}}).done.at(0).part == 1);
+  CHECK(one.answer(sends[1].slot, {Error{Errc::storage_error, "gone"}}).done.empty());
+  CHECK(one.answer(sends[2].slot, {Error{Errc::storage_error, "gone"}}).done.empty());
+  CHECK(one.answer(sends[3].slot, {Error{Errc::leader_not_available, "gone"}}).done.empty());
+  const auto again = one.at(50);
+  REQUIRE(again.done.size() == 1);
+  CHECK(again.done[0].part == 2);
+  CHECK(again.done[0].result.error().code == Errc::request_timed_out);
+  // Its claim tells a claimed one from its first try; what was not written goes out under the next epoch, from 0.
+  REQUIRE(again.sends.size() == 2);
+  CHECK(equal_bytes(again.sends[0].batches.at(0).bytes, sends[2].batches.at(0).bytes));
+  CHECK(again.sends[1].batches.at(0).header.producer_epoch == ProducerEpoch{1});
+  CHECK(again.sends[1].batches.at(0).header.base_sequence == SequenceNumber{0});
+  CHECK(one.answer(again.sends[0].slot, {placed(7)}).done.at(0).part == 3);
+  CHECK(one.answer(again.sends[1].slot, {placed(8)}).done.at(0).part == 4);
+  CHECK(one.pipeline.idle());
+}
+
 TEST_CASE("at its deadline an unknown outcome is told as such", "[replication]") {
   Pipeline one;
   one.add(1, {"a"}, {}, MonotonicMs{100});
