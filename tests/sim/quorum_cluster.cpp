@@ -1,0 +1,549 @@
+#include "tests/sim/quorum_cluster.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/crc32c.hpp"
+
+namespace troupe::sim {
+
+using namespace quorum;
+
+namespace {
+
+struct Describe {
+  std::string operator()(const Hello&) const { return "hello"; }
+  std::string operator()(const VoteRequest& one) const {
+    return std::string(one.pre_vote ? "would you vote" : "vote") + " for a log to " + to_string(one.log_end_offset);
+  }
+  std::string operator()(const VoteResponse& one) const {
+    return std::string(one.pre_vote ? "pre-" : "") + (one.granted ? "yes" : "no");
+  }
+  std::string operator()(const AppendRequest& one) const {
+    return "append at " + to_string(one.base_offset) + ", entries " + std::to_string(one.entries.size()) + ", hw " +
+           to_string(one.high_watermark) + ", round " + std::to_string(one.round);
+  }
+  std::string operator()(const AppendResponse& one) const {
+    return one.accepted ? "has " + to_string(one.matched_offset) + ", on disk " + to_string(one.durable_offset)
+                        : "refuses " + to_string(one.base_offset) + ", hint " + to_string(one.hint_epoch) + " to " +
+                              to_string(one.hint_end_offset);
+  }
+  std::string operator()(const SnapshotRequest& one) const {
+    return "snapshot to " + to_string(one.snapshot.end_offset) + " at " + std::to_string(one.position);
+  }
+  std::string operator()(const SnapshotResponse& one) const {
+    return "snapshot to " + to_string(one.end_offset) +
+           (one.done ? " done" : " wanted from " + std::to_string(one.position));
+  }
+  std::string operator()(const TimeoutNow&) const { return "timeout now"; }
+  std::string operator()(const Follow& one) const { return "follows from " + to_string(one.log_end_offset); }
+  std::string operator()(const LeaderHint& one) const { return "the leader is n" + to_string(one.leader); }
+};
+
+std::string describe(const Message& message) {
+  return "e" + to_string(message.epoch) + " " + std::visit(Describe{}, message.body);
+}
+
+}  // namespace
+
+// --- time
+
+void QuorumCluster::at(Millis time, std::function<void()> action) {
+  events_.push({std::max(time, now_), ++order_, std::move(action)});
+}
+
+void QuorumCluster::run_until(Millis time) {
+  run_until(time, [] { return false; });
+}
+
+bool QuorumCluster::run_until(Millis time, const std::function<bool()>& done) {
+  while (!invariants_.violation()) {
+    if (done()) return true;
+    if (events_.empty() || events_.top().time > time) break;
+    auto event = std::move(const_cast<Event&>(events_.top()));  // it is popped at once
+    events_.pop();
+    now_ = event.time;
+    event.action();
+  }
+  now_ = std::max(now_, time);
+  return false;
+}
+
+MonotonicMs QuorumCluster::clock(const SimNode& one) const {
+  return MonotonicMs{one.clock_base + (now_ - one.clock_since) * one.clock_permille / 1000};
+}
+
+void QuorumCluster::set_clock(BrokerId id, std::int64_t permille) {
+  auto& one = at_id(id);
+  one.clock_base = clock(one).value();
+  one.clock_since = now_;
+  one.clock_permille = permille;
+  one.timer_for.reset();
+  arm_timer(one);
+}
+
+void QuorumCluster::on_node(BrokerId id, Millis time, std::function<void(SimNode&)> action) {
+  at(time, [this, id, run = at_id(id).run, action = std::move(action)] {
+    auto& one = at_id(id);
+    if (one.run != run || !one.node) return;
+    if (one.paused) {
+      one.inbox.push_back([this, id, run, action] {
+        if (at_id(id).run == run) action(at_id(id));
+      });
+      return;
+    }
+    action(one);
+  });
+}
+
+void QuorumCluster::arm_timer(SimNode& one) {
+  if (!one.node) return;
+  const auto due = one.node->next_deadline();
+  if (!due || (one.timer_for && *one.timer_for <= *due)) return;
+  one.timer_for = due;
+  const auto left = std::max(Millis{0}, *due - clock(one));
+  on_node(one.options.id, now_ + (left * 1000 + one.clock_permille - 1) / one.clock_permille, [this, due](SimNode& node) {
+    if (node.timer_for != due) return;
+    node.timer_for.reset();
+    input(node, "deadline", [](QuorumNode& machine, MonotonicMs time) { return machine.on_deadline(time); });
+  });
+}
+
+// --- inputs
+
+void QuorumCluster::input(SimNode& one, const char* what,
+                          const std::function<QuorumEffects(QuorumNode&, MonotonicMs)>& call) {
+  if (!one.node || invariants_.violation()) return;
+  const auto epoch = one.node->epoch();
+  const auto id = one.options.id;
+  const auto run = one.run;
+  auto effects = call(*one.node, clock(one));
+  const auto role = one.node->role();
+  if (!std::strcmp(what, "deadline") && one.node->epoch() > epoch && role != QuorumRole::candidate) {
+    invariants_.violated("PreVoteChangesNothing", to_string(one.node->key()) + " is " + std::string(to_string(role)) +
+                                                      " and went from epoch " + to_string(epoch) + " on by itself");
+  }
+  for (auto& effect : effects) {
+    if (one.run != run) return;
+    std::visit([&](const auto& each) { perform_effect(at_id(id), each); }, effect);
+  }
+  if (!one.node || invariants_.violation()) return;
+  check(one);
+  arm_timer(one);
+}
+
+/// After every input.
+void QuorumCluster::check(SimNode& one) {
+  const auto& node = *one.node;
+  if (node.role() == QuorumRole::failed) return;
+  if (node.high_watermark() != one.high_watermark) {
+    invariants_.committed(node.key(), node.epoch(), one.high_watermark, node.high_watermark(), one.logical);
+    if (node.role() == QuorumRole::leader) check_majority(one);
+    one.high_watermark = node.high_watermark();
+  }
+  if (std::exchange(one.truncated, false)) invariants_.truncated(node, one.logical);
+  invariants_.applied(node.key(), one.applied);
+  if (node.applied() != one.applied.end) {
+    invariants_.violated("StateMachineSafety", to_string(node.key()) + " believes " + to_string(node.applied()) +
+                                                   " applied, not " + to_string(one.applied.end));
+  }
+  if (node.log_end_offset() != one.logical.end()) {
+    invariants_.violated("PersistIsWhole", to_string(node.key()) + " has a log that ends at " +
+                                               to_string(node.log_end_offset()) + ", its disk was told " +
+                                               to_string(one.logical.end()));
+  }
+}
+
+void QuorumCluster::check_majority(const SimNode& one) {
+  const auto end = one.node->high_watermark();
+  const auto chain = one.logical.chain_at(end);
+  if (!chain) return;
+  std::size_t holders = 0;
+  for (const auto& voter : one.node->voters()) {
+    const auto* disk = &at_id(voter.id).disk;
+    if (const auto gone = graveyard_.find(voter); gone != graveyard_.end()) disk = &gone->second;
+    if (disk->log.chain_at(end) == chain || disk->applied().end >= end) ++holders;
+  }
+  if (holders < one.node->voters().majority()) {
+    invariants_.violated("CommittedIsDurable", to_string(one.node->key()) + " commits below " + to_string(end) + ", which " +
+                                                   std::to_string(holders) + " of " +
+                                                   std::to_string(one.node->voters().size()) + " voters hold");
+  }
+}
+
+void QuorumCluster::say(const SimNode& one, const std::string& what) const {
+  if (log) log(std::to_string(now_) + " n" + to_string(one.options.id) + " " + what);
+}
+
+void QuorumCluster::trace_in(std::uint64_t value) {
+  trace_ = (trace_ ^ value ^ static_cast<std::uint64_t>(now_)) * 0x100000001b3ULL;
+}
+
+// --- nodes
+
+void QuorumCluster::add(QuorumOptions options) {
+  TROUPE_ASSERT(options.id == BrokerId{static_cast<std::int32_t>(nodes_.size() + 1)});
+  nodes_.push_back(SimNode{.options = std::move(options)});
+  nodes_.back().clock_base = prng_.between(0, 1'000'000);
+}
+
+std::vector<BrokerId> QuorumCluster::ids() const {
+  std::vector<BrokerId> all;
+  for (const auto& one : nodes_) all.push_back(one.options.id);
+  return all;
+}
+
+void QuorumCluster::start(BrokerId id) {
+  auto& one = at_id(id);
+  if (one.node) return;
+  ++one.run;
+  one.prng = std::make_unique<Prng>(prng_.next());
+  one.node = std::make_unique<QuorumNode>(one.options, *one.prng);
+  one.logical = one.disk.log;
+  one.applied = one.disk.applied();
+  one.high_watermark = Offset{0};
+  one.timer_for.reset();
+  say(one, "starts");
+  input(one, "start", [&](QuorumNode& node, MonotonicMs time) { return node.start(one.disk.stored(), time); });
+}
+
+void QuorumCluster::crash(BrokerId id) {
+  auto& one = at_id(id);
+  if (!one.node) return;
+  say(one, "crashes");
+  ++marks["crash"];
+  // A prefix of the work that was on its way.
+  auto whole = prng_.below(one.works.size() + 1);
+  for (const auto& work : one.works) {
+    if (whole > 0) {
+      --whole;
+      perform(one.disk, work);
+    } else {
+      perform(one.disk, work, prng_.below(steps_of(work)));
+      break;
+    }
+  }
+  one.works.clear();
+  one.node.reset();
+  one.paused = false;
+  one.inbox.clear();
+  ++one.run;
+}
+
+void QuorumCluster::wipe(BrokerId id) {
+  crash(id);
+  auto& one = at_id(id);
+  ++marks["wipe"];
+  if (one.disk.hard_state) graveyard_[{id, one.disk.hard_state->directory_id}] = one.disk;
+  one.disk = {};
+  // Whoever founded alone would found again; an operator lets it join instead.
+  if (one.options.bootstrap_voters.size() == 1) one.options.bootstrap_voters.clear();
+}
+
+void QuorumCluster::pause(BrokerId id) {
+  if (!at_id(id).node) return;
+  ++marks["pause"];
+  at_id(id).paused = true;
+}
+
+void QuorumCluster::resume(BrokerId id) {
+  auto& one = at_id(id);
+  if (!one.paused) return;
+  one.paused = false;
+  const auto inbox = std::exchange(one.inbox, {});
+  for (const auto& action : inbox) action();
+}
+
+void QuorumCluster::hint_down(BrokerId at, BrokerId peer) {
+  on_node(at, now_, [this, peer](SimNode& one) {
+    input(one, "peer_down", [&](QuorumNode& node, MonotonicMs time) { return node.peer_down(peer, time); });
+  });
+}
+
+void QuorumCluster::hint_up(BrokerId at, BrokerId peer) {
+  on_node(at, now_, [this, peer](SimNode& one) {
+    input(one, "peer_up", [&](QuorumNode& node, MonotonicMs time) { return node.peer_up(peer, time); });
+  });
+}
+
+BrokerId QuorumCluster::ready_leader() const {
+  BrokerId best{-1};
+  for (const auto& one : nodes_) {
+    if (!one.node || one.paused || !one.node->next_place()) continue;
+    if (best == BrokerId{-1} || one.node->epoch() > node(best).epoch()) best = one.options.id;
+  }
+  return best;
+}
+
+// --- clients
+
+std::uint64_t QuorumCluster::request(SimNode& one, RequestKind kind) {
+  requests_[++last_token_] = {kind, invariants_.committed_end()};
+  say(one, "request " + std::to_string(last_token_) + " of kind " + std::to_string(static_cast<int>(kind)));
+  return last_token_;
+}
+
+void QuorumCluster::propose(BrokerId id, std::size_t payload_bytes) {
+  auto& one = at_id(id);
+  if (!one.node || one.paused) return;
+  const auto token = request(one, RequestKind::proposal);
+  ByteBuffer payload(std::max(payload_bytes, sizeof token));
+  std::fill(payload.begin(), payload.end(), std::byte{7});
+  std::memcpy(payload.data(), &token, sizeof token);
+  input(one, "propose", [&](QuorumNode& node, MonotonicMs time) {
+    const auto place = node.next_place().value_or(QuorumNode::Place{});
+    const auto records = static_cast<std::int32_t>(prng_.between(1, 5));
+    return node.propose(token, place, records, Bytes::adopt(std::move(payload)), time);
+  });
+}
+
+void QuorumCluster::read(BrokerId id) {
+  auto& one = at_id(id);
+  if (!one.node || one.paused) return;
+  const auto token = request(one, RequestKind::read);
+  input(one, "read", [&](QuorumNode& node, MonotonicMs time) { return node.read(token, time); });
+}
+
+void QuorumCluster::transfer(BrokerId id, BrokerId target) {
+  auto& one = at_id(id);
+  if (!one.node || one.paused) return;
+  const auto token = request(one, RequestKind::transfer);
+  input(one, "transfer", [&](QuorumNode& node, MonotonicMs time) { return node.transfer(token, target, time); });
+}
+
+void QuorumCluster::add_voter(BrokerId id, const ReplicaKey& voter) {
+  auto& one = at_id(id);
+  if (!one.node || one.paused) return;
+  const auto token = request(one, RequestKind::change);
+  input(one, "add_voter", [&](QuorumNode& node, MonotonicMs time) { return node.add_voter(token, voter, time); });
+}
+
+void QuorumCluster::remove_voter(BrokerId id, const ReplicaKey& voter) {
+  auto& one = at_id(id);
+  if (!one.node || one.paused) return;
+  const auto token = request(one, RequestKind::change);
+  input(one, "remove_voter", [&](QuorumNode& node, MonotonicMs time) { return node.remove_voter(token, voter, time); });
+}
+
+void QuorumCluster::take_snapshot(BrokerId id) {
+  auto& one = at_id(id);
+  if (!one.node || one.paused) return;
+  auto meta = one.node->describe_snapshot(one.applied.end);
+  if (!meta || (one.disk.snapshot && one.disk.snapshot->meta.end_offset >= meta->end_offset)) return;
+  auto bytes = Bytes::adopt(encode_applied(one.applied));
+  meta->size_bytes = bytes.size();
+  meta->crc = crc32c(bytes);
+  one.works.push_back(OwnSnapshot{{std::move(*meta), std::move(bytes)}});
+  if (one.works.size() == 1) next_work(one);
+}
+
+void QuorumCluster::check_history() {
+  std::set<std::uint64_t> seen;
+  for (const auto& [end, entry] : invariants_.committed_entries()) {
+    if (entry.kind != EntryKind::data) continue;
+    std::uint64_t token = 0;
+    std::memcpy(&token, entry.payload.data(), sizeof token);
+    if (!seen.insert(token).second)
+      violated("AcknowledgedIsCommittedOnce", "proposal " + std::to_string(token) + " is there twice");
+    if (refused_.contains(token)) {
+      violated("RefusedIsNeverCommitted",
+               "proposal " + std::to_string(token) + " was refused and is committed below " + to_string(end));
+    }
+    if (const auto at = accepted_.find(token); at != accepted_.end() && at->second != end) {
+      violated("AcknowledgedIsCommittedOnce", "proposal " + std::to_string(token) + " was acknowledged at " +
+                                                  to_string(at->second) + " and is at " + to_string(end));
+    }
+  }
+  for (const auto& [token, end] : accepted_) {
+    if (!seen.contains(token)) violated("AcknowledgedIsCommittedOnce", "proposal " + std::to_string(token) + " is lost");
+  }
+}
+
+// --- effects: the disk
+
+void QuorumCluster::next_work(SimNode& one) {
+  auto delay = prng_.between(0, weather.disk_ms_max);
+  if (prng_.chance(weather.slow_disk_permille, 1000)) delay = weather.slow_disk_ms;
+  on_node(one.options.id, now_ + delay, [this](SimNode& node) { work_done(node); });
+}
+
+void QuorumCluster::work_done(SimNode& one) {
+  const auto work = std::move(one.works.front());
+  one.works.pop_front();
+  if (const auto* install = std::get_if<InstallSnapshot>(&work)) {
+    if (!decode_applied(install->bytes) || prng_.chance(weather.bad_snapshot_permille, 1000)) {
+      ++marks["snapshot rejected"];
+      if (!one.works.empty()) next_work(one);
+      return input(one, "rejected", [&](QuorumNode& node, MonotonicMs time) {
+        return node.snapshot_rejected(install->token, Error{Errc::corrupt_message, "planted"}, time);
+      });
+    }
+    perform(one.disk, work);
+    one.applied = one.disk.applied();
+    one.logical.reset(one.applied);
+    ++marks["snapshot installed"];
+    say(one, "installed a snapshot that ends at " + to_string(one.applied.end));
+  } else {
+    perform(one.disk, work);
+  }
+  if (!one.works.empty()) next_work(one);
+  const auto done = [&](std::uint64_t token) {
+    input(one, "persisted", [&](QuorumNode& node, MonotonicMs time) { return node.persisted(token, time); });
+  };
+  if (const auto* persist = std::get_if<Persist>(&work)) done(persist->token);
+  if (const auto* install = std::get_if<InstallSnapshot>(&work)) done(install->token);
+  if (const auto* own = std::get_if<OwnSnapshot>(&work)) {
+    ++marks["snapshot taken"];
+    const auto meta = own->snapshot.meta;
+    input(one, "snapshot_taken", [&](QuorumNode& node, MonotonicMs time) { return node.snapshot_taken(meta, time); });
+  }
+}
+
+void QuorumCluster::perform_effect(SimNode& one, const Persist& effect) {
+  if (effect.truncate_to) {
+    ++marks["log truncated"];
+    one.truncated = true;
+    if (*effect.truncate_to < one.high_watermark)
+      invariants_.violated("CommittedMetadataNeverChanges", "a committed record is cut off");
+  }
+  if (effect.reset_to) one.logical.reset(one.disk.applied());
+  if (effect.truncate_to) one.logical.truncate_to(*effect.truncate_to);
+  for (const auto& entry : effect.entries) {
+    if (one.node->role() == QuorumRole::leader && entry.epoch == one.node->epoch()) {
+      invariants_.proposes(*one.node, entry, one.logical);
+    }
+    one.logical.append(entry);
+    invariants_.appended(one.node->key(), entry, one.logical);
+  }
+  one.works.push_back(effect);
+  if (one.works.size() == 1) next_work(one);
+}
+
+void QuorumCluster::perform_effect(SimNode& one, const InstallSnapshot& effect) {
+  one.works.push_back(effect);
+  if (one.works.size() == 1) next_work(one);
+}
+
+void QuorumCluster::perform_effect(SimNode& one, const CutLog& effect) {
+  ++marks["log cut"];
+  one.works.push_back(effect);
+  if (one.works.size() == 1) next_work(one);
+}
+
+void QuorumCluster::perform_effect(SimNode& one, const ReadEntries& effect) {
+  ++marks["entries read from disk"];
+  on_node(one.options.id, now_ + prng_.between(0, weather.disk_ms_max), [this, effect](SimNode& node) {
+    auto entries = node.disk.log.read(effect.from, effect.to, effect.bytes_max);
+    input(node, "entries_read", [&](QuorumNode& machine, MonotonicMs time) {
+      return machine.entries_read(effect.token, std::move(entries), time);
+    });
+  });
+}
+
+void QuorumCluster::perform_effect(SimNode& one, const ReadSnapshot& effect) {
+  on_node(one.options.id, now_ + prng_.between(0, weather.disk_ms_max), [this, effect](SimNode& node) {
+    const auto& stored = node.disk.snapshot;
+    Result<Bytes> chunk = Error{Errc::not_found, "another snapshot took its place"};
+    if (stored && stored->meta == effect.snapshot) chunk = stored->bytes.slice(effect.position, effect.size);
+    if (!chunk) ++marks["snapshot replaced while sent"];
+    input(node, "snapshot_read", [&](QuorumNode& machine, MonotonicMs time) {
+      return machine.snapshot_read(effect.token, std::move(chunk), time);
+    });
+  });
+}
+
+// --- effects: the rest
+
+void QuorumCluster::perform_effect(SimNode& one, const SendMessage& effect) {
+  const auto& message = effect.message;
+  invariants_.sends(message, one.disk);
+  if (const auto* vote = std::get_if<VoteResponse>(&message.body); vote != nullptr && !vote->granted)
+    ++marks["vote refused"];
+  if (const auto* answer = std::get_if<AppendResponse>(&message.body); answer != nullptr && !answer->accepted)
+    ++marks["append refused"];
+  const auto to = message.to.id;
+  if (log) say(one, "-> n" + to_string(to) + " " + describe(message));
+  if (to < BrokerId{1} || to > BrokerId{static_cast<std::int32_t>(nodes_.size())}) return;
+  if (blocked_.contains({one.options.id, to}) || prng_.chance(weather.loss_permille, 1000)) return;
+  const auto bytes = Bytes::adopt(encode_message(message));
+  const int copies = prng_.chance(weather.duplicate_permille, 1000) ? 2 : 1;
+  for (int i = 0; i < copies; ++i) {
+    on_node(to, now_ + prng_.between(weather.delay_min_ms, weather.delay_max_ms), [this, bytes](SimNode& node) {
+      const auto decoded = decode_message(bytes);
+      if (!decoded) return invariants_.violated("MessagesDecode", decoded.error().message);
+      const auto* vote = std::get_if<VoteRequest>(&decoded->body);
+      const auto epoch = node.node->epoch();
+      trace_in(crc32c(bytes));
+      input(node, "receive", [&](QuorumNode& machine, MonotonicMs time) { return machine.receive(*decoded, time); });
+      if (vote != nullptr && vote->pre_vote && node.node && node.node->epoch() != epoch) {
+        invariants_.violated("PreVoteChangesNothing", "a pre-vote request moved node " + to_string(node.options.id) +
+                                                          " to epoch " + to_string(node.node->epoch()));
+      }
+    });
+  }
+}
+
+void QuorumCluster::perform_effect(SimNode& one, const Deliver& effect) {
+  for (const auto& entry : effect.entries) {
+    if (entry.base_offset != one.applied.end) {
+      invariants_.violated("StateMachineSafety", "node " + to_string(one.options.id) + " is handed " +
+                                                     to_string(entry.base_offset) + " after " + to_string(one.applied.end));
+    }
+    one.applied = {entry.end_offset(), chain_after(one.applied.chain, entry)};
+  }
+}
+
+void QuorumCluster::perform_effect(SimNode& one, const AnswerQuorum& effect) {
+  const auto at = requests_.find(effect.token);
+  if (at == requests_.end()) return invariants_.violated("AnsweredOnce", "request " + std::to_string(effect.token));
+  const auto request = at->second;
+  requests_.erase(at);
+  const auto& answer = effect.answer;
+  say(one, "answers " + std::to_string(effect.token) + ": " + (answer ? to_string(*answer) : to_string(answer.error())));
+  constexpr const char* names[] = {"proposal", "read", "transfer", "change of voters"};
+  const auto mark = std::string(names[static_cast<std::size_t>(request.kind)]);
+  ++marks[mark + (answer ? " done" : ": " + std::string(to_string(answer.error().code)))];
+  switch (request.kind) {
+    case RequestKind::proposal:
+      if (answer) {
+        accepted_[effect.token] = *answer;
+      } else if (answer.error().code != Errc::request_timed_out) {
+        refused_.insert(effect.token);
+      }
+      return;
+    case RequestKind::read:
+      if (answer && *answer < request.committed_before) {
+        invariants_.violated("ReadsAreLinearizable", "node " + to_string(one.options.id) + " answers a read as of " +
+                                                         to_string(*answer) + ", before it began all below " +
+                                                         to_string(request.committed_before) + " was committed");
+      }
+      if (answer && one.applied.end < *answer)
+        invariants_.violated("ReadsAreLinearizable", "answered before it was applied");
+      return;
+    case RequestKind::transfer:
+    case RequestKind::change: return;
+  }
+}
+
+void QuorumCluster::perform_effect(SimNode& one, const RoleChanged& effect) {
+  say(one, std::string(to_string(effect.role)) + " in epoch " + to_string(effect.epoch) + ", leader " +
+               to_string(effect.leader) + ", log " + to_string(one.logical.end()) + ", hw " +
+               to_string(one.node->high_watermark()));
+  trace_in(static_cast<std::uint64_t>(effect.epoch.value()) * 16 + static_cast<std::uint64_t>(effect.role));
+  if (effect.role != QuorumRole::leader) return;
+  ++marks["leader elected"];
+  invariants_.leads(one.node->key(), effect.epoch, one.logical);
+  if (on_elected) on_elected(one.options.id);
+}
+
+void QuorumCluster::perform_effect(SimNode& one, const LeaderReady& effect) {
+  say(one, "ready to lead epoch " + to_string(effect.epoch));
+}
+
+void QuorumCluster::perform_effect(SimNode& one, const NoteQuorum& effect) { say(one, "note: " + effect.text); }
+
+void QuorumCluster::perform_effect(SimNode& one, const FailQuorum& effect) {
+  invariants_.violated("NobodyFails", "node " + to_string(one.options.id) + ": " + to_string(effect.error));
+}
+
+}  // namespace troupe::sim
