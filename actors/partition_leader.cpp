@@ -378,7 +378,9 @@ class PartitionLeaderState {
 
   void moved_start(const LogSnapshot& snapshot) {
     view_ = snapshot.view;
-    replica_->on_log_start(snapshot.view.log_start_offset());
+    LeaderEffects effects;
+    replica_->on_log_start(snapshot.view.log_start_offset(), effects);
+    perform(std::move(effects));
   }
 
   // --- upkeep

@@ -16,9 +16,16 @@ std::string_view to_string(Errc code) noexcept {
     case Errc::duplicate_sequence_number: return "duplicate_sequence_number";
     case Errc::invalid_producer_epoch: return "invalid_producer_epoch";
     case Errc::storage_error: return "storage_error";
+    case Errc::fetch_session_id_not_found: return "fetch_session_id_not_found";
+    case Errc::invalid_fetch_session_epoch: return "invalid_fetch_session_epoch";
     case Errc::fenced_leader_epoch: return "fenced_leader_epoch";
     case Errc::unknown_leader_epoch: return "unknown_leader_epoch";
     case Errc::unsupported_compression_type: return "unsupported_compression_type";
+    case Errc::stale_broker_epoch: return "stale_broker_epoch";
+    case Errc::offset_not_available: return "offset_not_available";
+    case Errc::invalid_update_version: return "invalid_update_version";
+    case Errc::ineligible_replica: return "ineligible_replica";
+    case Errc::leadership_lost: return "leadership_lost";
     case Errc::invalid_record: return "invalid_record";
     case Errc::storage_full: return "storage_full";
     case Errc::stale_log_view: return "stale_log_view";

@@ -33,10 +33,16 @@ enum class Errc : std::uint8_t {
   duplicate_sequence_number = 46,         ///< already in the log, too long ago to say where
   invalid_producer_epoch = 47,            ///< an older run of this producer: it has been fenced
   storage_error = 56,                     ///< the disk failed; after a write was started the outcome is unknown
+  fetch_session_id_not_found = 70,        ///< no such fetch session here (any more): begin one with a full request
+  invalid_fetch_session_epoch = 71,       ///< a fetch session's requests came out of order: begin one with a full request
   fenced_leader_epoch = 74,               ///< the caller's leader epoch is older than ours
   unknown_leader_epoch = 75,              ///< the caller's leader epoch is newer than ours
   unsupported_compression_type = 76,      ///< no such codec
+  stale_broker_epoch = 77,                ///< of an earlier run of that broker: it has been fenced
+  offset_not_available = 78,              ///< a new leader does not know yet where the committed records end: retry
   invalid_record = 87,                    ///< well-formed bytes that break a rule for records
+  invalid_update_version = 95,            ///< the partition has changed since the caller looked: look again
+  ineligible_replica = 107,               ///< a replica that may not join the ISR now: fenced, or another run of it
   storage_full = 200,                     ///< no space: nothing was written, reads go on, retry when space is back
   stale_log_view = 201,                   ///< the log was truncated after this view was taken: take a new view
   log_offline = 202,                      ///< the log failed earlier and has to be recovered before it serves again
@@ -46,8 +52,9 @@ enum class Errc : std::uint8_t {
   overloaded = 206,                       ///< refused at the door: a queue or budget is full, retry later
   conflict = 207,                         ///< the same idempotency key with another body, or a condition that does not hold
   cancelled = 208,                        ///< the caller no longer wants the answer
-  log_damaged = 209,    ///< promised records of the log are lost: nothing was written, reads before them go on, do not retry
-  unknown_error = 255,  ///< Kafka's UNKNOWN_SERVER_ERROR (-1)
+  log_damaged = 209,  ///< promised records of the log are lost: nothing was written, reads before them go on, do not retry
+  leadership_lost = 210,  ///< the leader was replaced after it had appended: outcome unknown
+  unknown_error = 255,    ///< Kafka's UNKNOWN_SERVER_ERROR (-1)
 };
 
 /// The name of `code` as Kafka writes it, lower case with underscores: "offset_out_of_range".

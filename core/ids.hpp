@@ -16,16 +16,22 @@ namespace troupe {
 using Offset = StrongInt<std::int64_t, struct OffsetTag>;
 /// Number of a partition's leadership; grows by one per leader; -1 means none.
 using LeaderEpoch = StrongInt<std::int32_t, struct LeaderEpochTag>;
+/// Number of a change of a partition's leader, ISR or replicas; grows by one per change, and so orders them. Source: KIP-497.
+using PartitionEpoch = StrongInt<std::int32_t, struct PartitionEpochTag>;
 /// A partition of a topic, from 0.
 using PartitionId = StrongInt<std::int32_t, struct PartitionIdTag>;
 /// A node, from 1.
 using BrokerId = StrongInt<std::int32_t, struct BrokerIdTag>;
+/// One run of a node, as the controller numbered it when the node registered; a newer one fences the older; -1 means not known.
+using BrokerEpoch = StrongInt<std::int64_t, struct BrokerEpochTag>;
 /// A producer with idempotence; -1 means none.
 using ProducerId = StrongInt<std::int64_t, struct ProducerIdTag>;
 /// One run of a producer id; a newer one fences the older; -1 means none.
 using ProducerEpoch = StrongInt<std::int16_t, struct ProducerEpochTag>;
 
 inline constexpr Offset no_offset{-1};
+inline constexpr BrokerId no_broker{-1};
+inline constexpr BrokerEpoch no_broker_epoch{-1};
 inline constexpr LeaderEpoch no_leader_epoch{-1};
 inline constexpr ProducerId no_producer_id{-1};
 inline constexpr ProducerEpoch no_producer_epoch{-1};

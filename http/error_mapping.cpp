@@ -14,6 +14,12 @@ ErrorView view_of(Errc code) noexcept {
     case Errc::not_leader_or_follower:
     case Errc::fenced_leader_epoch:
     case Errc::unknown_leader_epoch:
+    case Errc::fetch_session_id_not_found:
+    case Errc::invalid_fetch_session_epoch:
+    case Errc::stale_broker_epoch:
+    case Errc::offset_not_available:
+    case Errc::invalid_update_version:
+    case Errc::ineligible_replica:
     case Errc::log_offline: return {503, 40404, "no_leader", true, soon};
     case Errc::not_enough_replicas: return {500, 50003, "not_enough_replicas", true, soon};
     case Errc::storage_full: return {507, 507, "storage_full", true, soon};
@@ -27,6 +33,7 @@ ErrorView view_of(Errc code) noexcept {
     // It may have been written.
     case Errc::request_timed_out:
     case Errc::not_enough_replicas_after_append:
+    case Errc::leadership_lost:
     case Errc::storage_error: return {500, 50005, "outcome_unknown", false};
 
     // The request has to change.

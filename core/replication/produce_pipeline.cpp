@@ -22,6 +22,8 @@ Outcome outcome_of(Errc code) {
     case Errc::log_offline:
     case Errc::out_of_order_sequence_number: return Outcome::not_written;
     case Errc::storage_error:
+    case Errc::leadership_lost:
+    case Errc::not_enough_replicas_after_append:
     case Errc::request_timed_out: return Outcome::unknown;
     default: return Outcome::final;
   }
@@ -144,6 +146,10 @@ void ProducePipeline::on_answer(std::uint64_t slot, std::vector<Result<PlacedRec
       finish(sent, result, effects);
       continue;
     }
+    // All before it was answered for good, and yet it is missing: lost with a leader whose word was not the quorum's. No retry
+    // under this epoch will do.
+    const bool first = found == in_flight_.begin() && left.empty();
+    if (first && !sent.batch.claim && result.error().code == Errc::out_of_order_sequence_number) hole_ = true;
     sent.unknown = sent.unknown || outcome == Outcome::unknown;
     left.push_back(std::move(sent));
   }

@@ -43,6 +43,13 @@ TEST_CASE("every error code has its number and its name for ever", "[base]") {
       {207, "conflict"},
       {208, "cancelled"},
       {209, "log_damaged"},
+      {210, "leadership_lost"},
+      {70, "fetch_session_id_not_found"},
+      {71, "invalid_fetch_session_epoch"},
+      {77, "stale_broker_epoch"},
+      {78, "offset_not_available"},
+      {95, "invalid_update_version"},
+      {107, "ineligible_replica"},
       {255, "unknown_error"},
   };
   // A code that was added without a line here has a name of its own, and fails.

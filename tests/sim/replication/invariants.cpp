@@ -1,0 +1,108 @@
+#include "tests/sim/replication/invariants.hpp"
+
+#include <algorithm>
+
+#include "core/record/record_batch.hpp"
+
+namespace troupe::sim {
+namespace {
+
+std::string place(std::size_t partition, BrokerId broker) {
+  return "partition " + std::to_string(partition) + ", broker " + to_string(broker) + ": ";
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> Invariants::committed_chain(std::size_t partition, Offset boundary) const {
+  const auto& chains = partitions_[partition].chains;
+  const auto found = chains.find(boundary);
+  if (found == chains.end()) return std::nullopt;
+  return found->second;
+}
+
+/// Whether `log` holds the records below `boundary` whose chain that is. A log that begins above it has deleted them: it did hold them.
+bool Invariants::holds(const SimLog& log, Offset boundary, std::uint64_t chain, Offset end) const {
+  if (boundary <= log.log_start()) return true;
+  return boundary <= end && log.chain_at(boundary) == chain;
+}
+
+void Invariants::leader_begins(std::size_t partition, BrokerId broker, LeaderEpoch epoch, bool in_force, const SimLog& log) {
+  auto& committed = partitions_[partition];
+  const auto [leader, added] = committed.leaders.emplace(epoch, std::pair{broker, &log});
+  if (!added) {
+    return fail("SingleLeaderPerEpoch", place(partition, broker) + "epoch " + to_string(epoch) + " was led by broker " +
+                                            to_string(leader->second.first) + " already");
+  }
+  const auto end = committed.end();
+  if (in_force && !holds(log, end, committed.chains.rbegin()->second, log.log_end())) {
+    fail("AckedRecordsSurvive", place(partition, broker) + "leads epoch " + to_string(epoch) + " with log end " +
+                                    to_string(log.log_end()) + " and without all that was committed up to " +
+                                    to_string(end));
+  }
+}
+
+void Invariants::high_watermark(std::size_t partition, BrokerId broker, Offset before, Offset now, const SimLog& log,
+                                const std::vector<Holder>& replicas) {
+  auto& committed = partitions_[partition];
+  if (now < before) {
+    if (committed.lossy) return;
+    return fail("HighWatermarkNeverRetreats",
+                place(partition, broker) + "from " + to_string(before) + " to " + to_string(now));
+  }
+  const auto end = committed.end();
+  const auto to = log.boundary_below(now);
+  const auto shared = std::min(to, end);
+  const auto known = committed.chains.find(shared);
+  if (shared > log.log_start() && (known == committed.chains.end() || log.chain_at(shared) != known->second)) {
+    return fail("NoConsumerSeesUncommitted",
+                place(partition, broker) + "what it shows below " + to_string(shared) + " is not what was committed there");
+  }
+  if (to <= end) return;
+  const auto chain = *log.chain_at(to);
+  const auto copies = static_cast<std::size_t>(std::ranges::count_if(replicas, [&](const Holder& one) {
+    return one.has_lost || holds(*one.log, to, chain, one.log->end_that_counts(flush_));
+  }));
+  if (copies < std::min(min_insync_replicas_, replicas.size())) {
+    return fail("NoConsumerSeesUncommitted", place(partition, broker) + "shows records below " + to_string(to) + " that " +
+                                                 std::to_string(copies) + " replicas hold");
+  }
+  for (const auto& batch : log.batches()) {
+    if (batch.next <= end || batch.next > to) continue;
+    committed.chains.emplace(batch.next, batch.chain);
+    committed.crcs.emplace(batch.base, record::parse_batch_header(batch.bytes)->crc);
+  }
+}
+
+void Invariants::leader_view(std::size_t partition, BrokerId broker, const std::vector<BrokerId>& isr) {
+  if (!replication::contains(isr, broker)) fail("LeaderInIsr", place(partition, broker) + "leads, and is not in its ISR");
+}
+
+void Invariants::strong_isr(std::size_t partition, const std::vector<Holder>& members) {
+  const auto& committed = partitions_[partition];
+  const auto end = committed.end();
+  for (const auto& one : members) {
+    if (holds(*one.log, end, committed.chains.rbegin()->second, one.log->end_that_counts(flush_))) continue;
+    return fail("StrongIsr", place(partition, one.broker) + "may be elected, and does not hold all below " + to_string(end) +
+                                 ", which has been shown");
+  }
+}
+
+void Invariants::acknowledged(std::size_t partition, Offset base, Offset next, std::uint64_t crc) {
+  const auto& committed = partitions_[partition];
+  const auto found = committed.crcs.find(base);
+  if (next <= committed.end() && found != committed.crcs.end() && found->second == crc) return;
+  fail("AckedRecordsSurvive", "partition " + std::to_string(partition) + ": records at " + to_string(base) +
+                                  " were acknowledged, and are not what is committed there");
+}
+
+void Invariants::unclean_recovery(std::size_t partition, const SimLog& new_leader) {
+  auto& committed = partitions_[partition];
+  committed.lossy = true;
+  while (committed.end() > Offset{0} &&
+         !holds(new_leader, committed.end(), committed.chains.rbegin()->second, new_leader.log_end())) {
+    committed.chains.erase(std::prev(committed.chains.end()));
+  }
+  committed.crcs.erase(committed.crcs.lower_bound(committed.end()), committed.crcs.end());
+}
+
+}  // namespace troupe::sim

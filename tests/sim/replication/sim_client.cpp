@@ -1,0 +1,86 @@
+#include "tests/sim/replication/sim_client.hpp"
+
+#include <algorithm>
+
+namespace troupe::sim {
+
+using namespace replication;
+
+namespace {
+
+constexpr Millis patience_ms = 700;
+
+}  // namespace
+
+SimClient::SimClient(SimWorld& world, int id, std::size_t partition, Acks acks)
+    : world_(world),
+      id_(id),
+      partition_(partition),
+      acks_(acks),
+      pipeline_({.producer_id = ProducerId{id * 1'000'000}, .retry_ms = 30}) {}
+
+void SimClient::add(MonotonicMs deadline) {
+  // A leader takes the first batch of a producer that it does not know at any sequence number (KIP-360), so a second one in flight could
+  // overtake it on this network, and be the first.
+  if (!known_ && first_under_way_) return;
+  first_under_way_ = true;
+  const auto text = value(next_part_);
+  const record::NewRecord record{.timestamp = TimestampMs{1}, .value = as_bytes(text)};
+  pipeline_.add(next_part_++, {&record, 1}, std::nullopt, deadline);
+  PipelineEffects effects;
+  pipeline_.flush(world_.queue.now(), effects);
+  perform(std::move(effects));
+}
+
+void SimClient::look_for_leader() { leader_ = world_.controller.state(partition_).leader; }
+
+void SimClient::perform(PipelineEffects effects) {
+  for (auto& done : effects.done) {
+    first_under_way_ = false;
+    if (done.result) known_ = true;
+    if (done.result && acks_ != Acks::none) acknowledged_[done.part] = done.result->base_offset;
+  }
+  for (auto& send : effects.sends) {
+    if (leader_ == no_broker) look_for_leader();
+    const auto at = world_.queue.now();
+    sent_[send.slot] = {send.batches, at + patience_ms};
+    const auto node = leader_.value();
+    if (leader_ == no_broker) continue;  // its patience ends, then it looks again
+    world_.send(id_, node, [this, node, slot = send.slot, batches = std::move(send.batches), at] {
+      produce(node, id_, slot, partition_, batches, {acks_, at + patience_ms * 2});
+    });
+  }
+}
+
+void SimClient::answered(std::uint64_t slot, std::vector<Result<PlacedRecords>> results) {
+  const auto sent = sent_.find(slot);
+  if (sent == sent_.end() || sent->second.batches.size() != results.size()) return;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const auto& header = sent->second.batches[i].header;
+    if (!results[i]) {
+      leader_ = no_broker;
+    } else if (acks_ == Acks::quorum && !world_.invariants.lossy(partition_)) {
+      const auto base = results[i]->base_offset;
+      world_.invariants.acknowledged(partition_, base, base + header.records_count, header.crc);
+    }
+  }
+  sent_.erase(sent);
+  PipelineEffects effects;
+  pipeline_.on_answer(slot, std::move(results), world_.queue.now(), effects);
+  perform(std::move(effects));
+}
+
+void SimClient::look_at_the_clock() {
+  PipelineEffects effects;
+  const auto now = world_.queue.now();
+  const bool out_of_patience = std::ranges::any_of(sent_, [&](const auto& one) { return one.second.patience <= now; });
+  if (out_of_patience) {
+    sent_.clear();
+    leader_ = no_broker;
+    pipeline_.on_leader_gone(now, effects);
+  }
+  pipeline_.on_deadline(now, effects);
+  perform(std::move(effects));
+}
+
+}  // namespace troupe::sim

@@ -1,0 +1,653 @@
+#include "tests/sim/replication/sim_node.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "core/record/record_batch.hpp"
+#include "core/replication/fetch_codec.hpp"
+
+namespace troupe::sim {
+
+using namespace replication;
+
+namespace {
+
+constexpr int controller_id = 0;
+constexpr std::int64_t heartbeat_us = 100'000;
+constexpr std::int64_t flush_interval_us = 400'000;
+
+std::vector<PartitionState> first_states(const SimSettings& settings) {
+  std::vector<PartitionState> states;
+  for (int p = 0; p < settings.partitions; ++p) {
+    PartitionState state;
+    for (int i = 0; i < settings.replicas; ++i) state.replicas.push_back(BrokerId{(p + i) % settings.brokers + 1});
+    state.isr = state.replicas;
+    state.leader = state.replicas.front();
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+std::size_t index_of(const TopicIdPartition& id) { return static_cast<std::size_t>(id.partition.value()); }
+int address(BrokerId broker) { return broker.value(); }
+
+}  // namespace
+
+TopicIdPartition partition_id(std::size_t partition) {
+  return {TopicId{std::array<std::uint8_t, 16>{1}}, PartitionId{static_cast<std::int32_t>(partition)}};
+}
+
+SimWorld::SimWorld(std::uint64_t seed, const SimSettings& drawn)
+    : prng(seed),
+      settings(drawn),
+      controller(first_states(drawn), drawn.min_insync_replicas),
+      invariants(static_cast<std::size_t>(drawn.partitions), drawn.min_insync_replicas, drawn.flush) {}
+
+SimNode::SimNode(SimWorld& world, BrokerId id)
+    : world_(world), id_(id), disk_(world.controller.partitions()), image_(world.controller.partitions()) {}
+
+// --- life and death
+
+void SimNode::start() {
+  up_ = true;
+  ++run_;
+  roles_.clear();
+  roles_.resize(disk_.size());
+  for (std::size_t p = 0; p < disk_.size(); ++p) {
+    disk_[p].sync(disk_[p].log_end());  // what recovery found, it syncs
+    roles_[p].seen_high_watermark = std::clamp(disk_[p].stored_high_watermark, disk_[p].log_start(), disk_[p].log_end());
+  }
+  server_.emplace(FetchSessionServer::Options{.first_id = FetchSessionId{static_cast<std::int64_t>(world_.prng.next() >> 2)},
+                                              .partition_bytes_max = 2'048});
+  heartbeat();
+  if (world_.settings.flush == Flush::interval) flush_later();
+}
+
+void SimNode::crash(CrashKind kind) {
+  up_ = paused_ = false;
+  ++run_;
+  if (kind == CrashKind::disk_lost) {
+    for (auto& log : disk_) log = SimLog{};
+    intact_ = false;
+    has_lost_ = true;
+  }
+  if (kind == CrashKind::power) {
+    for (auto& log : disk_) {
+      const bool lost = log.lose_unsynced(world_.prng);
+      if (lost) ++world_.marks["torn tail cut"];
+      if (world_.settings.flush == Flush::interval && lost) {
+        intact_ = false;
+        has_lost_ = true;
+      }
+    }
+  }
+  roles_.clear();
+  fetchers_.clear();
+  server_.reset();
+  refusals_.clear();
+  stash_.clear();
+  armed_.reset();
+  broker_epoch_ = no_broker_epoch;
+}
+
+void SimNode::run(std::uint64_t run, SimWorld::Work work) {
+  if (!up_ || run != run_) return;
+  if (paused_) {
+    stash_.push_back(std::move(work));
+    return;
+  }
+  work();
+  if (up_) after();
+}
+
+void SimNode::resume() {
+  paused_ = false;
+  auto stash = std::move(stash_);
+  stash_.clear();
+  for (auto& work : stash) run(run_, std::move(work));
+}
+
+void SimNode::heartbeat() {
+  const auto run = run_;
+  world_.queue.after_us(heartbeat_us, [this, run] { this->run(run, [this] { heartbeat(); }); });
+  const auto position = metadata_position_;
+  const auto epoch = broker_epoch_;
+  if (epoch == no_broker_epoch) {
+    world_.send(address(id_), controller_id, [this, run, intact = intact_] {
+      const auto answer = world_.controller.register_broker(id_, run, intact);
+      world_.send(controller_id, address(id_),
+                  [this, run, answer] { this->run(run, [=, this] { registered(run, answer); }); });
+    });
+  }
+  world_.send(address(id_), controller_id, [this, run, position, epoch] {
+    world_.controller.heartbeat(id_, epoch, position, world_.queue.now());
+    const auto& all = world_.controller.changes();
+    const auto end = std::min(all.size(), position + world_.settings.metadata_changes_max);
+    std::vector<SimController::Change> news(all.begin() + static_cast<std::ptrdiff_t>(position),
+                                            all.begin() + static_cast<std::ptrdiff_t>(end));
+    world_.send(controller_id, address(id_),
+                [this, run, position, news = std::move(news)] { this->run(run, [=, this] { metadata(position, news); }); });
+  });
+}
+
+void SimNode::registered(std::uint64_t run, const SimController::Registered& answer) {
+  if (run != run_ || broker_epoch_ != no_broker_epoch) return;
+  broker_epoch_ = answer.broker_epoch;
+  registered_position_ = answer.position;
+  intact_ = true;
+  for (std::size_t p = 0; p < roles_.size(); ++p) reconcile(p);
+}
+
+void SimNode::metadata(std::size_t from, const std::vector<SimController::Change>& changes) {
+  std::vector<std::size_t> touched;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    if (from + i != metadata_position_) continue;
+    ++metadata_position_;
+    const auto& [partition, state] = changes[i];
+    image_[partition] = state;
+    touched.push_back(partition);
+    if (auto& leader = roles_[partition].leader) {
+      LeaderEffects effects;
+      leader->on_partition(state, now(), effects);
+      perform(partition, std::move(effects));
+    }
+  }
+  if (touched.empty()) return;
+  for (std::size_t p = 0; p < roles_.size(); ++p) reconcile(p);
+}
+
+// --- roles
+
+LeaderReplica::Options SimNode::leader_options(LeaderEpoch epoch) const {
+  const auto& settings = world_.settings;
+  return {.epoch = epoch,
+          .min_insync_replicas = static_cast<std::int32_t>(settings.min_insync_replicas),
+          .flush = settings.flush,
+          .replica_lag_max_ms = settings.lag_max_ms,
+          .alter_retry_ms = 300};
+}
+
+void SimNode::reconcile(std::size_t partition) {
+  if (!acting()) return;
+  auto& role = roles_[partition];
+  const auto& state = image_[partition];
+  const bool leads = state.leader == id_;
+  if (role.leader && (!leads || role.leader->epoch() != state.leader_epoch || role.leader->ended())) end_leader(partition);
+  if (leads && role.follower) end_follower(partition);
+  if (role.writing || !role.writes.empty()) return;  // again when the list is empty
+  if (leads && !role.leader) return lead(partition);
+  if (!leads && contains(state.replicas, id_)) follow(partition);
+}
+
+void SimNode::lead(std::size_t partition) {
+  auto& role = roles_[partition];
+  const auto& log = disk_[partition];
+  const auto& state = image_[partition];
+  role.incarnation = next_incarnation_++;
+  const bool in_force = world_.controller.state(partition).leader_epoch == state.leader_epoch;
+  world_.invariants.leader_begins(partition, id_, state.leader_epoch, in_force, log);
+  if (role.seen_high_watermark < log.log_end()) ++world_.marks["leader elected with an uncommitted tail"];
+  role.leader.emplace(leader_options(state.leader_epoch), IsrMember{id_, broker_epoch_}, state,
+                      ReplicaStart{.log_start = log.log_start(),
+                                   .log_end = log.log_end(),
+                                   .durable_end = log.durable_end(),
+                                   .high_watermark = role.seen_high_watermark,
+                                   .epochs = log.epochs(),
+                                   .producers = log.producers()});
+  LeaderEffects effects;
+  role.leader->begin(now(), effects);
+  perform(partition, std::move(effects));
+}
+
+void SimNode::end_leader(std::size_t partition) {
+  auto& role = roles_[partition];
+  LeaderEffects effects;
+  role.leader->resign(effects);
+  perform(partition, std::move(effects));
+  role.leader.reset();
+  role.incarnation = next_incarnation_++;
+  role.slots.clear();
+  role.unsynced.clear();
+  role.sync_queued = false;
+}
+
+void SimNode::end_follower(std::size_t partition) {
+  auto& role = roles_[partition];
+  if (const auto session = fetchers_.find(role.followed); session != fetchers_.end()) {
+    session->second.remove(partition_id(partition));
+  }
+  role.followed = no_broker;
+  FollowerEffects effects;
+  role.follower->stop(effects);
+  role.follower.reset();
+  role.incarnation = next_incarnation_++;
+  role.sync_queued = false;
+}
+
+void SimNode::follow(std::size_t partition) {
+  auto& role = roles_[partition];
+  const auto& log = disk_[partition];
+  const auto& state = image_[partition];
+  if (!role.follower) {
+    role.incarnation = next_incarnation_++;
+    role.follower.emplace(FollowerReplica::Options{role.incarnation, 60},
+                          FollowerReplica::Log{.log_start = log.log_start(),
+                                               .log_end = log.log_end(),
+                                               .durable_end = log.durable_end(),
+                                               .high_watermark = role.seen_high_watermark,
+                                               .epochs = log.epochs()});
+    if (world_.settings.flush == Flush::fsync && log.durable_end() < log.log_end()) queue_follower_sync(partition);
+  }
+  if (role.followed != state.leader) {
+    if (const auto session = fetchers_.find(role.followed); session != fetchers_.end()) {
+      session->second.remove(partition_id(partition));
+    }
+    role.followed = state.leader;
+  }
+  FollowerEffects effects;
+  if (state.leader == no_broker) {
+    role.follower->stop(effects);
+  } else {
+    fetchers_.try_emplace(state.leader, FetchSession::Options{.replica = id_,
+                                                              .broker_epoch = broker_epoch_,
+                                                              .wait_ms_max = 300,
+                                                              .answer_ms_max = 400,
+                                                              .retry_ms = 20,
+                                                              .bytes_max = world_.settings.fetch_bytes_max});
+    role.follower->follow(state.leader_epoch, effects);
+  }
+  perform(partition, std::move(effects));
+}
+
+const LeaderReplica* SimNode::leader(std::size_t partition) const {
+  if (!up_ || roles_.empty() || !roles_[partition].leader || roles_[partition].leader->ended()) return nullptr;
+  return &*roles_[partition].leader;
+}
+
+Offset SimNode::high_watermark(std::size_t partition) const { return roles_[partition].seen_high_watermark; }
+
+// --- effects
+
+void SimNode::perform(std::size_t partition, LeaderEffects effects) {
+  auto& role = roles_[partition];
+  for (auto& append : effects.appends) this->append(partition, std::move(append));
+  watch(partition);
+  for (auto& answer : effects.answers) {
+    const auto slot = role.slots.find(answer.slot);
+    if (slot == role.slots.end()) continue;
+    for (const auto& result : answer.results) {
+      if (result && result->duplicate) ++world_.marks["duplicate answered"];
+      if (!result) ++world_.marks["produce: " + std::string(to_string(result.error().code))];
+    }
+    const auto [client, number] = slot->second;
+    role.slots.erase(slot);
+    world_.send(address(id_), client, [this, client = client, number = number, results = std::move(answer.results)] {
+      world_.answer_client(client, number, results);
+    });
+  }
+  for (const auto broker : effects.followers_ready) server_->on_news(broker, partition_id(partition));
+  if (effects.alter) {
+    const auto run = run_;
+    world_.send(address(id_), controller_id, [this, run, partition, alter = *effects.alter] {
+      auto answer = world_.controller.alter(partition, id_, alter);
+      ++world_.marks[answer ? (answer->isr.size() > 1 ? "isr changed" : "isr of one")
+                            : "alter refused: " + std::string(to_string(answer.error().code))];
+      world_.check_isr(partition);
+      world_.send(controller_id, address(id_), [this, run, partition, request = alter.request, answer] {
+        this->run(run, [=, this] { alter_answer(partition, request, answer); });
+      });
+    });
+  }
+  if (effects.sync) queue_leader_sync(partition);
+  if (effects.reopen) {
+    const auto incarnation = role.incarnation;
+    write(partition, [this, partition, incarnation] {
+      auto& now_role = roles_[partition];
+      if (now_role.incarnation != incarnation || !now_role.leader) return;
+      const auto& log = disk_[partition];
+      LeaderEffects more;
+      now_role.leader->on_reopened(log.log_start(), log.log_end(), log.producers(), more);
+      perform(partition, std::move(more));
+    });
+  }
+}
+
+void SimNode::append(std::size_t partition, LeaderEffects::Append append) {
+  auto& role = roles_[partition];
+  ByteBuffer bytes;
+  for (const auto& batch : append.batches) {
+    const auto at = bytes.size();
+    append_bytes(bytes, batch.bytes);
+    record::stamp_batch(MutableByteView{bytes}.subspan(at), batch.base_offset, role.leader->epoch());
+  }
+  const bool full = world_.prng.chance(world_.settings.full_disk_permille, 1000);
+  write(partition, [this, partition, full, incarnation = role.incarnation, token = append.token,
+                    run_of_bytes = Bytes::adopt(std::move(bytes))] {
+    const auto status = full ? Status{Error{Errc::storage_full, "no space"}} : disk_[partition].append(run_of_bytes);
+    auto& now_role = roles_[partition];
+    if (now_role.incarnation != incarnation || !now_role.leader) return;
+    LeaderEffects effects;
+    if (world_.settings.flush == Flush::interval) {
+      now_role.leader->on_appended(token, status, effects);
+    } else {
+      now_role.unsynced.emplace_back(token, status);
+      if (world_.settings.written_told && status) now_role.leader->on_written(disk_[partition].log_end(), effects);
+      queue_leader_sync(partition);
+    }
+    perform(partition, std::move(effects));
+  });
+}
+
+void SimNode::queue_leader_sync(std::size_t partition) {
+  auto& role = roles_[partition];
+  if (std::exchange(role.sync_queued, true)) return;
+  write(partition, [this, partition, incarnation = role.incarnation] {
+    disk_[partition].sync(disk_[partition].log_end());
+    auto& now_role = roles_[partition];
+    if (now_role.incarnation != incarnation || !now_role.leader) return;
+    now_role.sync_queued = false;
+    LeaderEffects effects;
+    now_role.leader->on_durable(std::min(disk_[partition].log_end(), now_role.leader->epoch_start()), effects);
+    for (const auto& [token, status] : std::exchange(now_role.unsynced, {})) {
+      now_role.leader->on_appended(token, status, effects);
+    }
+    perform(partition, std::move(effects));
+  });
+}
+
+void SimNode::perform(std::size_t partition, FollowerEffects effects) {
+  auto& role = roles_[partition];
+  const auto done = [this, partition, incarnation = role.incarnation](std::uint64_t token, const Status& status) {
+    auto& now_role = roles_[partition];
+    if (now_role.incarnation != incarnation || !now_role.follower) return;
+    FollowerEffects more;
+    now_role.follower->on_stored(incarnation, token, status, now(), more);
+    perform(partition, std::move(more));
+    if (status && world_.settings.flush == Flush::fsync) queue_follower_sync(partition);
+  };
+  if (effects.append) {
+    const bool full = world_.prng.chance(world_.settings.full_disk_permille, 1000);
+    write(partition, [this, partition, done, full, append = *effects.append] {
+      done(append.token, full ? Status{Error{Errc::storage_full, "no space"}} : disk_[partition].append(append.batches));
+    });
+  }
+  if (effects.truncate) {
+    ++world_.marks["follower truncated"];
+    write(partition, [this, partition, done, truncate = *effects.truncate] {
+      disk_[partition].truncate(truncate.offset);
+      if (disk_[partition].log_end() != truncate.offset)
+        world_.invariants.fail("TruncatedAtBatch", to_string(truncate.offset));
+      world_.check_isr(partition);
+      done(truncate.token, ok());
+    });
+  }
+  if (effects.restart) {
+    ++world_.marks["follower started over"];
+    write(partition, [this, partition, done, restart = *effects.restart] {
+      disk_[partition].restart(restart.offset, world_.invariants.committed_chain(partition, restart.offset).value_or(0));
+      done(restart.token, ok());
+    });
+  }
+  if (effects.log_start) {
+    write(partition, [this, partition, offset = *effects.log_start] { disk_[partition].move_start(offset); });
+  }
+  if (effects.records_lost && !world_.invariants.lossy(partition)) {
+    world_.invariants.fail("AckedRecordsSurvive", "broker " + to_string(id_) + ": " + effects.warning->message);
+  }
+  watch(partition);
+  if (effects.moved) state_position(partition);
+}
+
+void SimNode::queue_follower_sync(std::size_t partition) {
+  auto& role = roles_[partition];
+  if (std::exchange(role.sync_queued, true)) return;
+  write(partition, [this, partition, incarnation = role.incarnation] {
+    disk_[partition].sync(disk_[partition].log_end());
+    auto& now_role = roles_[partition];
+    if (now_role.incarnation != incarnation || !now_role.follower) return;
+    now_role.sync_queued = false;
+    FollowerEffects effects;
+    now_role.follower->on_durable(incarnation, disk_[partition].durable_end(), effects);
+    perform(partition, std::move(effects));
+  });
+}
+
+/// One after another, each after a while: what was begun before a crash may not have happened.
+void SimNode::write(std::size_t partition, SimWorld::Work work) {
+  auto& role = roles_[partition];
+  const auto most = static_cast<std::uint64_t>(world_.settings.disk_us_max);
+  role.writes.push_back({static_cast<std::int64_t>(50 + world_.prng.below(most)), std::move(work)});
+  if (!role.writing) next_write(partition);
+}
+
+void SimNode::next_write(std::size_t partition) {
+  auto& role = roles_[partition];
+  if (role.writes.empty()) {
+    role.writing = false;
+    return reconcile(partition);
+  }
+  role.writing = true;
+  auto next = std::move(role.writes.front());
+  role.writes.pop_front();
+  const auto run = run_;
+  world_.queue.after_us(next.delay_us, [this, run, partition, work = std::move(next.work)] {
+    this->run(run, [this, partition, work] {
+      work();
+      next_write(partition);
+    });
+  });
+}
+
+void SimNode::flush_later() {
+  const auto run = run_;
+  world_.queue.after_us(flush_interval_us, [this, run] {
+    this->run(run, [this] {
+      for (auto& log : disk_) log.sync(log.log_end());
+      for (std::size_t p = 0; p < roles_.size(); ++p) {
+        if (!roles_[p].follower) continue;
+        FollowerEffects effects;
+        roles_[p].follower->on_durable(roles_[p].incarnation, disk_[p].durable_end(), effects);
+        perform(p, std::move(effects));
+      }
+      flush_later();
+    });
+  });
+}
+
+/// The watermark as it is now goes to the invariants, and sometimes to the disk.
+void SimNode::watch(std::size_t partition) {
+  auto& role = roles_[partition];
+  if (role.leader && !role.leader->ended()) {
+    world_.invariants.leader_view(partition, id_, role.leader->isr().committed());
+  }
+  if (!role.leader && !role.follower) return;
+  const auto at = role.leader ? role.leader->high_watermark() : role.follower->high_watermark();
+  if (at == role.seen_high_watermark) return;
+  world_.note(static_cast<std::uint64_t>(at.value()) * 31 + static_cast<std::uint64_t>(id_.value()));
+  world_.invariants.high_watermark(partition, id_, role.seen_high_watermark, at, disk_[partition],
+                                   world_.replicas(partition));
+  role.seen_high_watermark = at;
+  world_.check_isr(partition);
+  if (world_.prng.chance(1, 8)) disk_[partition].stored_high_watermark = at;
+}
+
+// --- messages
+
+void SimNode::produce(int client, std::uint64_t slot, std::size_t partition, std::vector<NewBatch> batches,
+                      const ProduceTerms& terms) {
+  auto& role = roles_[partition];
+  if (!role.leader) {
+    std::vector<Result<PlacedRecords>> refused(batches.size(), Error{Errc::not_leader_or_follower, "not the leader"});
+    return world_.send(address(id_), client,
+                       [this, client, slot, refused = std::move(refused)] { world_.answer_client(client, slot, refused); });
+  }
+  const auto number = role.next_slot++;
+  role.slots.emplace(number, std::pair{client, slot});
+  LeaderEffects effects;
+  role.leader->on_produce(number, std::move(batches), terms, effects);
+  perform(partition, std::move(effects));
+}
+
+void SimNode::fetch_request(const Bytes& bytes) {
+  const auto request = decode_fetch_request(bytes);
+  TROUPE_ASSERT(request);
+  FetchServerEffects effects;
+  server_->on_request(*request, now(), effects);
+  for (auto& refusal : effects.refusals) {
+    ++world_.marks["session refused: " + std::string(to_string(*refusal.error))];
+    world_.send(address(id_), address(request->replica),
+                [this, to = request->replica, answer = Bytes::adopt(encode_fetch_answer(refusal))] {
+                  world_.deliver_answer(address(id_), address(to), answer);
+                });
+  }
+  for (const auto& [session, id, fetch] : effects.statements) {
+    const auto partition = index_of(id);
+    auto& role = roles_[partition];
+    refusals_.erase({fetch.replica, partition});
+    if (!role.leader) {
+      refusals_[{fetch.replica, partition}] = {.error = Errc::not_leader_or_follower,
+                                               .fetch_offset = fetch.position.fetch_offset,
+                                               .last_fetched_epoch = fetch.position.last_fetched_epoch};
+      server_->on_news(session, id);
+      continue;
+    }
+    LeaderEffects leader_effects;
+    const auto has_news = role.leader->on_fetch(fetch, now(), leader_effects);
+    if (!has_news) {
+      ++world_.marks["fetch refused: " + std::string(to_string(has_news.error().code))];
+      refusals_[{fetch.replica, partition}] = role.leader->refusal_answer(fetch, has_news.error().code);
+    }
+    if (!has_news || *has_news) server_->on_news(session, id);
+    perform(partition, std::move(leader_effects));
+  }
+}
+
+void SimNode::fetch_answer(int from, const Bytes& bytes) {
+  auto answer = decode_fetch_answer(bytes);
+  TROUPE_ASSERT(answer);
+  const auto session = fetchers_.find(BrokerId{from});
+  if (session == fetchers_.end()) return;
+  for (auto& [id, one] : session->second.on_answer(*std::move(answer), now())) {
+    const auto partition = index_of(id);
+    auto& role = roles_[partition];
+    if (!role.follower || role.followed != BrokerId{from}) continue;
+    if (one.diverging) ++world_.marks["diverging epoch told"];
+    FollowerEffects effects;
+    role.follower->on_answer(one, now(), effects);
+    perform(partition, std::move(effects));
+  }
+}
+
+void SimNode::alter_answer(std::size_t partition, std::uint64_t request, const Result<PartitionState>& answer) {
+  auto& role = roles_[partition];
+  if (!role.leader) return;
+  LeaderEffects effects;
+  role.leader->on_alter_answer(request, answer, now(), effects);
+  perform(partition, std::move(effects));
+}
+
+void SimNode::move_log_start(std::size_t partition, Offset offset) {
+  auto& role = roles_[partition];
+  if (!role.leader || role.leader->ended()) return;
+  const auto to = std::min(offset, role.leader->high_watermark());
+  write(partition, [this, partition, to, incarnation = role.incarnation] {
+    auto& now_role = roles_[partition];
+    if (now_role.incarnation != incarnation || !now_role.leader) return;
+    disk_[partition].move_start(to);
+    LeaderEffects effects;
+    now_role.leader->on_log_start(disk_[partition].log_start(), effects);
+    perform(partition, std::move(effects));
+  });
+}
+
+// --- pumps and timers
+
+void SimNode::state_position(std::size_t partition) {
+  auto& role = roles_[partition];
+  const auto session = fetchers_.find(role.followed);
+  if (!role.follower || session == fetchers_.end()) return;
+  if (const auto position = role.follower->position()) {
+    session->second.set(partition_id(partition), *position);
+  } else {
+    session->second.pause(partition_id(partition));
+  }
+}
+
+void SimNode::pump_fetchers() {
+  for (auto& [peer, session] : fetchers_) {
+    while (const auto request = session.next_request(now())) {
+      world_.send(address(id_), address(peer), [this, to = peer, bytes = Bytes::adopt(encode_fetch_request(*request))] {
+        world_.deliver_request(address(to), bytes);
+      });
+    }
+  }
+}
+
+void SimNode::pump_server() {
+  for (const auto session : server_->due(now())) {
+    const auto peer = server_->replica_of(session);
+    while (const auto turn = server_->next_turn(session)) {
+      const auto partition = index_of(turn->id);
+      auto& role = roles_[partition];
+      ReplicaAnswer answer{.error = Errc::not_leader_or_follower};
+      const auto refusal = refusals_.find({turn->replica, partition});
+      if (refusal != refusals_.end()) {
+        answer = refusal->second;
+        refusals_.erase(refusal);
+      } else if (role.leader) {
+        if (auto told = role.leader->answer_follower(turn->replica)) answer = *std::move(told);
+        if (!answer.error && !answer.diverging && answer.log_end > answer.fetch_offset) {
+          answer.records = disk_[partition].read(answer.fetch_offset, answer.log_end, turn->bytes_max);
+        }
+      }
+      server_->put(session, turn->id, std::move(answer));
+    }
+    const auto answer = server_->finish(session);
+    if (!answer || !peer) continue;
+    world_.send(address(id_), address(*peer), [this, to = *peer, bytes = Bytes::adopt(encode_fetch_answer(*answer))] {
+      world_.deliver_answer(address(id_), address(to), bytes);
+    });
+  }
+}
+
+void SimNode::after() {
+  pump_server();
+  pump_fetchers();
+  arm();
+}
+
+void SimNode::arm() {
+  std::optional<MonotonicMs> next = server_->next_deadline();
+  const auto keep = [&](std::optional<MonotonicMs> one) {
+    if (one && (!next || *one < *next)) next = one;
+  };
+  for (const auto& role : roles_) {
+    if (role.leader) keep(role.leader->next_deadline());
+    if (role.follower) keep(role.follower->next_deadline());
+  }
+  for (const auto& [peer, session] : fetchers_) keep(session.next_deadline());
+  if (!next || (armed_ && *armed_ <= *next)) return;
+  armed_ = next;
+  const auto run = run_;
+  const auto delay_us = std::max<std::int64_t>(1'000, (*next - now()) * 1'000);
+  world_.queue.after_us(delay_us, [this, run, at = *next] {
+    this->run(run, [this, at] {
+      if (armed_ == at) armed_.reset();
+      for (std::size_t p = 0; p < roles_.size(); ++p) {
+        if (roles_[p].leader) {
+          LeaderEffects effects;
+          roles_[p].leader->on_deadline(now(), effects);
+          perform(p, std::move(effects));
+        }
+        if (roles_[p].follower) {
+          FollowerEffects effects;
+          roles_[p].follower->on_deadline(now(), effects);
+          perform(p, std::move(effects));
+        }
+      }
+      for (auto& [peer, session] : fetchers_) session.on_deadline(now());
+    });
+  });
+}
+
+}  // namespace troupe::sim

@@ -1,0 +1,176 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/replication/fetch_session.hpp"
+#include "core/replication/follower_replica.hpp"
+#include "core/replication/leader_replica.hpp"
+#include "tests/sim/event_queue.hpp"
+#include "tests/sim/replication/invariants.hpp"
+#include "tests/sim/replication/sim_controller.hpp"
+#include "tests/sim/replication/sim_log.hpp"
+
+namespace troupe::sim {
+
+/// What one seed draws for the whole run.
+struct SimSettings {
+  int brokers = 3;
+  int partitions = 1;
+  int replicas = 3;
+  std::size_t min_insync_replicas = 2;
+  replication::Flush flush = replication::Flush::fsync;
+  bool written_told = true;  ///< leaders hear of writes before they are synced
+  std::uint64_t loss_permille = 0;
+  std::uint64_t repeat_permille = 0;
+  bool reorder = false;
+  std::int64_t delay_us_max = 2'000;
+  std::int64_t disk_us_max = 3'000;
+  std::uint64_t full_disk_permille = 0;
+  Millis lag_max_ms = 1'500;
+  Millis session_ms = 800;
+  std::int32_t fetch_bytes_max = 4'096;
+  bool retention = false;
+  std::size_t metadata_changes_max = 1'000;  ///< that a node hears of at once: fewer, and it lags behind
+};
+
+enum class CrashKind : std::uint8_t {
+  killed,     ///< the logs keep all that was written
+  power,      ///< and what was not synced may be lost
+  disk_lost,  ///< the logs are empty
+};
+
+/// What happened, so that a run that tests nothing can be told from one that does.
+using Marks = std::map<std::string, std::uint64_t>;
+
+/// What the nodes of a simulation share.
+struct SimWorld {
+  SimWorld(std::uint64_t seed, const SimSettings& drawn);
+
+  EventQueue queue;
+  Prng prng;
+  SimSettings settings;
+  SimController controller;
+  Invariants invariants;
+  Marks marks;
+  std::uint64_t trace = 0;  ///< a hash of what happened: the same seed gives the same
+
+  using Work = std::function<void()>;
+  /// A message over the simulated network, 0 being the controller: late, lost, repeated, overtaken, as the seed says.
+  std::function<void(int from, int to, Work)> send;
+  std::function<std::vector<Invariants::Holder>(std::size_t partition)> replicas;
+  std::function<void(std::size_t partition)> check_isr;  ///< StrongIsr
+  std::function<void(int to, const Bytes&)> deliver_request;
+  std::function<void(int from, int to, const Bytes&)> deliver_answer;
+  std::function<void(int client, std::uint64_t slot, std::vector<Result<replication::PlacedRecords>>)> answer_client;
+
+  void note(std::uint64_t value) { trace = trace * 1099511628211ULL + value; }
+};
+
+TopicIdPartition partition_id(std::size_t partition);
+
+/// One node: the shells around the machines, as actors will be. What survives a crash is the disk: logs, and the metadata read so far.
+class SimNode {
+ public:
+  SimNode(SimWorld& world, BrokerId id);
+
+  BrokerId id() const { return id_; }
+  bool up() const { return up_; }
+  bool paused() const { return paused_; }
+  const SimLog& log(std::size_t partition) const { return disk_[partition]; }
+
+  void start();
+  /// All that is in memory is gone.
+  void crash(CrashKind kind);
+  void pause() { paused_ = true; }
+  void resume();
+  /// Runs `work` in this node, if it is the same run of it; a paused node does it later.
+  void run(std::uint64_t run, SimWorld::Work work);
+  std::uint64_t current_run() const { return run_; }
+
+  // Messages that come in.
+  void produce(int client, std::uint64_t slot, std::size_t partition, std::vector<replication::NewBatch> batches,
+               const replication::ProduceTerms& terms);
+  void fetch_request(const Bytes& bytes);
+  void fetch_answer(int from, const Bytes& bytes);
+  void metadata(std::size_t from, const std::vector<SimController::Change>& changes);
+  void registered(std::uint64_t run, const SimController::Registered& answer);
+  void alter_answer(std::size_t partition, std::uint64_t request, const Result<replication::PartitionState>& answer);
+
+  void move_log_start(std::size_t partition, Offset offset);
+  const replication::LeaderReplica* leader(std::size_t partition) const;
+  Offset high_watermark(std::size_t partition) const;
+  /// False from a crash that lost something until the controller knows of it.
+  bool intact() const { return intact_; }
+  bool has_lost() const { return has_lost_; }
+
+ private:
+  struct Write {
+    std::int64_t delay_us = 0;
+    SimWorld::Work work;
+  };
+  struct Role {
+    std::optional<replication::LeaderReplica> leader;
+    std::optional<replication::FollowerReplica> follower;
+    BrokerId followed = no_broker;
+    std::uint64_t incarnation = 0;
+    std::deque<Write> writes;  ///< the one ordered list of the partition's storage effects
+    bool writing = false;
+    std::map<std::uint64_t, std::pair<int, std::uint64_t>> slots;
+    std::vector<std::pair<std::uint64_t, Status>> unsynced;  ///< appends that wait for a sync, refused ones among them
+    std::uint64_t next_slot = 1;
+    bool sync_queued = false;
+    Offset seen_high_watermark{0};
+  };
+
+  MonotonicMs now() const { return world_.queue.now(); }
+  bool acting() const { return broker_epoch_ != no_broker_epoch && metadata_position_ >= registered_position_; }
+  replication::LeaderReplica::Options leader_options(LeaderEpoch epoch) const;
+  void reconcile(std::size_t partition);
+  void lead(std::size_t partition);
+  void follow(std::size_t partition);
+  void end_leader(std::size_t partition);
+  void end_follower(std::size_t partition);
+  void perform(std::size_t partition, replication::LeaderEffects effects);
+  void perform(std::size_t partition, replication::FollowerEffects effects);
+  void append(std::size_t partition, replication::LeaderEffects::Append append);
+  void queue_leader_sync(std::size_t partition);
+  void queue_follower_sync(std::size_t partition);
+  void write(std::size_t partition, SimWorld::Work work);
+  void next_write(std::size_t partition);
+  void state_position(std::size_t partition);
+  void pump_fetchers();
+  void pump_server();
+  void watch(std::size_t partition);
+  void after();
+  void arm();
+  void heartbeat();
+  void flush_later();
+
+  SimWorld& world_;
+  const BrokerId id_;
+  std::vector<SimLog> disk_;
+  std::vector<replication::PartitionState> image_;  ///< on the disk, with the position
+  std::size_t metadata_position_ = 0;
+  bool intact_ = true;
+  bool has_lost_ = false;
+
+  std::uint64_t run_ = 0;
+  std::uint64_t next_incarnation_ = 1;
+  bool up_ = false;
+  bool paused_ = false;
+  std::vector<SimWorld::Work> stash_;
+  BrokerEpoch broker_epoch_ = no_broker_epoch;
+  std::size_t registered_position_ = 0;
+  std::vector<Role> roles_;
+  std::map<BrokerId, replication::FetchSession> fetchers_;
+  std::optional<replication::FetchSessionServer> server_;
+  std::map<std::pair<BrokerId, std::size_t>, replication::ReplicaAnswer> refusals_;  ///< of fetches, until their turn comes
+  std::optional<MonotonicMs> armed_;
+};
+
+}  // namespace troupe::sim
