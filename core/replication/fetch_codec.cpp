@@ -138,6 +138,7 @@ ByteBuffer encode_fetch_request(const FetchRequest& request) {
   out.integer(request.broker_epoch.value());
   out.integer(request.session_id.value());
   out.integer(request.session_epoch);
+  out.integer(request.number);
   out.integer(request.wait_ms_max);
   out.integer(request.bytes_max);
   out.integer(static_cast<std::uint32_t>(request.forgotten.size()));
@@ -164,6 +165,7 @@ Result<FetchRequest> decode_fetch_request(ByteView bytes) {
   request.broker_epoch = in.number<BrokerEpoch>(0);
   request.session_id = in.number<FetchSessionId>(0);
   request.session_epoch = in.integer<std::int32_t>();
+  request.number = in.integer<std::int64_t>();
   request.wait_ms_max = in.integer<std::int32_t>();
   request.bytes_max = in.integer<std::int32_t>();
   if (request.session_epoch < 0 || request.wait_ms_max < 0 || request.bytes_max < 0) in.refuse();
@@ -187,7 +189,7 @@ ByteBuffer encode_fetch_answer(const FetchAnswer& answer) {
   out.integer(fetch_version);
   out.integer(kind_answer);
   out.integer(answer.session_id.value());
-  out.integer(answer.session_epoch);
+  out.integer(answer.number);
   out.integer(static_cast<std::uint8_t>(answer.error ? static_cast<std::uint8_t>(*answer.error) : 0));
   out.integer(static_cast<std::uint32_t>(answer.partitions.size()));
   for (const auto& [id, one] : answer.partitions) {
@@ -216,8 +218,7 @@ Result<FetchAnswer> decode_fetch_answer(const Bytes& bytes) {
   TROUPE_TRY(check_head(in, kind_answer));
   FetchAnswer answer;
   answer.session_id = in.number<FetchSessionId>(0);
-  answer.session_epoch = in.integer<std::int32_t>();
-  if (answer.session_epoch < 0) in.refuse();
+  answer.number = in.integer<std::int64_t>();
   answer.error = in.error();
   const auto partitions = in.count(answer_partition_bytes_min);
   answer.partitions.reserve(partitions);

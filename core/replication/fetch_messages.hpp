@@ -30,6 +30,7 @@ struct FetchRequest {
   BrokerEpoch broker_epoch = no_broker_epoch;
   FetchSessionId session_id = no_fetch_session;
   std::int32_t session_epoch = 0;
+  std::int64_t number = 0;       ///< of the request, on the node that asks: never used twice, comes back with the answer
   std::int32_t wait_ms_max = 0;  ///< how long it may stay unanswered when nothing is new
   std::int32_t bytes_max = 0;    ///< of records in the answer; a single batch may be larger
   std::vector<Partition> partitions = {};
@@ -48,7 +49,7 @@ struct FetchAnswer {
   };
 
   FetchSessionId session_id = no_fetch_session;
-  std::int32_t session_epoch = 0;  ///< of the request
+  std::int64_t number = 0;  ///< of the request: an answer to an earlier one says nothing about the session as it is now
   std::optional<Errc> error = {};  ///< the whole request was refused: begin a new session
   std::vector<Partition> partitions = {};
 

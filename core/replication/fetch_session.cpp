@@ -48,6 +48,7 @@ std::optional<FetchRequest> FetchSession::next_request(MonotonicMs now) {
                        .broker_epoch = options_.broker_epoch,
                        .session_id = session_id_,
                        .session_epoch = next_epoch_,
+                       .number = next_number_,
                        .wait_ms_max = static_cast<std::int32_t>(options_.wait_ms_max),
                        .bytes_max = options_.bytes_max};
   if (!begins) request.forgotten.assign(forgotten_.begin(), forgotten_.end());
@@ -62,15 +63,14 @@ std::optional<FetchRequest> FetchSession::next_request(MonotonicMs now) {
     request.partitions.push_back({id, one.position, std::exchange(one.again, false) || !one.known});
     one.known = true;
   }
-  open_.push_back({next_epoch_, now + options_.wait_ms_max + options_.answer_ms_max});
+  open_.push_back({next_number_++, now + options_.wait_ms_max + options_.answer_ms_max});
   next_epoch_ = next_epoch_ == std::numeric_limits<std::int32_t>::max() ? 1 : next_epoch_ + 1;
   return request;
 }
 
 std::vector<FetchAnswer::Partition> FetchSession::on_answer(FetchAnswer answer, MonotonicMs now) {
   const bool begins = session_id_ == no_fetch_session;
-  if (open_.empty() || (!begins && answer.session_id != session_id_)) return {};
-  const auto open = std::ranges::find(open_, answer.session_epoch, &Open::epoch);
+  const auto open = std::ranges::find(open_, answer.number, &Open::number);
   if (open == open_.end()) return {};  // of an earlier session, or a repeated one
   if (answer.error || open != open_.begin() || (begins && answer.session_id == no_fetch_session)) {
     begin_anew(now);  // refused, or an answer before it was lost, and with it what it gave

@@ -42,7 +42,8 @@ class FetchSession {
   };
   static constexpr std::size_t requests_open_max = 2;
 
-  explicit FetchSession(const Options& options) : options_(options) {}
+  /// Requests are numbered from the broker epoch on, so that no answer to an earlier run of the node is taken for one to this.
+  explicit FetchSession(const Options& options) : options_(options), next_number_(options.broker_epoch.value() << 32) {}
 
   /// A follower's position: to be stated with the next request. What was given for the same position and not kept is asked for again.
   void set(const TopicIdPartition& id, const FetchPosition& position);
@@ -74,7 +75,7 @@ class FetchSession {
     bool changed = false;
   };
   struct Open {
-    std::int32_t epoch = 0;
+    std::int64_t number = 0;
     MonotonicMs deadline{0};
   };
 
@@ -89,6 +90,7 @@ class FetchSession {
   std::set<TopicIdPartition> forgotten_;
   FetchSessionId session_id_ = no_fetch_session;
   std::int32_t next_epoch_ = 0;
+  std::int64_t next_number_;
   std::deque<Open> open_;
   std::optional<MonotonicMs> not_before_;
 };
@@ -154,6 +156,7 @@ class FetchSessionServer {
  private:
   struct Open {
     std::int32_t epoch = 0;
+    std::int64_t number = 0;
     std::size_t bytes_max = 0;
     MonotonicMs deadline{0};
   };

@@ -19,7 +19,7 @@ std::optional<BrokerId> FetchSessionServer::replica_of(FetchSessionId session) c
 }
 
 void FetchSessionServer::refuse(const FetchRequest& request, Errc error, FetchServerEffects& effects) const {
-  effects.refusals.push_back({.session_id = request.session_id, .session_epoch = request.session_epoch, .error = error});
+  effects.refusals.push_back({.session_id = request.session_id, .number = request.number, .error = error});
 }
 
 void FetchSessionServer::end(Sessions::iterator session, FetchServerEffects& effects) {
@@ -68,7 +68,7 @@ void FetchSessionServer::on_request(const FetchRequest& request, MonotonicMs now
     effects.statements.push_back({session->id, one.id, {request.replica, request.broker_epoch, one.position, one.again}});
   }
   const auto wait = std::min<Millis>(request.wait_ms_max, options_.wait_ms_max);
-  session->open.push_back({request.session_epoch, static_cast<std::size_t>(request.bytes_max), now + wait});
+  session->open.push_back({request.session_epoch, request.number, static_cast<std::size_t>(request.bytes_max), now + wait});
 }
 
 void FetchSessionServer::on_news(FetchSessionId session, const TopicIdPartition& id) {
@@ -148,7 +148,7 @@ void FetchSessionServer::put(FetchSessionId session, const TopicIdPartition& id,
 std::optional<FetchAnswer> FetchSessionServer::finish(FetchSessionId session) {
   auto* one = find(session);
   if (one == nullptr || one->open.empty() || !one->reading.empty()) return std::nullopt;
-  FetchAnswer answer{.session_id = session, .session_epoch = one->open.front().epoch, .partitions = std::move(one->given)};
+  FetchAnswer answer{.session_id = session, .number = one->open.front().number, .partitions = std::move(one->given)};
   one->open.pop_front();
   one->given.clear();
   one->given_bytes = 0;

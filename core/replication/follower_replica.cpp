@@ -85,8 +85,8 @@ void FollowerReplica::on_answer(const ReplicaAnswer& answer, MonotonicMs now, Fo
   if (answer.error) return refused(answer, now, effects);
   if (answer.leader_epoch != epoch_) return;  // of a leader that has been followed before, or will be
   if (answer.diverging) return cut(answer, *answer.diverging, now, effects);
+  move_log_start(answer.log_start, effects);  // first: what lies before it need not be the leader's, and is not shown
   take_watermark(answer, effects);
-  move_log_start(answer.log_start, effects);
   if (!answer.records.empty() && !begins_inside(answer.records, effects)) append(answer.records, log_.log_end, now, effects);
 }
 

@@ -35,7 +35,7 @@ struct FollowerEffects {
   std::optional<Append> append = {};
   std::optional<Truncate> truncate = {};
   std::optional<Restart> restart = {};
-  std::optional<Offset> log_start = {};       ///< the log begins here from now on; after what was asked for before
+  std::optional<Offset> log_start = {};  ///< the log begins here, before anything else is done: nothing below may be read
   std::optional<Offset> high_watermark = {};  ///< it moved: what lies below may be read here
   bool moved = false;                         ///< `position` has changed: tell the fetch session
   /// Worth a line in the log: what was dropped and why. `records_lost` with `restart` or `truncate` means that committed records go.

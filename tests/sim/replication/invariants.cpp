@@ -41,8 +41,8 @@ void Invariants::leader_begins(std::size_t partition, BrokerId broker, LeaderEpo
   }
 }
 
-void Invariants::high_watermark(std::size_t partition, BrokerId broker, Offset before, Offset now, const SimLog& log,
-                                const std::vector<Holder>& replicas) {
+void Invariants::high_watermark(std::size_t partition, BrokerId broker, Offset before, Offset now, Offset log_start,
+                                const SimLog& log, const std::vector<Holder>& replicas) {
   auto& committed = partitions_[partition];
   if (now < before) {
     if (committed.lossy) return;
@@ -53,7 +53,7 @@ void Invariants::high_watermark(std::size_t partition, BrokerId broker, Offset b
   const auto to = log.boundary_below(now);
   const auto shared = std::min(to, end);
   const auto known = committed.chains.find(shared);
-  if (shared > log.log_start() && (known == committed.chains.end() || log.chain_at(shared) != known->second)) {
+  if (shared > log_start && (known == committed.chains.end() || log.chain_at(shared) != known->second)) {
     return fail("NoConsumerSeesUncommitted",
                 place(partition, broker) + "what it shows below " + to_string(shared) + " is not what was committed there");
   }

@@ -41,7 +41,7 @@ class Invariants {
   void leader_begins(std::size_t partition, BrokerId broker, LeaderEpoch epoch, bool in_force, const SimLog& log);
   /// HighWatermarkNeverRetreats (of one run of one replica), NoConsumerSeesUncommitted: what lies below a watermark is what was
   /// committed there before, and enough replicas hold it in the way that counts.
-  void high_watermark(std::size_t partition, BrokerId broker, Offset before, Offset now, const SimLog& log,
+  void high_watermark(std::size_t partition, BrokerId broker, Offset before, Offset now, Offset log_start, const SimLog& log,
                       const std::vector<Holder>& replicas);
   /// LeaderInIsr, for a leader's own view.
   void leader_view(std::size_t partition, BrokerId broker, const std::vector<BrokerId>& isr);

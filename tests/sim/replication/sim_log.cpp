@@ -58,7 +58,7 @@ void SimLog::restart(Offset offset, std::uint64_t chain) {
   first_chain_ = chain;
 }
 
-void SimLog::move_start(Offset offset) {
+void SimLog::move_start(Offset offset, std::optional<std::uint64_t> chain) {
   log_start_ = std::max(log_start_, std::min(offset, log_end()));
   epochs_.truncate_to_start(log_start_);
   while (!batches_.empty() && batches_.front().next <= log_start_) {
@@ -67,6 +67,7 @@ void SimLog::move_start(Offset offset) {
     first_chain_ = batches_.front().chain;
     batches_.pop_front();
   }
+  if (batches_.empty() && chain) first_chain_ = *chain;
 }
 
 Bytes SimLog::read(Offset from, Offset to, std::size_t bytes_max) const {

@@ -40,7 +40,8 @@ class SimLog {
   void truncate(Offset offset);
   /// Empties it; `chain` is that of the records that a log beginning at `offset` has lost.
   void restart(Offset offset, std::uint64_t chain);
-  void move_start(Offset offset);
+  /// `chain`: as above, for a log that is empty then. What it held may have been another leader's, and nobody asks any more.
+  void move_start(Offset offset, std::optional<std::uint64_t> chain = {});
   /// Bytes of whole batches from the one that holds `from` to `to`; at least one batch, if there is one.
   Bytes read(Offset from, Offset to, std::size_t bytes_max) const;
 

@@ -365,6 +365,11 @@ void SimNode::perform(std::size_t partition, FollowerEffects effects) {
     perform(partition, std::move(more));
     if (status && world_.settings.flush == Flush::fsync) queue_follower_sync(partition);
   };
+  if (effects.log_start) {
+    write(partition, [this, partition, offset = *effects.log_start] {
+      disk_[partition].move_start(offset, world_.invariants.committed_chain(partition, offset));
+    });
+  }
   if (effects.append) {
     const bool full = world_.prng.chance(world_.settings.full_disk_permille, 1000);
     write(partition, [this, partition, done, full, append = *effects.append] {
@@ -387,9 +392,6 @@ void SimNode::perform(std::size_t partition, FollowerEffects effects) {
       disk_[partition].restart(restart.offset, world_.invariants.committed_chain(partition, restart.offset).value_or(0));
       done(restart.token, ok());
     });
-  }
-  if (effects.log_start) {
-    write(partition, [this, partition, offset = *effects.log_start] { disk_[partition].move_start(offset); });
   }
   if (effects.records_lost && !world_.invariants.lossy(partition)) {
     world_.invariants.fail("AckedRecordsSurvive", "broker " + to_string(id_) + ": " + effects.warning->message);
@@ -462,9 +464,10 @@ void SimNode::watch(std::size_t partition) {
   }
   if (!role.leader && !role.follower) return;
   const auto at = role.leader ? role.leader->high_watermark() : role.follower->high_watermark();
+  const auto start = role.leader ? role.leader->log_start() : role.follower->log_start();
   if (at == role.seen_high_watermark) return;
   world_.note(static_cast<std::uint64_t>(at.value()) * 31 + static_cast<std::uint64_t>(id_.value()));
-  world_.invariants.high_watermark(partition, id_, role.seen_high_watermark, at, disk_[partition],
+  world_.invariants.high_watermark(partition, id_, role.seen_high_watermark, at, start, disk_[partition],
                                    world_.replicas(partition));
   role.seen_high_watermark = at;
   world_.check_isr(partition);
