@@ -155,6 +155,7 @@ Problem Reader::read_document(char* begin, char* end) {
     }
   }
   if (auto wrong = count(members, 0)) return wrong;
+  if (has_records && out_.input.records.empty()) return InputProblem{Kind::missing, "the field \"records\" is empty"};
   if (has_records) return std::nullopt;
   if (format_ != ProduceFormat::v1_or_inline) return InputProblem{Kind::missing, "the field \"records\" is missing"};
   inline_ = true;
@@ -189,7 +190,6 @@ Problem Reader::read_records(JsonSlicer& document) {
     if (auto wrong = count(elements, document.elements())) return wrong;
   }
   document.leave(elements);
-  if (out_.input.records.empty()) return InputProblem{Kind::missing, "the field \"records\" is empty"};
   return std::nullopt;
 }
 

@@ -235,6 +235,8 @@ void WsSession::flush_now() { flush(env_.now()); }
 
 void WsSession::flush(MonotonicMs now) {
   flush_asked_ = false;
+  // Owed: `sent` sees to it.
+  if (writing_ || flushing_) dirty_ = true;
   if (closed_ || writing_ || flushing_) return;
   flushing_ = true;
   dirty_ = false;

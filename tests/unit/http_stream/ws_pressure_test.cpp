@@ -43,6 +43,28 @@ TEST_CASE("news that overtakes the answer that there is nothing yet is not lost"
   CHECK(client.offsets("s") == Offsets{0});
 }
 
+TEST_CASE("what is asked for while a message is on its way is begun when that has gone", "[ws]") {
+  StreamFixture fixture;
+  fixture.broker.add_topic("Chat", 1);
+  fixture.broker.append("Chat", PartitionId{0}, {{"k", "1"}});
+  for (const auto& asked : {subscribe("s", {{"latest", true}}), json{{"op", "history"}, {"topic", "Chat"}},
+                            json{{"op", "get"}, {"topic", "Chat"}, {"key", "k"}}}) {
+    INFO(asked.dump());
+    WsClient client(fixture);
+    client.reads = false;
+    client.say({{"id", 1}, {"op", "ping"}});
+    REQUIRE(client.sending);
+    auto command = asked;
+    command["id"] = 2;
+    client.say(command);
+    client.reads = true;
+    client.take();
+    fixture.settle();
+    fixture.advance(100, {client.session.get()});
+    CHECK(std::ranges::any_of(client.received, [](const json& one) { return one.value("re", 0) == 2; }));
+  }
+}
+
 TEST_CASE("subscriptions of one connection take turns when there is room for few", "[ws]") {
   http::Limits limits;
   limits.send_queue_bytes_max = 600;
