@@ -297,7 +297,9 @@ void QuorumNode::confirm_reads() {
     }
     if (leadership_->waiting_reads.empty()) break;
     asking = Reads{std::exchange(leadership_->waiting_reads, {}), high_watermark_, ++leadership_->round};
-    heartbeat_all();
+    for (auto& [to, progress] : leadership_->followers) {
+      if (voters().contains(to)) send_heartbeat(to, progress);
+    }
   }
   if (leadership_) answer_reads();
 }

@@ -16,15 +16,25 @@ void QuorumLog::open(Offset start, LeaderEpoch start_epoch, Offset end, record::
   tail_bytes_ = 0;
 }
 
-Status QuorumLog::found(const LogEntry& entry) {
-  const auto place = "the metadata log's entry at " + to_string(entry.base_offset);
-  if (entry.end_offset() > end_ || (!tail_.empty() && entry.base_offset != tail_.back().end_offset()) ||
-      entry.epoch != epoch_before(entry.end_offset())) {
-    return Error{Errc::corrupt_message, place + ", epoch " + to_string(entry.epoch) + ", is not where its log has it"};
+Status QuorumLog::check(const std::vector<LogEntry>& entries, Offset from, Offset to) const {
+  auto next = from;
+  for (const auto& entry : entries) {
+    if (entry.base_offset != next || entry.records < 1 || entry.end_offset() > to ||
+        entry.epoch != epoch_before(entry.end_offset())) {
+      return Error{Errc::corrupt_message, "the metadata log has an entry [" + to_string(entry.base_offset) + ", " +
+                                              to_string(entry.end_offset()) + ") of epoch " + to_string(entry.epoch) +
+                                              ", which is not the one that belongs at " + to_string(next)};
+    }
+    next = entry.end_offset();
   }
+  if (entries.empty()) return Error{Errc::corrupt_message, "the metadata log has no entry at " + to_string(from)};
+  return ok();
+}
+
+Status QuorumLog::found(const LogEntry& entry) {
   if (entry.kind != EntryKind::data) {
     auto control = decode_control_entry(entry.payload);
-    if (!control) return control.error().with_context(place);
+    if (!control) return control.error().with_context("the metadata log's entry at " + to_string(entry.base_offset));
     note(entry, *control);
   }
   tail_.push_back(entry);

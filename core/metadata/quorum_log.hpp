@@ -27,7 +27,10 @@ class QuorumLog {
   /// `start_epoch`: of the record before `start`.
   void open(Offset start, LeaderEpoch start_epoch, Offset end, record::LeaderEpochCache epochs, Offset voters_at,
             VoterSet voters);
-  /// The next entry of the log on the disk, while it is read through once at the start. Errors: corrupt_message.
+  /// Whether entries that were read from the disk are those of this log from `from` on, at least one and none behind `to`.
+  /// Errors: corrupt_message.
+  Status check(const std::vector<LogEntry>& entries, Offset from, Offset to) const;
+  /// The next entry of the log on the disk (checked), while it is read through once at the start. Errors: corrupt_message.
   Status found(const LogEntry& entry);
   /// Nothing is left, and the next record's offset is the snapshot's end.
   void reset(const SnapshotMeta& snapshot);

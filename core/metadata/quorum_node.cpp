@@ -254,43 +254,46 @@ QuorumEffects QuorumNode::entries_read(std::uint64_t token, Result<std::vector<L
   if (role_ == QuorumRole::failed) return finish();
   if (token == own_read_) {
     own_read_.reset();
-    const auto from = role_ == QuorumRole::starting ? scanned_ : applied_;
-    if (!entries) {
-      fail(entries.error());
-    } else if (entries->empty() || entries->front().base_offset != from) {
-      fail({Errc::corrupt_message, "the metadata log has no entry at " + to_string(from)});
-    } else if (role_ != QuorumRole::starting) {
-      deliver(std::move(*entries));
-    } else {
-      for (const auto& entry : *entries) {
-        if (auto found = log_.found(entry); !found) {
-          fail(found.error());
-          return finish();
-        }
-        scanned_ = entry.end_offset();
-      }
-      if (scanned_ < log_.end_offset()) {
-        scan_on();
-      } else {
-        started();
-      }
-    }
-    return finish();
+    if (auto read = take_own_read(std::move(entries)); !read) fail(read.error());
+  } else if (leadership_) {
+    take_follower_read(token, std::move(entries));
   }
-  if (!leadership_) return finish();
+  return finish();
+}
+
+/// For the state machine, or to learn at the start who votes.
+Status QuorumNode::take_own_read(Result<std::vector<LogEntry>> entries) {
+  TROUPE_TRY(entries);
+  if (role_ != QuorumRole::starting) {
+    TROUPE_TRY(log_.check(*entries, applied_, std::min(high_watermark_, durable_end_)));
+    deliver(std::move(*entries));
+    return ok();
+  }
+  TROUPE_TRY(log_.check(*entries, scanned_, log_.end_offset()));
+  for (const auto& entry : *entries) TROUPE_TRY(log_.found(entry));
+  scanned_ = entries->back().end_offset();
+  log_.trim(scanned_, options_.tail_bytes_max);
+  if (scanned_ < log_.end_offset()) {
+    scan_on();
+  } else {
+    started();
+  }
+  return ok();
+}
+
+void QuorumNode::take_follower_read(std::uint64_t token, Result<std::vector<LogEntry>> entries) {
   for (auto& [to, progress] : leadership_->followers) {
     if (progress.read_token() != token) continue;
     progress.read_token().reset();
-    if (!entries || entries->empty()) break;  // the next heartbeat tries again
-    const auto next = progress.next();
-    if (progress.state() == Progress::State::replicate && next >= log_.start_offset() &&
-        entries->front().base_offset == next) {
+    if (!entries) return;  // the next heartbeat tries again
+    const bool wanted = progress.state() == Progress::State::replicate && progress.next() >= log_.start_offset();
+    if (wanted) {
+      if (auto right = log_.check(*entries, progress.next(), log_.end_offset()); !right)
+        return note_once(right.error().message);
       send_append(to, progress, std::move(*entries));
     }
-    send_entries(to, progress);
-    break;
+    return send_entries(to, progress);
   }
-  return finish();
 }
 
 // --- delivery

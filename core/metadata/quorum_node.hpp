@@ -178,6 +178,8 @@ class QuorumNode {
   QuorumEffects finish();
   void open_log(const StoredState& stored);
   void scan_on();
+  Status take_own_read(Result<std::vector<LogEntry>> entries);
+  void take_follower_read(std::uint64_t token, Result<std::vector<LogEntry>> entries);
   void started();
   void flush_disk();
   void report_role();

@@ -468,18 +468,20 @@ void QuorumCluster::perform_effect(SimNode& one, const SendMessage& effect) {
   const auto bytes = Bytes::adopt(encode_message(message));
   const int copies = prng_.chance(weather.duplicate_permille, 1000) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
-    on_node(to, now_ + prng_.between(weather.delay_min_ms, weather.delay_max_ms), [this, bytes](SimNode& node) {
-      const auto decoded = decode_message(bytes);
-      if (!decoded) return invariants_.violated("MessagesDecode", decoded.error().message);
-      const auto* vote = std::get_if<VoteRequest>(&decoded->body);
-      const auto epoch = node.node->epoch();
-      trace_in(crc32c(bytes));
-      input(node, "receive", [&](QuorumNode& machine, MonotonicMs time) { return machine.receive(*decoded, time); });
-      if (vote != nullptr && vote->pre_vote && node.node && node.node->epoch() != epoch) {
-        invariants_.violated("PreVoteChangesNothing", "a pre-vote request moved node " + to_string(node.options.id) +
-                                                          " to epoch " + to_string(node.node->epoch()));
-      }
-    });
+    on_node(to, now_ + prng_.between(weather.delay_min_ms, weather.delay_max_ms),
+            [this, bytes, from = one.options.id](SimNode& node) {
+              if (blocked_.contains({from, node.options.id})) return;
+              const auto decoded = decode_message(bytes);
+              if (!decoded) return invariants_.violated("MessagesDecode", decoded.error().message);
+              const auto* vote = std::get_if<VoteRequest>(&decoded->body);
+              const auto epoch = node.node->epoch();
+              trace_in(crc32c(bytes));
+              input(node, "receive", [&](QuorumNode& machine, MonotonicMs time) { return machine.receive(*decoded, time); });
+              if (vote != nullptr && vote->pre_vote && node.node && node.node->epoch() != epoch) {
+                invariants_.violated("PreVoteChangesNothing", "a pre-vote request moved node " + to_string(node.options.id) +
+                                                                  " to epoch " + to_string(node.node->epoch()));
+              }
+            });
   }
 }
 

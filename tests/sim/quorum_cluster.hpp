@@ -51,6 +51,7 @@ class QuorumCluster {
   void wipe(BrokerId id);
   void pause(BrokerId id);
   void resume(BrokerId id);
+  /// What is on its way is lost, too.
   void block(BrokerId from, BrokerId to) { blocked_.insert({from, to}); }
   void unblock_all() { blocked_.clear(); }
   void hint_down(BrokerId at, BrokerId peer);

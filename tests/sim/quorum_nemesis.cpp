@@ -134,11 +134,13 @@ class Nemesis {
     if (weights_[7] > 0 && prng_.chance(1, 2))
       cluster_.at(cluster_.now() + prng_.between(0, 100), [this] { change_voters(); });
     if (!prng_.chance(2, 3)) return;
-    cluster_.at(cluster_.now() + prng_.between(0, 2 * stormy_.delay_max_ms), [this, id] {
+    const auto pause = prng_.chance(1, 3) ? 0 : prng_.between(0, 3 * stormy_.delay_max_ms);
+    cluster_.at(cluster_.now() + pause, [this, id] {
       if (cluster_.now() >= storm_until_) return;
-      switch (prng_.below(3)) {
-        case 0: return crash(id);
-        case 1: return isolate(id);
+      switch (prng_.below(4)) {
+        case 0:
+        case 1: return crash(id);
+        case 2: return isolate(id);
         default: return strand(id);
       }
     });
@@ -188,7 +190,8 @@ class Nemesis {
     isolate(id);
     if (prng_.chance(1, 2)) change_voters_at(id);
     for (std::uint64_t i = 1 + prng_.below(3); i > 0; --i) {
-      if (cluster_.up(id) && cluster_.node(id).next_place()) cluster_.propose(id, prng_.chance(1, 2) ? 1'000 : 30);
+      if (cluster_.up(id) && cluster_.node(id).next_place())
+        cluster_.propose(id, one_of(std::array<std::size_t, 3>{30, 1'000, 20'000}));
     }
     cluster_.at(cluster_.now() + prng_.between(300, 2'500), [this] { cluster_.unblock_all(); });
   }

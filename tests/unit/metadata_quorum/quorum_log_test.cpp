@@ -83,15 +83,44 @@ TEST_CASE("entries come in the bytes that were asked for, but at least one", "[q
   CHECK(log.entries(Offset{5}, Offset{100}, 1'000).empty());  // no entry begins there
 }
 
-TEST_CASE("a log that is read through must be as its epochs say", "[quorum]") {
+TEST_CASE("entries that were read from the disk must be as the log's epochs say", "[quorum]") {
   record::LeaderEpochCache epochs;
   epochs.assign(LeaderEpoch{1}, Offset{0});
   epochs.assign(LeaderEpoch{2}, Offset{5});
   QuorumLog log;
   log.open(Offset{0}, no_leader_epoch, Offset{10}, epochs, Offset{0}, voters({1}));
-  CHECK(log.found(data_entry(0, 1, 5)));
-  CHECK(log.found(data_entry(5, 1, 5)).error().code == Errc::corrupt_message);  // another epoch
-  CHECK(log.found(data_entry(6, 2, 4)).error().code == Errc::corrupt_message);  // a hole
-  CHECK(log.found(data_entry(5, 2, 9)).error().code == Errc::corrupt_message);  // behind the end
-  CHECK(log.found(data_entry(5, 2, 5)));
+  const auto wrong = [&](const std::vector<LogEntry>& entries, std::int64_t to = 10) {
+    const auto right = log.check(entries, Offset{0}, Offset{to});
+    return !right && right.error().code == Errc::corrupt_message;
+  };
+  CHECK_FALSE(wrong({data_entry(0, 1, 5), data_entry(5, 2, 5)}));
+  CHECK(wrong({}));
+  CHECK(wrong({data_entry(0, 1, 5), data_entry(5, 1, 5)}));  // another epoch
+  CHECK(wrong({data_entry(0, 1, 5), data_entry(6, 2, 4)}));  // a hole
+  CHECK(wrong({data_entry(0, 1, 5), data_entry(5, 2, 9)}));  // behind the log's end
+  CHECK(wrong({data_entry(0, 1, 5), data_entry(5, 2, 5)}, 5));
+  CHECK(wrong({data_entry(5, 2, 5)}));
+  CHECK(wrong({data_entry(0, 1, 0)}));
+}
+
+TEST_CASE("a log that is read through keeps no more in memory than its bound", "[quorum]") {
+  QuorumOptions options;
+  options.tail_bytes_max = 1'000;
+  options.deliver_bytes_max = 100;
+  ReplicaFixture one{voters({1, 2, 3}), options};
+  std::vector<LogEntry> entries;
+  for (int i = 0; i < 50; ++i) entries.push_back(data_entry(i, 1, 1, 100));
+  one.with_log(entries, 1).start();
+  CHECK(one.node().role() == QuorumRole::follower);
+  CHECK(one.node().tail_bytes() <= 1'000);
+  one.append(2, 1, 50, 1, {}, 50);
+  while (!one.reads.empty()) one.serve_read();
+  CHECK(one.delivered.size() == 50);
+}
+
+TEST_CASE("a log on the disk that is not what it should be ends the replica", "[quorum]") {
+  ReplicaFixture one{voters({1, 2, 3})};
+  one.with_log({data_entry(0, 1, 5), {Offset{5}, LeaderEpoch{1}, EntryKind::voters, 1, payload_of(3)}}, 1).start();
+  REQUIRE(one.failure);
+  CHECK(one.failure->code == Errc::corrupt_message);
 }
