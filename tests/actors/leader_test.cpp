@@ -299,9 +299,11 @@ TEST_CASE("a claim is found again behind megabytes of other records, and after a
 
   node.kill_leader(node.id);
   node.scheduler.advance(1'000);
-  const bool disturbed = GENERATE(false, true);
-  CAPTURE(disturbed);
-  if (disturbed) node.disk.fail({.kind = OperationKind::read, .path_contains = "/partitions/", .nth = 2});
+  const auto failing_read = GENERATE(range<std::size_t>(0, 7));  // of the search, and of what it found; 0: none
+  CAPTURE(failing_read);
+  if (failing_read > 0) {
+    node.disk.fail({.kind = OperationKind::read, .path_contains = "/partitions/", .nth = failing_read});
+  }
   const auto again = node.produce(node.topic, "once", key);
   node.scheduler.advance(5'000);
   const auto record = NodeFixture::record_of(again);

@@ -273,6 +273,21 @@ TEST_CASE("a stream that is not read is cut off after 30 s", "[sse]") {
   CHECK(client.ended == "at once");
 }
 
+TEST_CASE("who asks to be cut off when slow, and says no more, is given ten seconds", "[sse]") {
+  StreamFixture fixture;
+  fixture.broker.add_topic("Chat", 1);
+  SseClient client(fixture);
+  client.open("slow=disconnect");
+  client.reads = false;
+  fixture.broker.append("Chat", PartitionId{0}, {{"k", "1"}});
+  client.wait(100);
+  fixture.broker.append("Chat", PartitionId{0}, {{"k", "2"}});
+  client.wait(9'000);
+  CHECK(client.ended.empty());
+  client.wait(3'000);
+  CHECK(client.ended == "at once");
+}
+
 TEST_CASE("a topic that is deleted ends its streams", "[sse]") {
   StreamFixture fixture;
   fixture.broker.add_topic("Chat", 1);
