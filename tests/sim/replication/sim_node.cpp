@@ -388,6 +388,7 @@ void SimNode::perform(std::size_t partition, FollowerEffects effects) {
   }
   if (effects.restart) {
     ++world_.marks["follower started over"];
+    if (effects.restart->offset > Offset{0}) world_.invariants.producers_forgotten(partition);
     write(partition, [this, partition, done, restart = *effects.restart] {
       disk_[partition].restart(restart.offset, world_.invariants.committed_chain(partition, restart.offset).value_or(0));
       done(restart.token, ok());
