@@ -33,7 +33,10 @@ class FollowerProgress {
 
   /// Takes over a position that fits the leader's log.
   void follow(const ReplicaFetch& fetch) {
-    const bool served = following_ && !owed_ && !fetch.again && position_.fetch_offset == fetch.position.fetch_offset;
+    // Of another position than the one that was served nothing has arrived, for the follower drops what answers another.
+    const bool same = position_.fetch_offset == fetch.position.fetch_offset &&
+                      position_.last_fetched_epoch == fetch.position.last_fetched_epoch;
+    const bool served = following_ && !owed_ && !fetch.again && same;
     broker_epoch_ = fetch.broker_epoch;
     position_ = fetch.position;
     following_ = true;

@@ -52,7 +52,8 @@ LeaderReplica::LeaderReplica(const Options& options, const IsrMember& self, cons
       producers_(std::move(start.producers)),
       claims_state_(start.log_start == start.log_end ? Claims::loaded : Claims::not_loaded),
       isr_(state.isr, state.partition_epoch),
-      replicas_count_(1) {
+      replicas_count_(1),
+      next_request_(static_cast<std::uint64_t>(options.epoch.value()) << 32) {
   TROUPE_ASSERT(options.epoch == state.leader_epoch && own_end_ <= log_end_ && high_watermark_ <= log_end_);
   // Followers that ask about earlier epochs are told that those end here.
   epochs_.assign(options.epoch, log_end_);

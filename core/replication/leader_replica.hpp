@@ -294,7 +294,8 @@ class LeaderReplica {
   std::vector<BrokerId> eligible_leader_replicas_;
   std::vector<FollowerProgress> followers_;  ///< all replicas but this one
   std::optional<Asked> asked_;               ///< the pending change, as long as asking again makes sense
-  std::uint64_t next_request_ = 1;
+  std::uint64_t
+      next_request_;  ///< counted from the epoch on: a late answer to an earlier leader on this node is not for this one
   std::optional<MonotonicMs> expand_not_before_;  ///< a refused expand is thought of again then
   Millis expand_wait_ms_ = 0;                     ///< doubles with each refusal
   std::optional<MonotonicMs> looked_at_;

@@ -54,6 +54,10 @@ class Invariants {
   void unclean_recovery(std::size_t partition, const SimLog& new_leader);
 
   bool lossy(std::size_t partition) const { return partitions_[partition].lossy; }
+  /// A replica began its log behind its first record, so it does not know producers whose batches all lie before: they are not
+  /// "remembered" (P1), and a batch of theirs is taken at any sequence number.
+  void producers_forgotten(std::size_t partition) { partitions_[partition].forgetful = true; }
+  bool forgetful(std::size_t partition) const { return partitions_[partition].lossy || partitions_[partition].forgetful; }
   Offset committed_end(std::size_t partition) const { return partitions_[partition].end(); }
   std::optional<std::uint64_t> committed_chain(std::size_t partition, Offset boundary) const;
 
@@ -62,6 +66,7 @@ class Invariants {
     std::map<Offset, std::uint64_t> chains{{Offset{0}, 0}};  ///< at each batch end
     std::map<Offset, std::uint32_t> crcs;                    ///< of the batch that begins there
     std::map<LeaderEpoch, std::pair<BrokerId, const SimLog*>> leaders;
+    bool forgetful = false;
     bool lossy = false;  ///< an unclean recovery has been: what replicas had may go
     Offset end() const { return chains.rbegin()->first; }
   };

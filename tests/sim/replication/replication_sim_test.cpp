@@ -44,7 +44,7 @@ TEST_CASE("simulated clusters keep what they acknowledged, whatever fails", "[re
       std::cout << "SIM:   " << mark << ": " << times << " in " << seeds_with[mark] << " seeds\n";
     }
   }
-  if (count >= 60) CHECK(acknowledged > count * 20);
+  CHECK(acknowledged >= (count >= 60 ? count * 20 : 0));
 }
 
 TEST_CASE("the same seed gives the same simulation", "[replication][sim]") {

@@ -367,7 +367,7 @@ void SimNode::perform(std::size_t partition, FollowerEffects effects) {
   };
   if (effects.log_start) {
     write(partition, [this, partition, offset = *effects.log_start] {
-      disk_[partition].move_start(offset, world_.invariants.committed_chain(partition, offset));
+      disk_[partition].move_start(offset, chain_of_lost(partition, offset));
     });
   }
   if (effects.append) {
@@ -388,8 +388,9 @@ void SimNode::perform(std::size_t partition, FollowerEffects effects) {
   }
   if (effects.restart) {
     ++world_.marks["follower started over"];
+    if (effects.restart->offset > Offset{0}) world_.invariants.producers_forgotten(partition);
     write(partition, [this, partition, done, restart = *effects.restart] {
-      disk_[partition].restart(restart.offset, world_.invariants.committed_chain(partition, restart.offset).value_or(0));
+      disk_[partition].restart(restart.offset, chain_of_lost(partition, restart.offset).value_or(0));
       done(restart.token, ok());
     });
   }
@@ -398,6 +399,15 @@ void SimNode::perform(std::size_t partition, FollowerEffects effects) {
   }
   watch(partition);
   if (effects.moved) state_position(partition);
+}
+
+/// The chain of the records below `offset`, which this log does not keep: what was committed there, or else what its leader has.
+std::optional<std::uint64_t> SimNode::chain_of_lost(std::size_t partition, Offset offset) const {
+  if (const auto committed = world_.invariants.committed_chain(partition, offset)) return committed;
+  for (const auto& one : world_.replicas(partition)) {
+    if (one.broker == roles_[partition].followed) return one.log->chain_at(offset);
+  }
+  return std::nullopt;
 }
 
 void SimNode::queue_follower_sync(std::size_t partition) {

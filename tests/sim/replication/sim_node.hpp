@@ -140,6 +140,7 @@ class SimNode {
   void append(std::size_t partition, replication::LeaderEffects::Append append);
   void queue_leader_sync(std::size_t partition);
   void queue_follower_sync(std::size_t partition);
+  std::optional<std::uint64_t> chain_of_lost(std::size_t partition, Offset offset) const;
   void write(std::size_t partition, SimWorld::Work work);
   void next_write(std::size_t partition);
   void state_position(std::size_t partition);

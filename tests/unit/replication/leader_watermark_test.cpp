@@ -121,14 +121,14 @@ TEST_CASE("R9: the watermark stands still while the ISR is below the minimum", "
   const auto token = leader.produce(1, new_batch(4));
   leader.state.isr = brokers({1});
   leader.state.partition_epoch = PartitionEpoch{41};
-    leader.replica.on_partition(leader.state, leader.now, leader.effects);
+  leader.replica.on_partition(leader.state, leader.now, leader.effects);
   CHECK(leader.asked_for() == brokers({1, 2}));
   const auto back = *leader.effects.alter;
   leader.appended(token);
   CHECK(leader.replica.under_min_isr());
   CHECK(leader.replica.high_watermark() == Offset{3});
 
-    // 2 comes back, and with it the minimum.
+  // 2 comes back, and with it the minimum.
   CHECK(leader.fetch(2, 7));
   CHECK(leader.replica.high_watermark() == Offset{3});
   leader.accept(back);
@@ -194,6 +194,15 @@ TEST_CASE("records are given once for a position, and again when that is asked f
   CHECK_FALSE(*leader.fetch(same));
   same.again = true;
   CHECK(*leader.fetch(same));
+  CHECK(leader.replica.answer_follower(BrokerId{2})->log_end == Offset{5});
+
+  // The log was emptied by a new log start: the same offset, and another position.
+  auto emptied = leader.fetch_of(2, 3);
+  CHECK(*leader.fetch(emptied));
+  CHECK(leader.replica.answer_follower(BrokerId{2})->log_end == Offset{5});
+  emptied.again = false;
+  emptied.position.last_fetched_epoch = no_leader_epoch;
+  CHECK(*leader.fetch(emptied));
 }
 
 TEST_CASE("R10: a follower is told by epoch where its log parts from the leader's", "[replication]") {
