@@ -101,7 +101,8 @@ class QuorumCluster {
     std::deque<DiskWork> works = {};
     Applied applied = {};
     Offset high_watermark{0};
-    bool truncated = false;  ///< by the input that is being looked at
+    quorum::VoterSet voters = {};  ///< before the input that is being looked at
+    bool truncated = false;        ///< by the input that is being looked at
     bool paused = false;
     std::vector<std::function<void()>> inbox = {};  ///< while paused
     std::uint64_t run = 0;                          ///< events of an earlier one mean nothing
