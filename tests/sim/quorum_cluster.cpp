@@ -155,8 +155,8 @@ void QuorumCluster::check(SimNode& one) {
   }
 }
 
-/// The voters in force when it committed: those that the input found, or those that it made first. An input may commit with the old ones and
-/// then, in the same breath, begin the next change.
+/// The voters in force when it committed: those that the input found, or those that it made first. An input may commit with the old
+/// ones and then, in the same breath, begin the next change.
 void QuorumCluster::check_majority(const SimNode& one) {
   const auto end = one.node->high_watermark();
   const auto chain = one.logical.chain_at(end);
