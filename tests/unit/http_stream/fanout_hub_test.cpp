@@ -52,8 +52,17 @@ Bytes batch_of(std::int64_t from, std::int64_t to, std::int32_t epoch = 1) {
 struct HubFixture {
   explicit HubFixture(http::HubOptions options = {})
       : hub(std::make_shared<FanoutHub>(
-            broker, [this](std::function<void()> work) { posted.push_back(std::move(work)); }, options)) {
+            broker,
+            [this](std::function<void()> work) {
+              if (!going) posted.push_back(std::move(work));
+            },
+            options)) {
     hub->set_clock([this] { return now; });
+  }
+  /// Fetches that are never answered answer when they go, and post: while there is something to post to.
+  ~HubFixture() {
+    going = true;
+    broker.asked.clear();
   }
   void settle() {
     for (auto& work : std::exchange(posted, {})) work();
@@ -103,6 +112,7 @@ struct HubFixture {
 
   HandBroker broker;
   std::vector<std::function<void()>> posted;
+  bool going = false;
   MonotonicMs now{10'000};
   const TopicIdPartition id{TopicId{{1}}, PartitionId{0}};
   std::shared_ptr<FanoutHub> hub;
