@@ -165,24 +165,30 @@ QuorumEffects QuorumNode::snapshot_read(std::uint64_t token, Result<Bytes> chunk
 
 // --- answers
 
-void QuorumNode::heard(const ReplicaKey&, Progress& progress, std::uint64_t round) {
-  progress.heard(now_, round);
+/// The progress of who answered this leadership; null when the answer means nothing (any more).
+Progress* QuorumNode::heard(const Message& message, std::uint64_t round) {
+  if (!leadership_) return nullptr;
+  if (message.epoch > hard_.epoch) {
+    adopt_epoch(message.epoch);
+    return nullptr;
+  }
+  const auto at = leadership_->followers.find(message.from);
+  if (message.epoch < hard_.epoch || at == leadership_->followers.end()) return nullptr;
+  at->second.heard(now_, round);
   confirm_reads();
+  return &at->second;
 }
 
 void QuorumNode::on(const Message& message, const AppendResponse& response) {
-  if (!leadership_) return;
-  if (message.epoch > hard_.epoch) return adopt_epoch(message.epoch);
-  const auto at = leadership_->followers.find(message.from);
-  if (message.epoch < hard_.epoch || at == leadership_->followers.end()) return;
-  auto& progress = at->second;
-  heard(at->first, progress, response.round);
+  auto* const answering = heard(message, response.round);
+  if (answering == nullptr) return;
+  auto& progress = *answering;
   if (response.accepted) {
     if (response.matched_offset > log_.end_offset() || response.durable_offset > response.matched_offset) {
       return note_once(to_string(message.from) + " acknowledges what it was not sent");
     }
     progress.accepted(response.matched_offset, response.durable_offset);
-    send_entries(at->first, progress);
+    send_entries(message.from, progress);
     return leader_progressed();
   }
   if (progress.state() == Progress::State::snapshot || response.base_offset < progress.durable()) return;  // late
@@ -197,28 +203,25 @@ void QuorumNode::on(const Message& message, const AppendResponse& response) {
   const auto ours = log_.end_of_epoch(response.hint_epoch);
   const auto next = ours ? std::min(ours->end_offset, response.hint_end_offset) : Offset{0};
   progress.probe(std::max(next, progress.durable()));
-  send_entries(at->first, progress);
+  send_entries(message.from, progress);
 }
 
 void QuorumNode::on(const Message& message, const SnapshotResponse& response) {
-  if (!leadership_) return;
-  if (message.epoch > hard_.epoch) return adopt_epoch(message.epoch);
-  const auto at = leadership_->followers.find(message.from);
-  if (message.epoch < hard_.epoch || at == leadership_->followers.end()) return;
-  auto& progress = at->second;
-  heard(at->first, progress, response.round);
+  auto* const answering = heard(message, response.round);
+  if (answering == nullptr) return;
+  auto& progress = *answering;
   auto* transfer = progress.transfer();
   if (transfer == nullptr || transfer->snapshot.end_offset != response.end_offset || transfer->snapshot.crc != response.crc)
     return;
   if (response.done) {
     progress.probe(response.end_offset);
-    return send_entries(at->first, progress);
+    return send_entries(message.from, progress);
   }
   if (!transfer->waiting || response.position == transfer->position || response.position > transfer->snapshot.size_bytes)
     return;
   transfer->position = response.position;
   transfer->waiting = false;
-  send_chunk(at->first, progress);
+  send_chunk(message.from, progress);
 }
 
 /// Whoever asks is sent the log, vote or not.
@@ -238,7 +241,7 @@ void QuorumNode::on(const Message& message, const Follow& follow) {
              .first;
   }
   if (at->second.state() == Progress::State::probe) at->second.probe_again();
-  send_entries(at->first, at->second);
+  send_entries(message.from, at->second);
 }
 
 void QuorumNode::leader_progressed() {

@@ -237,7 +237,7 @@ class QuorumNode {
   void on(const Message& message, const AppendResponse& response);
   void on(const Message& message, const SnapshotResponse& response);
   void on(const Message& message, const Follow& follow);
-  void heard(const ReplicaKey& from, Progress& progress, std::uint64_t round);
+  Progress* heard(const Message& message, std::uint64_t round);
   void advance_high_watermark();
   void confirm_reads();
   void answer_reads();
