@@ -9,6 +9,7 @@ std::string_view to_string(Errc code) noexcept {
     case Errc::unknown_topic_or_partition: return "unknown_topic_or_partition";
     case Errc::not_leader_or_follower: return "not_leader_or_follower";
     case Errc::request_timed_out: return "request_timed_out";
+    case Errc::broker_not_available: return "broker_not_available";
     case Errc::message_too_large: return "message_too_large";
     case Errc::invalid_timestamp: return "invalid_timestamp";
     case Errc::policy_violation: return "policy_violation";
@@ -16,6 +17,7 @@ std::string_view to_string(Errc code) noexcept {
     case Errc::duplicate_sequence_number: return "duplicate_sequence_number";
     case Errc::invalid_producer_epoch: return "invalid_producer_epoch";
     case Errc::storage_error: return "storage_error";
+    case Errc::reassignment_in_progress: return "reassignment_in_progress";
     case Errc::fetch_session_id_not_found: return "fetch_session_id_not_found";
     case Errc::invalid_fetch_session_epoch: return "invalid_fetch_session_epoch";
     case Errc::fenced_leader_epoch: return "fenced_leader_epoch";
@@ -23,7 +25,14 @@ std::string_view to_string(Errc code) noexcept {
     case Errc::unsupported_compression_type: return "unsupported_compression_type";
     case Errc::stale_broker_epoch: return "stale_broker_epoch";
     case Errc::offset_not_available: return "offset_not_available";
+    case Errc::preferred_leader_not_available: return "preferred_leader_not_available";
+    case Errc::eligible_leaders_not_available: return "eligible_leaders_not_available";
+    case Errc::election_not_needed: return "election_not_needed";
+    case Errc::no_reassignment_in_progress: return "no_reassignment_in_progress";
     case Errc::invalid_update_version: return "invalid_update_version";
+    case Errc::duplicate_broker_registration: return "duplicate_broker_registration";
+    case Errc::broker_id_not_registered: return "broker_id_not_registered";
+    case Errc::inconsistent_cluster_id: return "inconsistent_cluster_id";
     case Errc::ineligible_replica: return "ineligible_replica";
     case Errc::leadership_lost: return "leadership_lost";
     case Errc::invalid_record: return "invalid_record";
@@ -42,7 +51,9 @@ std::string_view to_string(Errc code) noexcept {
     case Errc::topic_already_exists: return "topic_already_exists";
     case Errc::invalid_partitions: return "invalid_partitions";
     case Errc::invalid_replication_factor: return "invalid_replication_factor";
+    case Errc::invalid_replica_assignment: return "invalid_replica_assignment";
     case Errc::invalid_config: return "invalid_config";
+    case Errc::not_controller: return "not_controller";
     case Errc::conflict: return "conflict";
     case Errc::cancelled: return "cancelled";
     case Errc::log_damaged: return "log_damaged";

@@ -5,6 +5,7 @@ namespace troupe::http {
 ErrorView view_of(Errc code) noexcept {
   constexpr Millis soon = 1000;
   switch (code) {
+    case Errc::broker_id_not_registered: return {404, 404, "not_found"};
     case Errc::unknown_topic_or_partition: return {404, 40401, "unknown_topic"};
     case Errc::not_found: return {404, 404, "not_found"};
     case Errc::offset_out_of_range: return {416, 416, "out_of_range"};
@@ -20,6 +21,10 @@ ErrorView view_of(Errc code) noexcept {
     case Errc::offset_not_available:
     case Errc::invalid_update_version:
     case Errc::ineligible_replica:
+    case Errc::broker_not_available:
+    case Errc::not_controller:
+    case Errc::eligible_leaders_not_available:
+    case Errc::preferred_leader_not_available:
     case Errc::log_offline: return {503, 40404, "no_leader", true, soon};
     case Errc::not_enough_replicas: return {500, 50003, "not_enough_replicas", true, soon};
     case Errc::storage_full: return {507, 507, "storage_full", true, soon};
@@ -44,18 +49,24 @@ ErrorView view_of(Errc code) noexcept {
     case Errc::invalid_record: return {422, 42205, "invalid_record"};
     case Errc::invalid_topic_exception:
     case Errc::invalid_partitions:
+    case Errc::invalid_replica_assignment:
     case Errc::invalid_replication_factor:
     case Errc::invalid_config:
     case Errc::policy_violation: return {400, 40002, "bad_request"};
     case Errc::topic_authorization_failed: return {403, 40301, "forbidden"};
     case Errc::topic_already_exists:
     case Errc::conflict:
+    case Errc::reassignment_in_progress:
+    case Errc::no_reassignment_in_progress:
+    case Errc::election_not_needed:
+    case Errc::duplicate_broker_registration:
     case Errc::out_of_order_sequence_number:
     case Errc::duplicate_sequence_number: return {409, 409, "conflict"};
     case Errc::invalid_producer_epoch: return {409, 409, "fenced"};
 
     case Errc::corrupt_message:
     case Errc::wrong_owner:
+    case Errc::inconsistent_cluster_id:
     case Errc::unknown_error: break;
   }
   return {500, 500, "internal", false};

@@ -18,6 +18,8 @@ struct BrokerRegistration {
   BrokerImage broker = {};
   Uuid incarnation = {};            ///< one run of the process, or one recovery of its logs
   Offset broker_epoch = no_offset;  ///< offset of the registration in the metadata log: grows with each one
+  bool fenced = false;    ///< leads nothing and is in no ISR: it is silent, or has not caught up with the metadata yet
+  bool draining = false;  ///< gets no new leaderships or copies, and those that it has move away
 
   friend bool operator==(const BrokerRegistration&, const BrokerRegistration&) = default;
 };

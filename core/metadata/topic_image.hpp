@@ -16,6 +16,15 @@ struct PartitionImage {
   LeaderEpoch leader_epoch{0};
   std::vector<BrokerId> replicas = {};  ///< the preferred leader first
   std::vector<BrokerId> isr = {};
+  /// Counts the changes of this partition, whoever leads; versions of one leader epoch are ordered by it.
+  PartitionEpoch partition_epoch{0};
+  /// Left an ISR that was below `min.insync.replicas`: they hold every committed record still (KIP-966).
+  std::vector<BrokerId> eligible_leader_replicas = {};
+  /// While it is reassigned: those of `replicas` that are new, and those that will go when the new ones are in the ISR.
+  std::vector<BrokerId> adding_replicas = {};
+  std::vector<BrokerId> removing_replicas = {};
+
+  bool is_reassigned() const { return !adding_replicas.empty() || !removing_replicas.empty(); }
 
   friend bool operator==(const PartitionImage&, const PartitionImage&) = default;
 };
@@ -35,8 +44,11 @@ using TopicPtr = std::shared_ptr<const TopicImage>;
 
 struct BrokerImage {
   BrokerId id{0};
-  std::string host = {};   ///< as clients reach its gateway
-  std::uint16_t port = 0;  ///< 0: no gateway
+  std::string host = {};           ///< as clients reach its gateway
+  std::uint16_t port = 0;          ///< 0: no gateway
+  std::string cluster_host = {};   ///< as other nodes reach it
+  std::uint16_t cluster_port = 0;  ///< 0: it speaks to no other node
+  std::string rack = {};           ///< copies of a partition are spread over racks; empty: none
   bool operator==(const BrokerImage&) const = default;
 };
 

@@ -50,6 +50,17 @@ TEST_CASE("every error code has its number and its name for ever", "[base]") {
       {78, "offset_not_available"},
       {95, "invalid_update_version"},
       {107, "ineligible_replica"},
+      {8, "broker_not_available"},
+      {39, "invalid_replica_assignment"},
+      {41, "not_controller"},
+      {60, "reassignment_in_progress"},
+      {80, "preferred_leader_not_available"},
+      {83, "eligible_leaders_not_available"},
+      {84, "election_not_needed"},
+      {85, "no_reassignment_in_progress"},
+      {101, "duplicate_broker_registration"},
+      {102, "broker_id_not_registered"},
+      {104, "inconsistent_cluster_id"},
       {255, "unknown_error"},
   };
   // A code that was added without a line here has a name of its own, and fails.
