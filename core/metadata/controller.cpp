@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "core/metadata/image_builder.hpp"
+#include "core/metadata/partition_change.hpp"
+#include "core/metadata/placement.hpp"
 
 namespace troupe::metadata {
 namespace {
@@ -71,11 +73,12 @@ Status check_partitions(const MetadataImage& image, std::int32_t wanted, std::in
   return ok();
 }
 
-/// By default as many as brokers, at most three.
+/// By default as many as brokers that take copies, at most three.
 Result<std::size_t> replication_factor_of(const MetadataImage& image, std::optional<std::int32_t> wanted) {
   constexpr std::size_t default_max = 3;
-  const auto brokers = image.registrations().size();
-  if (brokers == 0) return Error{Errc::leader_not_available, "no broker is registered yet: try again"};
+  if (image.registrations().empty()) return Error{Errc::leader_not_available, "no broker is registered yet: try again"};
+  const auto brokers = placeable_brokers(image);
+  if (brokers == 0) return Error{Errc::leader_not_available, "all brokers are draining: none takes new partitions"};
   if (!wanted) return std::min(brokers, default_max);
   if (*wanted < 1 || static_cast<std::size_t>(*wanted) > brokers) {
     return Error{Errc::invalid_replication_factor,
@@ -85,21 +88,58 @@ Result<std::size_t> replication_factor_of(const MetadataImage& image, std::optio
   return static_cast<std::size_t>(*wanted);
 }
 
-/// Partitions [first, end) of a topic. Replicas go round the brokers, and partitions start one broker further each: leaders are spread.
-/// `shift` spreads the first partitions of topics.
-void add_partitions(std::vector<MetadataRecord>& records, const MetadataImage& image, const TopicId& id, std::int32_t first,
-                    std::int32_t end, std::size_t replication_factor, std::size_t shift) {
-  const auto& brokers = image.registrations();
-  for (auto partition = first; partition < end; ++partition) {
-    PartitionRecord record;
-    record.topic_id = id;
-    record.partition = PartitionId{partition};
-    for (std::size_t i = 0; i < replication_factor; ++i) {
-      record.replicas.push_back(brokers[(shift + static_cast<std::size_t>(partition) + i) % brokers.size()].broker.id);
+/// Replicas as they were asked for: every partition as many, each on a broker that is registered.
+Status check_assignments(const MetadataImage& image, const CreateTopicRequest& request) {
+  const auto wrong = [](std::size_t partition, const std::string& what) {
+    return Error{Errc::invalid_replica_assignment, "partition " + std::to_string(partition) + " " + what};
+  };
+  const auto& all = request.assignments;
+  const auto replicas = all.front().size();
+  if (request.partitions.value_or(static_cast<std::int32_t>(all.size())) != static_cast<std::int32_t>(all.size())) {
+    return Error{Errc::invalid_partitions, std::to_string(*request.partitions) +
+                                               " partitions were asked for, and replicas for " + std::to_string(all.size())};
+  }
+  if (request.replication_factor.value_or(static_cast<std::int32_t>(replicas)) != static_cast<std::int32_t>(replicas)) {
+    return wrong(0, "has another number of replicas than the replication factor says");
+  }
+  const BrokerStates brokers{image};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i].empty()) return wrong(i, "has no replicas");
+    if (all[i].size() != replicas) return wrong(i, "has another number of replicas than partition 0");
+    for (std::size_t j = 0; j < all[i].size(); ++j) {
+      const auto broker = all[i][j];
+      if (brokers.find(broker) == nullptr)
+        return wrong(i, "is to be on broker " + to_string(broker) + ", which is not registered");
+      if (has_broker(std::span{all[i]}.first(j), broker))
+        return wrong(i, "is to be on broker " + to_string(broker) + " twice");
     }
-    record.leader = record.replicas.front();
-    record.isr = record.replicas;
-    records.emplace_back(std::move(record));
+    const auto lives = [&](BrokerId broker) { return brokers.fitness(broker) != Fitness::fenced; };
+    if (std::ranges::none_of(all[i], lives)) return wrong(i, "is to be on brokers of which none is alive");
+  }
+  return ok();
+}
+
+std::string min_insync_replicas_by_default(std::size_t replication_factor) {
+  return std::to_string(replication_factor / 2 + 1);
+}
+constexpr const char* min_insync_replicas_name = "min.insync.replicas";
+
+void add_partitions(std::vector<MetadataRecord>& records, const MetadataImage& image, const TopicId& id, std::int32_t first,
+                    std::vector<std::vector<BrokerId>> replicas) {
+  for (auto& one : replicas) records.emplace_back(new_partition(image, id, PartitionId{first++}, std::move(one)));
+}
+
+/// Eligible leader replicas hold what is committed as long as the ISR is too small to commit more. With a lower minimum it is not.
+void forget_eligible_leaders(std::vector<MetadataRecord>& records, const MetadataImage& image, const TopicImage& topic,
+                             const TopicConfig& config) {
+  auto next = topic;
+  next.config = config;
+  const BrokerStates brokers{image};
+  for (std::int32_t i = 0; i < topic.partition_count(); ++i) {
+    const auto& partition = topic.partitions[static_cast<std::size_t>(i)];
+    if (partition.eligible_leader_replicas.empty()) continue;
+    PartitionChange change{brokers, next, PartitionId{i}, partition};
+    if (auto record = change.finish()) records.emplace_back(std::move(*record));
   }
 }
 
@@ -108,25 +148,35 @@ void add_partitions(std::vector<MetadataRecord>& records, const MetadataImage& i
 Result<TopicDecision> decide_create(const MetadataImage& image, const CreateTopicRequest& request, Requester requester,
                                     const std::function<Uuid()>& new_uuid, const ControllerLimits& limits) {
   TROUPE_TRY(check_new_name(image, request.name, requester));
-  TROUPE_TRY_ASSIGN(const auto replication_factor, replication_factor_of(image, request.replication_factor));
-  const auto partitions = request.partitions.value_or(1);
+  const bool assigned = !request.assignments.empty();
+  if (assigned) TROUPE_TRY(check_assignments(image, request));
+  TROUPE_TRY_ASSIGN(const auto replication_factor, assigned ? Result<std::size_t>{request.assignments.front().size()}
+                                                            : replication_factor_of(image, request.replication_factor));
+  const auto partitions = assigned ? static_cast<std::int32_t>(request.assignments.size()) : request.partitions.value_or(1);
   TROUPE_TRY(check_partitions(image, partitions, 0, replication_factor, limits));
   if (image.topic_count() >= limits.topics_max) {
     return Error{Errc::policy_violation, "there are " + std::to_string(image.topic_count()) + " topics, at most " +
                                              std::to_string(limits.topics_max) + " are allowed"};
   }
-  TROUPE_TRY(check_config(request.config, limits));
+  auto config = request.config;
+  if (replication_factor > 1)
+    config.try_emplace(min_insync_replicas_name, min_insync_replicas_by_default(replication_factor));
+  TROUPE_TRY(check_config(config, limits));
+  TROUPE_TRY_ASSIGN(auto replicas, assigned ? Result<std::vector<std::vector<BrokerId>>>{request.assignments}
+                                            : place_replicas(image, {.partitions = static_cast<std::size_t>(partitions),
+                                                                     .replication_factor = replication_factor,
+                                                                     .start = image.topic_count()}));
 
   TopicDecision decision;
   do {
     decision.topic = new_uuid();
   } while (decision.topic.is_nil() || image.find_topic(decision.topic));
-  decision.records.reserve(1 + request.config.size() + static_cast<std::size_t>(partitions));
+  decision.records.reserve(1 + config.size() + static_cast<std::size_t>(partitions));
   decision.records.emplace_back(TopicRecord{decision.topic, request.name});
-  for (const auto& [name, value] : request.config) {
+  for (const auto& [name, value] : config) {
     decision.records.emplace_back(TopicConfigRecord{decision.topic, name, value});
   }
-  add_partitions(decision.records, image, decision.topic, 0, partitions, replication_factor, image.topic_count());
+  add_partitions(decision.records, image, decision.topic, 0, std::move(replicas));
   return decision;
 }
 
@@ -136,8 +186,12 @@ Result<TopicDecision> decide_alter(const MetadataImage& image, const AlterTopicR
   TopicDecision decision;
   decision.topic = topic->id;
 
+  const auto replication_factor = topic->partitions.empty() ? std::size_t{1} : topic->partitions.front().replicas.size();
   auto config = topic->config_overrides;
-  for (const auto& [name, value] : request.config) {
+  for (auto [name, value] : request.config) {
+    if (!value && name == min_insync_replicas_name && replication_factor > 1) {
+      value = min_insync_replicas_by_default(replication_factor);
+    }
     const auto old = config.find(name);
     const bool was_set = old != config.end();
     if (value ? !was_set || old->second != *value : was_set) {
@@ -151,6 +205,10 @@ Result<TopicDecision> decide_alter(const MetadataImage& image, const AlterTopicR
     }
   }
   TROUPE_TRY(check_config(config, limits));
+  if (!decision.records.empty()) {
+    TROUPE_TRY_ASSIGN(const auto parsed, parse_topic_config(config));
+    forget_eligible_leaders(decision.records, image, *topic, parsed);
+  }
 
   if (request.partitions) {
     const auto existing = topic->partition_count();
@@ -159,12 +217,15 @@ Result<TopicDecision> decide_alter(const MetadataImage& image, const AlterTopicR
                                                  " partitions already, " + std::to_string(*request.partitions) +
                                                  " were asked for: they can only become more"};
     }
-    const auto replication_factor = topic->partitions.empty() ? std::size_t{1} : topic->partitions.front().replicas.size();
     TROUPE_TRY(check_partitions(image, *request.partitions, existing, replication_factor, limits));
-    if (replication_factor > image.registrations().size()) {
-      return Error{Errc::leader_not_available, "fewer brokers are registered than the topic has replicas: try again"};
+    auto replicas = place_replicas(image, {.partitions = static_cast<std::size_t>(*request.partitions - existing),
+                                           .replication_factor = replication_factor,
+                                           .existing = topic->partitions});
+    if (!replicas) {
+      return Error{Errc::leader_not_available, "partitions like those that \"" + topic->name +
+                                                   "\" has cannot be placed now: " + replicas.error().message};
     }
-    add_partitions(decision.records, image, topic->id, existing, *request.partitions, replication_factor, 0);
+    add_partitions(decision.records, image, topic->id, existing, std::move(*replicas));
   }
   return decision;
 }
@@ -172,13 +233,6 @@ Result<TopicDecision> decide_alter(const MetadataImage& image, const AlterTopicR
 Result<TopicDecision> decide_delete(const MetadataImage& image, std::string_view name, Requester requester) {
   TROUPE_TRY_ASSIGN(const auto topic, existing_topic(image, name, requester));
   return TopicDecision{topic->id, {TopicRemovedRecord{topic->id}}};
-}
-
-std::vector<MetadataRecord> decide_registration(const MetadataImage& image, const BrokerImage& broker,
-                                                const Uuid& incarnation) {
-  const auto* known = image.find_broker(broker.id);
-  if (known != nullptr && known->incarnation == incarnation && known->broker == broker) return {};
-  return {BrokerRegisteredRecord{broker.id, incarnation, broker.host, broker.port, {}}};
 }
 
 Result<TopicPtr> preview(const MetadataImage& image, const TopicDecision& decision) {

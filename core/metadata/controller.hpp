@@ -28,8 +28,8 @@ struct TopicDecision {
 
 /// `new_uuid` gives the topic's id. `validate_only` is for the caller to look at.
 /// Errors: invalid_topic_exception (not a name; an internal one; one that differs from another topic's in '.' and '_' only),
-/// topic_already_exists, invalid_partitions, invalid_replication_factor, invalid_config, policy_violation (as many topics or partitions
-/// as there may be), leader_not_available (no broker is registered).
+/// topic_already_exists, invalid_partitions, invalid_replication_factor, invalid_replica_assignment, invalid_config, policy_violation (as
+/// many topics or partitions as there may be), leader_not_available (no broker is ready).
 Result<TopicDecision> decide_create(const MetadataImage& image, const CreateTopicRequest& request, Requester requester,
                                     const std::function<Uuid()>& new_uuid, const ControllerLimits& limits = {});
 
@@ -40,10 +40,6 @@ Result<TopicDecision> decide_alter(const MetadataImage& image, const AlterTopicR
 
 /// Errors: unknown_topic_or_partition, topic_authorization_failed (internal).
 Result<TopicDecision> decide_delete(const MetadataImage& image, std::string_view name, Requester requester);
-
-/// None when that very registration is there.
-std::vector<MetadataRecord> decide_registration(const MetadataImage& image, const BrokerImage& broker,
-                                                const Uuid& incarnation);
 
 /// The topic as the decision's records make it, for validate_only.
 Result<TopicPtr> preview(const MetadataImage& image, const TopicDecision& decision);

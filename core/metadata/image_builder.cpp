@@ -12,12 +12,49 @@ namespace {
 Error cannot_follow(std::string what) { return {Errc::corrupt_message, "metadata: " + std::move(what)}; }
 
 /// Stays at the highest number rather than wrap: two thousand million registrations are a damaged record.
-LeaderEpoch raised(LeaderEpoch epoch, std::int64_t by) {
-  return LeaderEpoch{
+template <class Epoch>
+Epoch raised(Epoch epoch, std::int64_t by) {
+  return Epoch{
       static_cast<std::int32_t>(std::min<std::int64_t>(epoch.value() + by, std::numeric_limits<std::int32_t>::max()))};
 }
 
 }  // namespace
+
+PartitionRecord to_record(const TopicId& topic, PartitionId partition, const PartitionImage& image) {
+  return {.topic_id = topic,
+          .partition = partition,
+          .leader = image.leader,
+          .leader_epoch = image.leader_epoch,
+          .replicas = image.replicas,
+          .isr = image.isr,
+          .partition_epoch = image.partition_epoch,
+          .eligible_leader_replicas = image.eligible_leader_replicas,
+          .adding_replicas = image.adding_replicas,
+          .removing_replicas = image.removing_replicas,
+          .last_known_leader = image.last_known_leader};
+}
+
+PartitionImage to_image(const PartitionRecord& record) {
+  return {.leader = record.leader,
+          .leader_epoch = record.leader_epoch,
+          .replicas = record.replicas,
+          .isr = record.isr,
+          .partition_epoch = record.partition_epoch,
+          .eligible_leader_replicas = record.eligible_leader_replicas,
+          .adding_replicas = record.adding_replicas,
+          .removing_replicas = record.removing_replicas,
+          .last_known_leader = record.last_known_leader};
+}
+
+BrokerRegisteredRecord to_record(const BrokerImage& broker, const Uuid& incarnation) {
+  return {.id = broker.id,
+          .incarnation = incarnation,
+          .host = broker.host,
+          .port = broker.port,
+          .cluster_host = broker.cluster_host,
+          .cluster_port = broker.cluster_port,
+          .rack = broker.rack};
+}
 
 ImageBuilder::ImageBuilder(ImagePtr before) : before_(std::move(before)), image_(*before_) {}
 
@@ -94,10 +131,9 @@ Status ImageBuilder::apply_one(const PartitionRecord& record) {
   auto& partition = topic->partitions[index];
   image_.replica_count_ += record.replicas.size();
   image_.replica_count_ -= partition.replicas.size();
-  partition = {.leader = record.leader,
-               .leader_epoch = raised(record.leader_epoch, -raises_of(record.leader)),
-               .replicas = record.replicas,
-               .isr = record.isr};
+  partition = to_image(record);
+  partition.leader_epoch = raised(record.leader_epoch, -raises_of(record.leader));
+  partition.partition_epoch = raised(record.partition_epoch, -raises_of(record.leader));
   return ok();
 }
 
@@ -127,7 +163,12 @@ Status ImageBuilder::apply_one(const TopicRemovedRecord& record) {
 
 Status ImageBuilder::apply_one(const BrokerRegisteredRecord& record, Offset offset) {
   BrokerRegistration registration{
-      {record.id, record.host, record.port}, record.incarnation, record.broker_epoch.value_or(offset)};
+      .broker = {record.id, record.host, record.port, record.cluster_host, record.cluster_port, record.rack},
+      .incarnation = record.incarnation,
+      .broker_epoch = record.broker_epoch.value_or(offset),
+      .fenced = record.fenced,
+      .draining = record.draining,
+      .stopping = record.stopping};
   auto& all = image_.registrations_;
   const auto at = std::ranges::lower_bound(all, record.id, {}, [](const auto& one) { return one.broker.id; });
   if (at != all.end() && at->broker.id == record.id) {
@@ -142,6 +183,28 @@ Status ImageBuilder::apply_one(const BrokerRegisteredRecord& record, Offset offs
 Status ImageBuilder::apply_one(const FeatureLevelRecord& record) {
   image_.features_[record.name] = record.level;
   return ok();
+}
+
+Status ImageBuilder::apply_one(const BrokerStateRecord& record) {
+  TROUPE_TRY_ASSIGN(const auto at, registration(record.id, record.broker_epoch));
+  at->fenced = record.fenced;
+  at->draining = record.draining;
+  at->stopping = record.stopping;
+  return ok();
+}
+
+Status ImageBuilder::apply_one(const BrokerUnregisteredRecord& record) {
+  TROUPE_TRY_ASSIGN(const auto at, registration(record.id, record.broker_epoch));
+  image_.registrations_.erase(at);
+  return ok();
+}
+
+Result<std::vector<BrokerRegistration>::iterator> ImageBuilder::registration(BrokerId id, Offset broker_epoch) {
+  const auto at = std::ranges::lower_bound(image_.registrations_, id, {}, [](const auto& one) { return one.broker.id; });
+  if (at == image_.registrations_.end() || at->broker.id != id || at->broker_epoch != broker_epoch) {
+    return cannot_follow("broker " + to_string(id) + " is not registered with epoch " + to_string(broker_epoch));
+  }
+  return at;
 }
 
 Result<TopicImage*> ImageBuilder::change(const TopicId& id) {
@@ -177,6 +240,7 @@ void ImageBuilder::raise_epochs() {
   for (const auto& topic : led) {
     for (auto& partition : own(topic).partitions) {
       partition.leader_epoch = raised(partition.leader_epoch, raises_of(partition.leader));
+      partition.partition_epoch = raised(partition.partition_epoch, raises_of(partition.leader));
     }
   }
   raises_.clear();

@@ -9,14 +9,20 @@
 
 namespace troupe::metadata {
 
+/// The record that makes a partition what it is in an image.
+PartitionRecord to_record(const TopicId& topic, PartitionId partition, const PartitionImage& image);
+PartitionImage to_image(const PartitionRecord& record);
+/// A registration that is not fenced, draining or stopping.
+BrokerRegisteredRecord to_record(const BrokerImage& broker, const Uuid& incarnation);
+
 /// Makes the next image out of an image and the records that follow it.
 ///
 ///   ImageBuilder builder(before);
 ///   TROUPE_TRY(builder.apply(record, offset));
 ///   ImageDelta delta = builder.finish(next_offset, controller);
 ///
-/// Copies what the records change, and the shards those are in. A registration raises the leader epochs of all partitions of its
-/// broker: that is done once, in `finish`, however many registrations there were, so that a replay costs what its records cost.
+/// Copies what the records change, and the shards those are in. A registration raises the epochs of all partitions that its broker
+/// leads: that is done once, in `finish`, however many registrations there were, so that a replay costs what its records cost.
 /// After an error the builder is of no use.
 class ImageBuilder {
  public:
@@ -31,8 +37,12 @@ class ImageBuilder {
   /// Errors: as `apply`, decode_metadata_record and record::parse_batch.
   Status apply_batches(ByteView batches, Offset from);
 
-  /// The image as it is so far, for the rules of the next request. Leader epochs are not final, and topics go on changing.
-  const MetadataImage& image() const { return image_; }
+  /// The image as it is so far, for the rules of the next request; epochs are raised first, which costs a walk over all topics when
+  /// there was a registration. Its topics go on changing.
+  const MetadataImage& image() {
+    raise_epochs();
+    return image_;
+  }
   std::int64_t records_applied() const { return records_applied_; }
   /// Whether a record was about this topic.
   bool touched(const TopicId& id) const { return touched_.contains(id); }
@@ -53,6 +63,9 @@ class ImageBuilder {
   Status apply_one(const TopicRemovedRecord& record);
   Status apply_one(const BrokerRegisteredRecord& record, Offset offset);
   Status apply_one(const FeatureLevelRecord& record);
+  Status apply_one(const BrokerStateRecord& record);
+  Status apply_one(const BrokerUnregisteredRecord& record);
+  Result<std::vector<BrokerRegistration>::iterator> registration(BrokerId id, Offset broker_epoch);
   Result<TopicImage*> change(const TopicId& id);
   TopicImage& own(const TopicPtr& topic);
   std::int32_t raises_of(BrokerId broker) const;
@@ -63,7 +76,8 @@ class ImageBuilder {
   std::unordered_map<TopicId, Touched> touched_;
   std::int64_t records_applied_ = 0;
   std::vector<TopicId> order_;  ///< of `touched_`, first touch first
-  /// Registrations of a broker in this builder. Until `finish` a partition holds its epoch less those that came before it was written.
+  /// Registrations of a broker whose epochs are not raised yet. Until then a partition holds its epochs less those that came before it
+  /// was written.
   std::unordered_map<BrokerId, std::int32_t> raises_;
 };
 

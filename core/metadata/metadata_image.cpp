@@ -35,9 +35,9 @@ std::vector<BrokerImage> MetadataImage::brokers() const {
 }
 
 const BrokerRegistration* MetadataImage::find_broker(BrokerId id) const {
-  const auto found =
-      std::ranges::find(registrations_, id, [](const BrokerRegistration& registration) { return registration.broker.id; });
-  return found == registrations_.end() ? nullptr : &*found;
+  const auto at =
+      std::ranges::lower_bound(registrations_, id, {}, [](const BrokerRegistration& one) { return one.broker.id; });
+  return at == registrations_.end() || at->broker.id != id ? nullptr : &*at;
 }
 
 std::size_t MetadataImage::shared_shards(const MetadataImage& other) const {

@@ -20,6 +20,8 @@ struct BrokerRegistration {
   Offset broker_epoch = no_offset;  ///< offset of the registration in the metadata log: grows with each one
   bool fenced = false;    ///< leads nothing and is in no ISR: it is silent, or has not caught up with the metadata yet
   bool draining = false;  ///< gets no new leaderships or copies, and those that it has move away
+  /// Is ending in order: gives its leaderships away, and joins no ISR. Until its next registration.
+  bool stopping = false;
 
   friend bool operator==(const BrokerRegistration&, const BrokerRegistration&) = default;
 };

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 
+#include "core/metadata/broker_lifecycle.hpp"
+#include "core/metadata/cluster_rules.hpp"
 #include "core/metadata/snapshot.hpp"
 #include "core/record/batch_builder.hpp"
 
 namespace troupe::metadata {
 namespace {
-
-/// Gates what only newer nodes understand. 1: everything in docs/formats/metadata.md.
-constexpr const char* feature_name = "metadata.version";
-constexpr std::int16_t feature_level = 1;
 
 MetadataEffects failed(Error error) { return {FailMetadata{std::move(error)}}; }
 
@@ -170,13 +168,13 @@ MetadataEffects MetadataMachine::turn(TimestampMs now) {
         batch.add({.timestamp = now, .value = ByteView{value}});
       }
       if (const auto at = pending_.find(token); at != pending_.end()) at->second.sent = true;
-      entries.push_back({token, true, decided->topic, TopicPtr{}});
+      entries.push_back({token, true, decided->topic, TopicPtr{}, std::move(decided->cluster)});
     } else if (batch.records_count() > 0) {
-      entries.push_back({token, false, {}, std::move(decided->verdict)});
+      entries.push_back({token, false, {}, std::move(decided->verdict), std::move(decided->cluster)});
     } else if (token == own_registration) {
       become_ready(effects);
     } else {
-      answer(effects, token, std::move(decided->verdict));
+      answer(effects, token, std::move(decided->verdict), std::move(decided->cluster));
     }
   }
   if (batch.records_count() == 0) {
@@ -194,14 +192,22 @@ MetadataEffects MetadataMachine::turn(TimestampMs now) {
 }
 
 /// nullopt: not in this turn.
-std::optional<MetadataMachine::Decided> MetadataMachine::decide(const ImageBuilder& builder, std::uint64_t token) const {
+std::optional<MetadataMachine::Decided> MetadataMachine::decide(ImageBuilder& builder, std::uint64_t token) const {
   const auto& image = builder.image();
   if (token == own_registration) return Decided{decide_own_registration(image), {}};
   const auto at = pending_.find(token);
   if (at == pending_.end()) return Decided{};  // answered: its time was over
   const auto& command = at->second.command;
-  if (const auto* one = std::get_if<RegisterBrokerCommand>(&command)) {
-    return Decided{decide_registration(image, one->broker, one->incarnation), {}};
+  const auto cluster_request = [&]() -> std::optional<ClusterRequest> {
+    if (const auto* one = std::get_if<RegisterBrokerCommand>(&command)) return *one;
+    if (const auto* one = std::get_if<ClusterRequest>(&command)) return *one;
+    return std::nullopt;
+  }();
+  if (cluster_request) {
+    auto decision = decide_cluster(image, *cluster_request);
+    if (!decision) return Decided{{}, {}, decision.error()};
+    return Decided{
+        std::move(decision->records), {}, TopicPtr{}, std::make_shared<const ClusterAnswer>(std::move(decision->answer))};
   }
   bool validate_only = false;
   bool removes = false;
@@ -229,9 +235,9 @@ std::optional<MetadataMachine::Decided> MetadataMachine::decide(const ImageBuild
 std::vector<MetadataRecord> MetadataMachine::decide_own_registration(const MetadataImage& image) const {
   std::vector<MetadataRecord> records;
   if (image.cluster_id().is_nil() && !cluster_id_.is_nil()) records.emplace_back(ClusterRecord{cluster_id_});
-  if (!image.features().contains(feature_name)) records.emplace_back(FeatureLevelRecord{feature_name, feature_level});
-  auto registration = decide_registration(image, options_.broker, options_.incarnation);
-  std::ranges::move(registration, std::back_inserter(records));
+  if (const auto upgrade = decide_upgrade(image, options_.broker.id)) records.emplace_back(*upgrade);
+  auto registration = decide_register(image, {.broker = options_.broker, .incarnation = options_.incarnation});
+  std::ranges::move(registration.records, std::back_inserter(records));
   return records;
 }
 
@@ -275,9 +281,9 @@ void MetadataMachine::settle_turn(MetadataEffects& effects) {
     if (entry.token == own_registration) {
       become_ready(effects);
     } else if (!entry.writes) {
-      answer(effects, entry.token, entry.verdict);
+      answer(effects, entry.token, entry.verdict, entry.cluster);
     } else {
-      answer(effects, entry.token, entry.topic.is_nil() ? TopicPtr{} : image_->find_topic(entry.topic));
+      answer(effects, entry.token, entry.topic.is_nil() ? TopicPtr{} : image_->find_topic(entry.topic), entry.cluster);
     }
   }
 }
@@ -295,12 +301,13 @@ void MetadataMachine::redecide(const TurnEntry& entry) {
   queue_.push_front(entry.token);
 }
 
-void MetadataMachine::answer(MetadataEffects& effects, std::uint64_t token, Result<TopicPtr> answer) {
+void MetadataMachine::answer(MetadataEffects& effects, std::uint64_t token, Result<TopicPtr> answer,
+                             std::shared_ptr<const ClusterAnswer> cluster) {
   const auto at = pending_.find(token);
   if (at == pending_.end()) return;
   deadlines_.erase({at->second.deadline, token});
   pending_.erase(at);
-  effects.emplace_back(AnswerMetadata{token, std::move(answer)});
+  effects.emplace_back(AnswerMetadata{token, std::move(answer), std::move(cluster)});
 }
 
 void MetadataMachine::become_ready(MetadataEffects& effects) {

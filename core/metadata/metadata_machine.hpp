@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "core/metadata/cluster_requests.hpp"
 #include "core/metadata/controller.hpp"
 #include "core/metadata/image_builder.hpp"
 #include "core/metadata/metadata_log.hpp"
@@ -31,11 +32,9 @@ struct DeleteTopicCommand {
   std::string name = {};
   Requester requester = Requester::client;
 };
-struct RegisterBrokerCommand {
-  BrokerImage broker = {};
-  Uuid incarnation = {};
-};
-using MetadataCommand = std::variant<CreateTopicCommand, AlterTopicCommand, DeleteTopicCommand, RegisterBrokerCommand>;
+using RegisterBrokerCommand = RegisterBrokerRequest;
+using MetadataCommand =
+    std::variant<CreateTopicCommand, AlterTopicCommand, DeleteTopicCommand, RegisterBrokerCommand, ClusterRequest>;
 
 // --- effects: what the shell does, in order
 
@@ -54,6 +53,7 @@ struct AppendMetadata {
 struct AnswerMetadata {
   std::uint64_t token;
   Result<TopicPtr> answer;
+  std::shared_ptr<const ClusterAnswer> cluster = {};  ///< of a ClusterRequest that did not fail
 };
 /// The image is complete and this node registered: it may be shown. Once, before all PublishMetadata.
 struct MetadataIsReady {};
@@ -149,12 +149,14 @@ class MetadataMachine {
     std::vector<MetadataRecord> records;
     TopicId topic;                          ///< to answer with when it is committed; nil: nothing
     Result<TopicPtr> verdict = TopicPtr{};  ///< the answer, when there are no records
+    std::shared_ptr<const ClusterAnswer> cluster = {};
   };
   struct TurnEntry {
     std::uint64_t token;
     bool writes;
     TopicId topic;
     Result<TopicPtr> verdict;
+    std::shared_ptr<const ClusterAnswer> cluster = {};
   };
   struct Turn {
     std::vector<TurnEntry> entries;
@@ -163,12 +165,13 @@ class MetadataMachine {
 
   MetadataEffects load(const OpenedMetadataLog& log);
   MetadataEffects replayed(const ImageDelta* delta);
-  std::optional<Decided> decide(const ImageBuilder& builder, std::uint64_t token) const;
+  std::optional<Decided> decide(ImageBuilder& builder, std::uint64_t token) const;
   std::vector<MetadataRecord> decide_own_registration(const MetadataImage& image) const;
   void queue_own_registration();
   void settle_turn(MetadataEffects& effects);
   void redecide(const TurnEntry& entry);
-  void answer(MetadataEffects& effects, std::uint64_t token, Result<TopicPtr> answer);
+  void answer(MetadataEffects& effects, std::uint64_t token, Result<TopicPtr> answer,
+              std::shared_ptr<const ClusterAnswer> cluster = {});
   void become_ready(MetadataEffects& effects);
   void consider_snapshot(MetadataEffects& effects);
   void want_turn(MetadataEffects& effects);

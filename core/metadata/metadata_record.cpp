@@ -7,8 +7,25 @@
 namespace troupe::metadata {
 namespace {
 
-constexpr std::uint8_t version = 1;           ///< of the fixed fields of every type
-constexpr std::uint8_t tag_broker_epoch = 1;  ///< of broker_registered
+constexpr std::uint8_t version = 1;  ///< of the fixed fields of every type
+
+// Optional fields of broker_registered. Part of the format, like the flags: never renumber.
+constexpr std::uint8_t tag_broker_epoch = 1;
+constexpr std::uint8_t tag_cluster_address = 2;
+constexpr std::uint8_t tag_rack = 3;
+constexpr std::uint8_t tag_flags = 4;
+
+// Optional fields of partition.
+constexpr std::uint8_t tag_partition_epoch = 1;
+constexpr std::uint8_t tag_eligible_leader_replicas = 2;
+constexpr std::uint8_t tag_adding_replicas = 3;
+constexpr std::uint8_t tag_removing_replicas = 4;
+constexpr std::uint8_t tag_last_known_leader = 5;
+
+// What a broker may do, as bits.
+constexpr std::uint8_t flag_fenced = 1;
+constexpr std::uint8_t flag_draining = 2;
+constexpr std::uint8_t flag_stopping = 4;
 
 // --- writing
 
@@ -31,6 +48,37 @@ void put_head(ByteWriter& out, MetadataRecordType type) {
   out.integer(version);
 }
 
+/// An optional field whose content `write(ByteWriter&)` gives.
+template <class Write>
+void put_optional(ByteWriter& out, std::uint8_t tag, Write write) {
+  ByteBuffer content;
+  ByteWriter inner{content};
+  write(inner);
+  out.integer(tag);
+  out.integer(static_cast<std::uint16_t>(content.size()));
+  out.bytes(content);
+}
+
+/// Its size takes 16 bits: some 16,000 brokers.
+void put_optional(ByteWriter& out, std::uint8_t tag, const std::vector<BrokerId>& brokers) {
+  if (brokers.empty()) return;
+  TROUPE_ASSERT(brokers.size() <= (UINT16_MAX - 2) / 4);
+  put_optional(out, tag, [&](ByteWriter& inner) { put(inner, brokers); });
+}
+
+template <class Record>
+std::uint8_t flags_of(const Record& record) {
+  return static_cast<std::uint8_t>((record.fenced ? flag_fenced : 0) | (record.draining ? flag_draining : 0) |
+                                   (record.stopping ? flag_stopping : 0));
+}
+
+template <class Record>
+void set_flags(Record& record, std::uint8_t flags) {
+  record.fenced = (flags & flag_fenced) != 0;
+  record.draining = (flags & flag_draining) != 0;
+  record.stopping = (flags & flag_stopping) != 0;
+}
+
 void put(ByteWriter& out, const ClusterRecord& record) {
   put_head(out, MetadataRecordType::cluster);
   put(out, record.cluster_id);
@@ -50,6 +98,15 @@ void put(ByteWriter& out, const PartitionRecord& record) {
   out.integer(record.leader_epoch.value());
   put(out, record.replicas);
   put(out, record.isr);
+  if (record.partition_epoch != PartitionEpoch{0}) {
+    put_optional(out, tag_partition_epoch, [&](ByteWriter& inner) { inner.integer(record.partition_epoch.value()); });
+  }
+  put_optional(out, tag_eligible_leader_replicas, record.eligible_leader_replicas);
+  put_optional(out, tag_adding_replicas, record.adding_replicas);
+  put_optional(out, tag_removing_replicas, record.removing_replicas);
+  if (record.last_known_leader != no_broker) {
+    put_optional(out, tag_last_known_leader, [&](ByteWriter& inner) { inner.integer(record.last_known_leader.value()); });
+  }
 }
 
 void put(ByteWriter& out, const TopicConfigRecord& record) {
@@ -71,16 +128,38 @@ void put(ByteWriter& out, const BrokerRegisteredRecord& record) {
   put(out, record.incarnation);
   put(out, record.host);
   out.integer(record.port);
-  if (!record.broker_epoch) return;
-  out.integer(tag_broker_epoch);
-  out.integer(static_cast<std::uint16_t>(sizeof(std::int64_t)));
-  out.integer(record.broker_epoch->value());
+  if (record.broker_epoch) {
+    put_optional(out, tag_broker_epoch, [&](ByteWriter& inner) { inner.integer(record.broker_epoch->value()); });
+  }
+  if (!record.cluster_host.empty() || record.cluster_port != 0) {
+    put_optional(out, tag_cluster_address, [&](ByteWriter& inner) {
+      put(inner, record.cluster_host);
+      inner.integer(record.cluster_port);
+    });
+  }
+  if (!record.rack.empty()) put_optional(out, tag_rack, [&](ByteWriter& inner) { put(inner, record.rack); });
+  if (const auto flags = flags_of(record); flags != 0) {
+    put_optional(out, tag_flags, [&](ByteWriter& inner) { inner.integer(flags); });
+  }
 }
 
 void put(ByteWriter& out, const FeatureLevelRecord& record) {
   put_head(out, MetadataRecordType::feature_level);
   put(out, record.name);
   out.integer(record.level);
+}
+
+void put(ByteWriter& out, const BrokerStateRecord& record) {
+  put_head(out, MetadataRecordType::broker_state);
+  out.integer(record.id.value());
+  out.integer(record.broker_epoch.value());
+  out.integer(flags_of(record));
+}
+
+void put(ByteWriter& out, const BrokerUnregisteredRecord& record) {
+  put_head(out, MetadataRecordType::broker_unregistered);
+  out.integer(record.id.value());
+  out.integer(record.broker_epoch.value());
 }
 
 // --- reading: what is wrong shows at the end, in the reader's `failed()` or in `wrong_`
@@ -99,6 +178,12 @@ class Fields {
     const auto value = integer<std::int32_t>();
     if (value < lowest) wrong_ = what;
     return value;
+  }
+
+  Offset broker_epoch() {
+    const auto value = integer<std::int64_t>();
+    if (value < 0) wrong_ = "a negative broker epoch";
+    return Offset{value};
   }
 
   Uuid uuid() {
@@ -155,6 +240,18 @@ PartitionRecord read_partition(Fields& in) {
   record.leader_epoch = LeaderEpoch{in.number(0, "a negative leader epoch")};
   record.replicas = in.brokers();
   record.isr = in.brokers();
+  in.optional_fields([&](std::uint8_t tag, Fields& content) {
+    switch (tag) {
+      case tag_partition_epoch:
+        record.partition_epoch = PartitionEpoch{content.number(0, "a negative partition epoch")};
+        break;
+      case tag_eligible_leader_replicas: record.eligible_leader_replicas = content.brokers(); break;
+      case tag_adding_replicas: record.adding_replicas = content.brokers(); break;
+      case tag_removing_replicas: record.removing_replicas = content.brokers(); break;
+      case tag_last_known_leader: record.last_known_leader = BrokerId{content.number(-1, "a leader below -1")}; break;
+      default: break;
+    }
+  });
   return record;
 }
 
@@ -175,10 +272,25 @@ BrokerRegisteredRecord read_broker(Fields& in) {
   record.host = in.text();
   record.port = in.integer<std::uint16_t>();
   in.optional_fields([&](std::uint8_t tag, Fields& content) {
-    if (tag != tag_broker_epoch) return;
-    record.broker_epoch = Offset{content.integer<std::int64_t>()};
-    if (*record.broker_epoch < Offset{0}) content.refuse("a negative broker epoch");
+    switch (tag) {
+      case tag_broker_epoch: record.broker_epoch = content.broker_epoch(); break;
+      case tag_cluster_address:
+        record.cluster_host = content.text();
+        record.cluster_port = content.integer<std::uint16_t>();
+        break;
+      case tag_rack: record.rack = content.text(); break;
+      case tag_flags: set_flags(record, content.integer<std::uint8_t>()); break;
+      default: break;
+    }
   });
+  return record;
+}
+
+BrokerStateRecord read_broker_state(Fields& in) {
+  BrokerStateRecord record;
+  record.id = BrokerId{in.number(0, "a negative broker id")};
+  record.broker_epoch = in.broker_epoch();
+  set_flags(record, in.integer<std::uint8_t>());
   return record;
 }
 
@@ -216,6 +328,12 @@ Result<MetadataRecord> decode_metadata_record(ByteView value) {
     case MetadataRecordType::feature_level: {
       auto name = in.text();
       record = FeatureLevelRecord{std::move(name), in.integer<std::int16_t>()};
+      break;
+    }
+    case MetadataRecordType::broker_state: record = read_broker_state(in); break;
+    case MetadataRecordType::broker_unregistered: {
+      const auto id = BrokerId{in.number(0, "a negative broker id")};
+      record = BrokerUnregisteredRecord{id, in.broker_epoch()};
       break;
     }
     default:

@@ -22,6 +22,8 @@ enum class MetadataRecordType : std::uint8_t {
   topic_removed = 5,
   broker_registered = 6,
   feature_level = 7,
+  broker_state = 8,         ///< from level 2 of metadata.version on
+  broker_unregistered = 9,  ///< from level 2 on
 };
 
 /// Whose metadata this is; the log's first record.
@@ -43,6 +45,11 @@ struct PartitionRecord {
   LeaderEpoch leader_epoch{0};
   std::vector<BrokerId> replicas = {};
   std::vector<BrokerId> isr = {};
+  PartitionEpoch partition_epoch{0};
+  std::vector<BrokerId> eligible_leader_replicas = {};
+  std::vector<BrokerId> adding_replicas = {};
+  std::vector<BrokerId> removing_replicas = {};
+  BrokerId last_known_leader{-1};
   friend bool operator==(const PartitionRecord&, const PartitionRecord&) = default;
 };
 /// A setting of a topic; nullopt: the default again.
@@ -56,14 +63,36 @@ struct TopicRemovedRecord {
   TopicId id = {};
   friend bool operator==(const TopicRemovedRecord&, const TopicRemovedRecord&) = default;
 };
-/// A broker, or a new incarnation of one: the leader epoch of every partition that it leads grows by one. decisions/0010
+/// A broker, or a new incarnation of one: the leader epoch and the partition epoch of every partition that it leads grow by one.
+/// decisions/0010
 struct BrokerRegisteredRecord {
   BrokerId id{0};
   Uuid incarnation = {};
   std::string host = {};
   std::uint16_t port = 0;
   std::optional<Offset> broker_epoch = {};  ///< in a snapshot; in the log it is the record's own offset
+  std::string cluster_host = {};
+  std::uint16_t cluster_port = 0;
+  std::string rack = {};
+  bool fenced = false;
+  bool draining = false;
+  bool stopping = false;
   friend bool operator==(const BrokerRegisteredRecord&, const BrokerRegisteredRecord&) = default;
+};
+/// What a registered broker may do, from now on.
+struct BrokerStateRecord {
+  BrokerId id{0};
+  Offset broker_epoch{0};  ///< of the registration that this is about
+  bool fenced = false;
+  bool draining = false;
+  bool stopping = false;
+  friend bool operator==(const BrokerStateRecord&, const BrokerStateRecord&) = default;
+};
+/// That registration is gone. The broker holds no copies any more.
+struct BrokerUnregisteredRecord {
+  BrokerId id{0};
+  Offset broker_epoch{0};
+  friend bool operator==(const BrokerUnregisteredRecord&, const BrokerUnregisteredRecord&) = default;
 };
 /// From now on the cluster uses this level of a feature; 0: not at all.
 struct FeatureLevelRecord {
@@ -73,7 +102,7 @@ struct FeatureLevelRecord {
 };
 
 using MetadataRecord = std::variant<ClusterRecord, TopicRecord, PartitionRecord, TopicConfigRecord, TopicRemovedRecord,
-                                    BrokerRegisteredRecord, FeatureLevelRecord>;
+                                    BrokerRegisteredRecord, FeatureLevelRecord, BrokerStateRecord, BrokerUnregisteredRecord>;
 
 /// Bytes of the longest string in a record: a host, a setting.
 inline constexpr std::size_t metadata_string_bytes_max = 1024;

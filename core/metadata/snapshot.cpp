@@ -45,8 +45,7 @@ void add_topic(SnapshotWriter& out, const TopicImage& topic) {
   for (const auto& [name, value] : topic.config_overrides) out.add(TopicConfigRecord{topic.id, name, value});
   for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
     const auto& partition = topic.partitions[i];
-    out.add(PartitionRecord{topic.id, PartitionId{static_cast<std::int32_t>(i)}, partition.leader, partition.leader_epoch,
-                            partition.replicas, partition.isr});
+    out.add(to_record(topic.id, PartitionId{static_cast<std::int32_t>(i)}, partition));
   }
 }
 
@@ -59,7 +58,12 @@ ByteBuffer encode_snapshot(const MetadataImage& image) {
   for (const auto& [name, level] : image.features()) records.add(FeatureLevelRecord{name, level});
   // Before the partitions: a registration raises the epochs of those that are there.
   for (const auto& one : image.registrations()) {
-    records.add(BrokerRegisteredRecord{one.broker.id, one.incarnation, one.broker.host, one.broker.port, one.broker_epoch});
+    auto record = to_record(one.broker, one.incarnation);
+    record.broker_epoch = one.broker_epoch;
+    record.fenced = one.fenced;
+    record.draining = one.draining;
+    record.stopping = one.stopping;
+    records.add(record);
   }
   for (const auto& topic : image.topics()) add_topic(records, *topic);
 

@@ -51,6 +51,12 @@ bool store_flush(std::string_view text, TopicConfig& config) {
   return true;
 }
 
+bool store_unclean_election(std::string_view text, TopicConfig& config) {
+  if (text != "true" && text != "false") return false;
+  config.unclean_leader_election = text == "true";
+  return true;
+}
+
 bool store_timestamp_type(std::string_view text, TopicConfig& config) {
   if (text != "CreateTime" && text != "LogAppendTime") return false;
   config.timestamp_type = text == "CreateTime" ? record::TimestampType::create_time : record::TimestampType::log_append_time;
@@ -82,7 +88,8 @@ constexpr std::array settings{
     Setting{{"message.timestamp.type", "CreateTime", "CreateTime | LogAppendTime",
              "Whose time a record has: its producer's, or the broker's when it was appended."},
             store_timestamp_type},
-    Setting{{"min.insync.replicas", "1", "1 to 32767", "How many in-sync replicas it takes to accept acks = quorum."},
+    Setting{{"min.insync.replicas", "1", "1 to 32767",
+             "How many in-sync replicas it takes to accept acks = quorum. A new topic gets more than half of its replicas."},
             [](std::string_view text, TopicConfig& config) {
               return store_number(text, 1, 32767, false, config.min_insync_replicas);
             }},
@@ -108,6 +115,9 @@ constexpr std::array settings{
             [](std::string_view text, TopicConfig& config) {
               return store_number(text, 1, int64_max, false, config.segment_ms);
             }},
+    Setting{{"unclean.leader.election.enable", "false", "true | false",
+             "true: when nobody in sync is alive, any replica may lead, and committed records that it lacks are lost."},
+            store_unclean_election},
 };
 
 Error unknown_setting(std::string_view name) {

@@ -31,6 +31,7 @@ struct TopicConfig {
   record::TimestampType timestamp_type = record::TimestampType::create_time;  ///< message.timestamp.type
   std::optional<record::CompressionCodec> compression = {};  ///< compression.type; nullopt: "producer", as it came
   std::int32_t min_insync_replicas = 1;                      ///< min.insync.replicas
+  bool unclean_leader_election = false;                      ///< unclean.leader.election.enable
 
   friend bool operator==(const TopicConfig&, const TopicConfig&) = default;
 };

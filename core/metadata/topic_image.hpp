@@ -23,6 +23,8 @@ struct PartitionImage {
   /// While it is reassigned: those of `replicas` that are new, and those that will go when the new ones are in the ISR.
   std::vector<BrokerId> adding_replicas = {};
   std::vector<BrokerId> removing_replicas = {};
+  /// While the ISR is empty, for its last member came back from a crash that took unsynced records: who that was; -1: none (KIP-966).
+  BrokerId last_known_leader{-1};
 
   bool is_reassigned() const { return !adding_replicas.empty() || !removing_replicas.empty(); }
 

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "core/metadata/broker_lifecycle.hpp"
 #include "tests/unit/metadata/metadata_fixture.hpp"
 
 using namespace troupe;
@@ -150,8 +151,8 @@ TEST_CASE("what changes nothing writes nothing", "[controller]") {
   REQUIRE(same);
   CHECK(same->records.empty());
   const auto& known = rules.image->registrations().front();
-  CHECK(decide_registration(*rules.image, known.broker, known.incarnation).empty());
-  CHECK(decide_registration(*rules.image, known.broker, uuid(44)).size() == 1);
+  CHECK(decide_register(*rules.image, {known.broker, known.incarnation}).records.empty());
+  CHECK(decide_register(*rules.image, {known.broker, uuid(44)}).records.size() == 1);
 }
 
 TEST_CASE("a preview shows the topic as it would be, and changes nothing", "[controller]") {

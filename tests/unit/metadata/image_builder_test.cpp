@@ -111,6 +111,7 @@ TEST_CASE("each registration of a broker raises the leader epochs of what it lea
   const auto delta = apply_records(before, {broker(1, 2), broker(1, 3)});
   const auto a = delta.after->find_topic("a");
   CHECK(a->partitions[0].leader_epoch == LeaderEpoch{7});
+  CHECK(a->partitions[0].partition_epoch == PartitionEpoch{2});
   CHECK(a->partitions[1].leader_epoch == LeaderEpoch{5});
   CHECK(names(delta.changed) == std::vector<std::string>{"a"});
   CHECK(delta.after->find_topic("b") == before->find_topic("b"));
@@ -178,6 +179,44 @@ TEST_CASE("records that cannot follow are refused", "[metadata]") {
   CHECK(refusal(image, TopicConfigRecord{uuid(9), "flush", "fsync"}) == Errc::corrupt_message);
   CHECK(refusal(image, TopicConfigRecord{uuid(1), "flash", "fsync"}) == Errc::invalid_config);
   CHECK(refusal(image, TopicRemovedRecord{uuid(9)}) == Errc::corrupt_message);
+  CHECK(refusal(image, BrokerStateRecord{.id = BrokerId{2}, .broker_epoch = Offset{1}}) == Errc::corrupt_message);
+  CHECK(refusal(image, BrokerStateRecord{.id = BrokerId{1}, .broker_epoch = Offset{9}}) == Errc::corrupt_message);
+  CHECK(refusal(image, BrokerUnregisteredRecord{BrokerId{2}, Offset{1}}) == Errc::corrupt_message);
+  CHECK(refusal(image, BrokerUnregisteredRecord{BrokerId{1}, Offset{9}}) == Errc::corrupt_message);
+}
+
+TEST_CASE("a broker is what its registration and the states after it say", "[metadata]") {
+  auto registered = broker(2);
+  registered.cluster_host = "inside";
+  registered.cluster_port = 9090;
+  registered.rack = "r1";
+  registered.fenced = true;
+  auto image = apply_records(cluster_image(), {registered}).after;
+  const auto first = *image->find_broker(BrokerId{2});
+  CHECK(first.broker == BrokerImage{BrokerId{2}, "broker-2", 8080, "inside", 9090, "r1"});
+  CHECK(first.fenced);
+  image = apply_records(image, {BrokerStateRecord{.id = BrokerId{2}, .broker_epoch = first.broker_epoch, .draining = true}})
+              .after;
+  const auto second = *image->find_broker(BrokerId{2});
+  CHECK_FALSE(second.fenced);
+  CHECK(second.draining);
+  CHECK(second.broker_epoch == first.broker_epoch);
+  image = apply_records(image, {BrokerUnregisteredRecord{BrokerId{2}, first.broker_epoch}}).after;
+  CHECK(image->find_broker(BrokerId{2}) == nullptr);
+  CHECK(image->find_broker(BrokerId{1}) != nullptr);
+}
+
+TEST_CASE("the rules that look between two records see epochs that a registration has raised", "[metadata]") {
+  const auto before = apply_records(cluster_image(), {TopicRecord{uuid(1), "a"}, partition_record(uuid(1), 0, 1, 5)}).after;
+  ImageBuilder builder{before};
+  REQUIRE(builder.apply(broker(1, 2), before->applied()));
+  CHECK(builder.image().find_topic("a")->partitions[0].leader_epoch == LeaderEpoch{6});
+  auto next = partition_record(uuid(1), 0, 1, 6);
+  next.partition_epoch = PartitionEpoch{2};
+  REQUIRE(builder.apply(next, before->applied() + 1));
+  const auto after = builder.finish(before->applied() + 2, BrokerId{1}).after;
+  CHECK(after->find_topic("a")->partitions[0].leader_epoch == LeaderEpoch{6});
+  CHECK(after->find_topic("a")->partitions[0].partition_epoch == PartitionEpoch{2});
 }
 
 TEST_CASE("batches are applied from an offset on, and what is wrong in them is named by its offset", "[metadata]") {

@@ -164,7 +164,7 @@ TEST_CASE("an empty log becomes a cluster of one, and is shown when its broker i
   CHECK(fixture.shown->cluster_id() == cluster);
   CHECK(fixture.shown->controller_id() == BrokerId{1});
   CHECK(fixture.shown->brokers() == std::vector{BrokerImage{BrokerId{1}, "localhost", 8080}});
-  CHECK(fixture.shown->features().at("metadata.version") == 1);
+  CHECK(fixture.shown->features().at("metadata.version") == 2);
   CHECK(fixture.shown->applied() == fixture.end());
 }
 
@@ -383,6 +383,7 @@ TEST_CASE("the next run finds the same metadata, and leads every partition in th
   for (const auto& before : first.shown->topics()) {
     auto expected = *before;
     expected.partitions.front().leader_epoch += 1;
+    expected.partitions.front().partition_epoch += 1;
     REQUIRE(*second.shown->find_topic(before->name) == expected);
   }
 

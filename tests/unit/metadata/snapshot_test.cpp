@@ -24,11 +24,41 @@ ImagePtr image_of(int topics) {
   return apply_records(image, {broker(2, 2)}).after;
 }
 
+/// A cluster in which everything is under way.
+ImagePtr busy_image() {
+  auto image = image_of(5);
+  auto far = broker(4);
+  far.cluster_host = "broker-4.internal";
+  far.cluster_port = 9090;
+  far.rack = "r1";
+  far.fenced = true;
+  image = apply_records(image, {far}).after;
+  const auto& first = image->registrations()[0];
+  const auto& second = image->registrations()[1];
+  return apply_records(image,
+                       {BrokerStateRecord{.id = first.broker.id, .broker_epoch = first.broker_epoch, .draining = true},
+                        BrokerStateRecord{.id = second.broker.id, .broker_epoch = second.broker_epoch, .stopping = true},
+                        PartitionRecord{.topic_id = image->topics().front()->id,
+                                        .leader = BrokerId{1},
+                                        .leader_epoch = LeaderEpoch{9},
+                                        .replicas = {BrokerId{4}, BrokerId{1}, BrokerId{2}},
+                                        .isr = {BrokerId{1}},
+                                        .partition_epoch = PartitionEpoch{12},
+                                        .eligible_leader_replicas = {BrokerId{2}},
+                                        .adding_replicas = {BrokerId{4}},
+                                        .removing_replicas = {BrokerId{2}}},
+                        PartitionRecord{.topic_id = image->topics().back()->id,
+                                        .leader_epoch = LeaderEpoch{3},
+                                        .replicas = {BrokerId{1}, BrokerId{2}},
+                                        .eligible_leader_replicas = {BrokerId{2}},
+                                        .last_known_leader = BrokerId{1}}})
+      .after;
+}
+
 }  // namespace
 
 TEST_CASE("an image comes back from its snapshot as it was", "[metadata]") {
-  for (const int topics : {0, 1, 5'000}) {
-    const auto image = image_of(topics);
+  for (const auto& image : {image_of(0), image_of(1), image_of(5'000), busy_image()}) {
     const auto payload = encode_snapshot(*image);
     const auto decoded = decode_snapshot(payload);
     REQUIRE(decoded);
@@ -54,7 +84,7 @@ TEST_CASE("any bytes are a snapshot or an error", "[metadata]") {
   const auto seed = seed_or(31);
   INFO("TROUPE_SEED=" << seed);
   Prng random{seed};
-  const auto payload = encode_snapshot(*image_of(3));
+  const auto payload = encode_snapshot(*busy_image());
   for (int i = 0; i < 4'000; ++i) {
     auto bytes = payload;
     for (std::uint64_t change = 0; change < 1 + random.below(3); ++change) {

@@ -41,6 +41,7 @@ TEST_CASE("each setting takes both ends of its range and nothing beyond", "[topi
       {"retention.records", {"-1", "1"}, {"0", "-2"}},
       {"segment.bytes", {"4096", "2147483647"}, {"4095", "2147483648"}},
       {"segment.ms", {"1"}, {"0", "-1"}},
+      {"unclean.leader.election.enable", {"true", "false"}, {"", "1", "True"}},
   };
   REQUIRE(ranges.size() == topic_config_fields().size());
   for (const auto& [name, good, bad] : ranges) {
@@ -69,10 +70,12 @@ TEST_CASE("a value arrives in the field that it is meant for", "[topic_config]")
                                           {"retention.ms", "13"},
                                           {"retention.records", "14"},
                                           {"segment.bytes", "5000"},
-                                          {"segment.ms", "15"}});
+                                          {"segment.ms", "15"},
+                                          {"unclean.leader.election.enable", "true"}});
   REQUIRE(config);
   TopicConfig expected;
   expected.compression = record::CompressionCodec::zstd;
+  expected.unclean_leader_election = true;
   expected.flush = FlushMode::interval;
   expected.flush_interval_ms = 11;
   expected.max_message_bytes = 2048;
