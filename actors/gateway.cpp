@@ -137,7 +137,7 @@ class GatewayState {
 
   /// The leader of a partition, watched from now on.
   caf::actor leader_of(const TopicIdPartition& id) {
-    const auto entry = options_.directory->find(id);
+    const auto entry = options_.leaders->find(id);
     if (!entry) return nullptr;
     const auto [at, added] = watched_.try_emplace(entry->leader.id());
     if (added) self_->monitor(entry->leader);
@@ -196,7 +196,7 @@ class GatewayState {
     const auto leader = fetches_.leader_of(call);
     if (!leader) return;
     const auto watched = watched_.find(*leader);
-    const auto entry = watched == watched_.end() ? std::nullopt : options_.directory->find(watched->second);
+    const auto entry = watched == watched_.end() ? std::nullopt : options_.leaders->find(watched->second);
     if (entry && entry->leader.id() == *leader) self_->send(entry->leader, CancelFetch{call, self_handle()});
   }
 
@@ -267,7 +267,7 @@ class GatewayState {
     std::erase_if(new_topics_, [&](NewTopic& one) {
       bool all = true;
       for (std::int32_t number = 0; all && number < one.topic->partition_count(); ++number) {
-        all = options_.directory->find({one.topic->id, PartitionId{number}}).has_value();
+        all = options_.leaders->knows({one.topic->id, PartitionId{number}});
       }
       if (!all && one.deadline > now()) return false;
       one.reply(std::move(one.topic));

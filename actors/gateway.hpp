@@ -8,8 +8,8 @@
 #include "actors/actor_table.hpp"
 #include "actors/gateway_messages.hpp"
 #include "actors/image_holder.hpp"
+#include "actors/leader_locator.hpp"
 #include "actors/metadata_messages.hpp"
-#include "actors/partition_directory.hpp"
 
 namespace troupe::actors {
 
@@ -24,7 +24,7 @@ namespace troupe::actors {
 /// leader_not_available.
 struct GatewayActorOptions {
   std::shared_ptr<const ImageHolder> images = {};
-  const PartitionDirectory* directory = nullptr;         ///< outlives the actor
+  LeaderLocator* leaders = nullptr;                      ///< outlives the actor
   std::function<MetadataQuorum()> metadata_quorum = {};  ///< the one that lives now, or null
   const Clock* clock = nullptr;                          ///< outlives the actor
   std::uint64_t seed = 0;                                ///< of the producer id and the choice of partitions
