@@ -20,8 +20,8 @@ namespace troupe::actors {
 ///   FetchCall ...................................................... -> FetchPartition -> leader
 ///   CreateTopicCall ................................................ -> metadata_quorum, then until its leaders are there
 ///
-/// A leader that goes down leaves produce requests to their pipelines, which try again until the deadline; a fetch is answered with
-/// leader_not_available.
+/// A leader that goes down leaves produce requests to their pipelines, which try again until the deadline. Fetches and searches are
+/// asked of the next one; they end with leader_not_available when there is none for 5 s.
 struct GatewayActorOptions {
   std::shared_ptr<const ImageHolder> images = {};
   LeaderLocator* leaders = nullptr;                      ///< outlives the actor
