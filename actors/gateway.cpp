@@ -12,6 +12,7 @@
 
 #include "actors/clock.hpp"
 #include "actors/errors.hpp"
+#include "actors/open_calls.hpp"
 #include "actors/partition_messages.hpp"
 #include "actors/produce_desk.hpp"
 
@@ -40,55 +41,6 @@ Error no_leader(const TopicIdPartition& id) {
   return {Errc::leader_not_available, "partition " + to_string(id.partition) + " has no leader now: retry"};
 }
 
-/// Calls of one kind that wait for a leader: each is answered once, by the leader, when the leader goes, or when its time is over.
-template <class T>
-class OpenCalls {
- public:
-  void add(std::uint64_t token, caf::actor_id leader, MonotonicMs deadline, Reply<T> reply) {
-    calls_.emplace(token, Call{leader, deadline, std::move(reply)});
-  }
-  void answer(std::uint64_t token, Result<T> result) {
-    const auto found = calls_.find(token);
-    if (found == calls_.end()) return;
-    auto reply = std::move(found->second.reply);
-    calls_.erase(found);
-    reply(std::move(result));
-  }
-  std::optional<caf::actor_id> leader_of(std::uint64_t token) const {
-    const auto found = calls_.find(token);
-    return found == calls_.end() ? std::nullopt : std::optional{found->second.leader};
-  }
-  void leader_gone(caf::actor_id leader, const Error& error) {
-    answer_if([&](const Call& call) { return call.leader == leader; }, error);
-  }
-  void expire(MonotonicMs now) {
-    answer_if([&](const Call& call) { return call.deadline <= now; },
-              {Errc::request_timed_out, "the partition's leader did not answer in time"});
-  }
-  bool empty() const { return calls_.empty(); }
-
- private:
-  struct Call {
-    caf::actor_id leader;
-    MonotonicMs deadline;
-    Reply<T> reply;
-  };
-  template <class Predicate>
-  void answer_if(Predicate predicate, const Error& error) {
-    std::vector<Reply<T>> replies;
-    for (auto at = calls_.begin(); at != calls_.end();) {
-      if (!predicate(at->second)) {
-        ++at;
-        continue;
-      }
-      replies.push_back(std::move(at->second.reply));
-      at = calls_.erase(at);
-    }
-    for (auto& reply : replies) reply(error);
-  }
-  std::unordered_map<std::uint64_t, Call> calls_;
-};
-
 class GatewayState {
  public:
   using Self = caf::stateful_actor<GatewayState>;
@@ -99,6 +51,8 @@ class GatewayState {
     options_ = std::move(options);
     row_ = std::move(row);
     desk_.emplace(options_.seed);
+    fetches_.emplace([this](std::uint64_t token, const PatientFetch& fetch) { return ask(token, fetch); });
+    finds_.emplace([this](std::uint64_t token, const Find& find) { return ask(token, find); });
     self_->set_down_handler([this](caf::down_msg& down) { handle([&] { leader_gone(down.source.id()); }); });
     row_->set_state(ActorState::running);
     return {
@@ -107,10 +61,10 @@ class GatewayState {
           handle([&] { send(desk_->on_answer(answer.partition, answer.slot, answer.results, now())); });
         },
         [this](const Shared<FetchCall>& call) { handle([&] { fetch(*call); }); },
-        [this](const FetchAnswered& answer) { handle([&] { fetches_.answer(answer.token, answer.response); }); },
+        [this](const FetchAnswered& answer) { handle([&] { fetches_->answer(answer.token, answer.response, now()); }); },
         [this](const CancelCall& call) { handle([&] { cancel(call.id); }); },
         [this](const Shared<FindOffsetCall>& call) { handle([&] { find_offset(*call); }); },
-        [this](const OffsetAnswered& answer) { handle([&] { finds_.answer(answer.token, answer.answer); }); },
+        [this](const OffsetAnswered& answer) { handle([&] { finds_->answer(answer.token, answer.answer, now()); }); },
         [this](const Shared<DeleteRecordsCall>& call) { handle([&] { delete_records(*call); }); },
         [this](const RecordsDeleted& answer) { handle([&] { deletions_.answer(answer.token, answer.log_start); }); },
         [this](const Shared<CreateTopicCall>& call) { handle([&] { create_topic(call); }); },
@@ -121,6 +75,14 @@ class GatewayState {
   }
 
  private:
+  struct PatientFetch {
+    FetchRequest request;
+    MonotonicMs wait_until;
+  };
+  struct Find {
+    TopicIdPartition partition;
+    OffsetSpec spec;
+  };
   struct NewTopic {
     metadata::TopicPtr topic;
     Reply<metadata::TopicPtr> reply;
@@ -137,7 +99,7 @@ class GatewayState {
 
   /// The leader of a partition, watched from now on.
   caf::actor leader_of(const TopicIdPartition& id) {
-    const auto entry = options_.directory->find(id);
+    const auto entry = options_.leaders->find(id);
     if (!entry) return nullptr;
     const auto [at, added] = watched_.try_emplace(entry->leader.id());
     if (added) self_->monitor(entry->leader);
@@ -151,8 +113,8 @@ class GatewayState {
     const auto id = found->second;
     watched_.erase(found);
     send(desk_->on_leader_gone(id, now()));
-    fetches_.leader_gone(leader, no_leader(id));
-    finds_.leader_gone(leader, no_leader(id));
+    fetches_->leader_gone(leader, now());
+    finds_->leader_gone(leader, now());
     deletions_.leader_gone(leader, {Errc::request_timed_out, "the partition's leader went down: the outcome is unknown"});
   }
 
@@ -184,46 +146,57 @@ class GatewayState {
   // --- calls to a leader
 
   void fetch(FetchCall& call) {
-    const auto& id = call.request.partition;
-    const auto leader = known_leader(id, call.reply);
-    if (!leader) return;
-    fetches_.add(call.id, leader.id(), now() + call.request.wait_ms_max + call_ms_max, std::move(call.reply));
-    self_->send(leader, FetchPartition{call.id, call.request, self_handle()});
+    const auto wait_until = now() + call.request.wait_ms_max;
+    fetches_->take(call.id, {call.request, wait_until}, wait_until + call_ms_max, std::move(call.reply), now());
     keep_ticking();
   }
 
+  Result<caf::actor_id> ask(std::uint64_t token, const PatientFetch& fetch) {
+    const auto leader = leader_of(fetch.request.partition);
+    if (!leader) return nobody(fetch.request.partition);
+    auto request = fetch.request;
+    request.wait_ms_max = std::max(Millis{0}, fetch.wait_until - now());
+    self_->send(leader, FetchPartition{token, std::move(request), self_handle()});
+    return leader.id();
+  }
+
   void cancel(CallId call) {
-    const auto leader = fetches_.leader_of(call);
+    const auto leader = fetches_->cancel(call);
     if (!leader) return;
     const auto watched = watched_.find(*leader);
-    const auto entry = watched == watched_.end() ? std::nullopt : options_.directory->find(watched->second);
+    const auto entry = watched == watched_.end() ? std::nullopt : options_.leaders->find(watched->second);
     if (entry && entry->leader.id() == *leader) self_->send(entry->leader, CancelFetch{call, self_handle()});
   }
 
   void find_offset(FindOffsetCall& call) {
-    const auto leader = known_leader(call.partition, call.reply);
-    if (!leader) return;
-    finds_.add(next_token_, leader.id(), now() + call_ms_max, std::move(call.reply));
-    self_->send(leader, FindOffset{next_token_++, call.spec, self_handle()});
+    finds_->take(next_token_++, {call.partition, call.spec}, now() + call_ms_max, std::move(call.reply), now());
     keep_ticking();
   }
 
+  Result<caf::actor_id> ask(std::uint64_t token, const Find& find) {
+    const auto leader = leader_of(find.partition);
+    if (!leader) return nobody(find.partition);
+    self_->send(leader, FindOffset{token, find.spec, self_handle()});
+    return leader.id();
+  }
+
   void delete_records(DeleteRecordsCall& call) {
-    const auto leader = known_leader(call.request.partition, call.reply);
-    if (!leader) return;
+    const auto& id = call.request.partition;
+    const auto leader = leader_of(id);
+    if (!leader) {
+      const auto why = nobody(id);
+      return call.reply(why ? no_leader(id) : why.error());
+    }
     deletions_.add(next_token_, leader.id(), now() + call_ms_max, std::move(call.reply));
     self_->send(leader, DeleteRecordsBefore{next_token_++, call.request.before, self_handle()});
     keep_ticking();
   }
 
-  /// Null when there is none; the reply has been answered then.
-  template <class T>
-  caf::actor known_leader(const TopicIdPartition& id, Reply<T>& reply) {
-    if (auto leader = leader_of(id)) return leader;
+  /// No leader now; an error when there will be none.
+  Result<caf::actor_id> nobody(const TopicIdPartition& id) const {
     const auto topic = options_.images->get()->find_topic(id.topic_id);
-    const bool known = topic && id.partition >= PartitionId{0} && id.partition.value() < topic->partition_count();
-    reply(known ? no_leader(id) : Error{Errc::unknown_topic_or_partition, "there is no partition " + to_string(id)});
-    return nullptr;
+    if (topic && id.partition >= PartitionId{0} && id.partition.value() < topic->partition_count()) return caf::actor_id{0};
+    return Error{Errc::unknown_topic_or_partition, "there is no partition " + to_string(id)};
   }
 
   // --- topics
@@ -267,7 +240,7 @@ class GatewayState {
     std::erase_if(new_topics_, [&](NewTopic& one) {
       bool all = true;
       for (std::int32_t number = 0; all && number < one.topic->partition_count(); ++number) {
-        all = options_.directory->find({one.topic->id, PartitionId{number}}).has_value();
+        all = options_.leaders->knows({one.topic->id, PartitionId{number}});
       }
       if (!all && one.deadline > now()) return false;
       one.reply(std::move(one.topic));
@@ -279,7 +252,7 @@ class GatewayState {
   // --- time
 
   void keep_ticking() {
-    const bool busy = desk_->busy() || !fetches_.empty() || !finds_.empty() || !deletions_.empty();
+    const bool busy = desk_->busy() || !fetches_->empty() || !finds_->empty() || !deletions_.empty();
     if (busy && !std::exchange(ticking_, true)) {
       self_->delayed_send(self_, tick_pause, GatewayWakeup{GatewayWakeup::Kind::tick});
     }
@@ -293,10 +266,12 @@ class GatewayState {
     }
     ticking_ = false;
     send(desk_->on_tick(now()));
+    fetches_->retry(now());
+    finds_->retry(now());
     if (now() - last_sweep_ >= 1000) {
       last_sweep_ = now();
-      fetches_.expire(last_sweep_);
-      finds_.expire(last_sweep_);
+      fetches_->expire(last_sweep_);
+      finds_->expire(last_sweep_);
       deletions_.expire(last_sweep_);
     }
     keep_ticking();
@@ -310,8 +285,8 @@ class GatewayState {
   bool ticking_ = false;
   MonotonicMs last_sweep_{0};
   std::unordered_map<caf::actor_id, TopicIdPartition> watched_;  ///< leaders
-  OpenCalls<FetchResponse> fetches_;
-  OpenCalls<OffsetAnswer> finds_;
+  std::optional<PatientCalls<PatientFetch, FetchResponse>> fetches_;
+  std::optional<PatientCalls<Find, OffsetAnswer>> finds_;
   OpenCalls<Offset> deletions_;
   std::uint64_t next_token_ = 1;
   std::vector<NewTopic> new_topics_;

@@ -8,8 +8,8 @@
 #include "actors/actor_table.hpp"
 #include "actors/gateway_messages.hpp"
 #include "actors/image_holder.hpp"
+#include "actors/leader_locator.hpp"
 #include "actors/metadata_messages.hpp"
-#include "actors/partition_directory.hpp"
 
 namespace troupe::actors {
 
@@ -20,11 +20,11 @@ namespace troupe::actors {
 ///   FetchCall ...................................................... -> FetchPartition -> leader
 ///   CreateTopicCall ................................................ -> metadata_quorum, then until its leaders are there
 ///
-/// A leader that goes down leaves produce requests to their pipelines, which try again until the deadline; a fetch is answered with
-/// leader_not_available.
+/// A leader that goes down leaves produce requests to their pipelines, which try again until the deadline. Fetches and searches are
+/// asked of the next one; they end with leader_not_available when there is none for 5 s.
 struct GatewayActorOptions {
   std::shared_ptr<const ImageHolder> images = {};
-  const PartitionDirectory* directory = nullptr;         ///< outlives the actor
+  LeaderLocator* leaders = nullptr;                      ///< outlives the actor
   std::function<MetadataQuorum()> metadata_quorum = {};  ///< the one that lives now, or null
   const Clock* clock = nullptr;                          ///< outlives the actor
   std::uint64_t seed = 0;                                ///< of the producer id and the choice of partitions

@@ -82,6 +82,7 @@ class PartitionManagerState {
   };
   struct Tail {
     caf::actor actor;
+    std::string name;  ///< of its row
     std::set<std::uint64_t> listeners;
   };
 
@@ -106,6 +107,7 @@ class PartitionManagerState {
   void apply(const metadata::ImageDelta& delta) {
     const bool whole = delta.before->topic_count() == 0;
     image_ = delta.after;
+    options_.leaders->on_image(*image_);
     for (const auto& topic : delta.deleted) {
       for (std::int32_t number = 0; number < topic->partition_count(); ++number) remove({topic->id, PartitionId{number}});
     }
@@ -308,17 +310,17 @@ class PartitionManagerState {
 
   void attach(const AttachListener& request) {
     const auto& id = request.partition;
-    if (!led_.contains(id)) {
-      const auto topic = options_.images->get()->find_topic(id.topic_id);
+    const auto topic = options_.images->get()->find_topic(id.topic_id);
+    if (!topic || (!led_.contains(id) && !options_.leaders->knows(id))) {
       const bool known = topic && id.partition >= PartitionId{0} && id.partition.value() < topic->partition_count();
-      return request.ticket->end(known ? Error{Errc::leader_not_available, "the partition has no leader on this node now"}
+      return request.ticket->end(known ? Error{Errc::leader_not_available, "the partition has no leader now"}
                                        : Error{Errc::unknown_topic_or_partition, "there is no partition " + to_string(id)});
     }
     auto& tail = tails_[id];
     if (!tail.actor) {
-      const auto& led = led_.at(id);
-      const auto row = options_.table->add("partition_tail", led.topic->name + "/" + to_string(id.partition), row_->name());
-      tail.actor = spawn_partition_tail(self_->system(), {.partition = id, .directory = options_.directory}, row);
+      tail.name = topic->name + "/" + to_string(id.partition);
+      const auto row = options_.table->add("partition_tail", tail.name, row_->name());
+      tail.actor = spawn_partition_tail(self_->system(), {.partition = id, .leaders = options_.leaders}, row);
       self_->monitor(tail.actor);
     }
     tail.listeners.insert(request.number);
@@ -336,13 +338,13 @@ class PartitionManagerState {
   }
 
   void end_tail(std::map<TopicIdPartition, Tail>::iterator at) {
-    const auto& id = at->first;
-    if (const auto led = led_.find(id); led != led_.end()) {
-      if (led->second.leader) self_->send(led->second.leader, DetachTail{});
-      options_.table->remove("partition_tail", led->second.topic->name + "/" + to_string(id.partition));
+    const auto& [id, tail] = *at;
+    if (options_.leaders->knows(id)) {
+      if (const auto entry = options_.leaders->find(id)) self_->send(entry->leader, DetachTail{});
     }
-    self_->demonitor(at->second.actor);
-    caf::anon_send_exit(at->second.actor, caf::exit_reason::user_shutdown);
+    options_.table->remove("partition_tail", tail.name);
+    self_->demonitor(tail.actor);
+    caf::anon_send_exit(tail.actor, caf::exit_reason::user_shutdown);
     tails_.erase(at);
   }
 

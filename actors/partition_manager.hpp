@@ -9,6 +9,7 @@
 #include "actors/actor_table.hpp"
 #include "actors/handles.hpp"
 #include "actors/image_holder.hpp"
+#include "actors/leader_locator.hpp"
 #include "actors/log_reader.hpp"
 #include "actors/metadata_messages.hpp"
 #include "actors/partition_directory.hpp"
@@ -17,7 +18,7 @@
 namespace troupe::actors {
 
 /// Makes this node's actors what the metadata says: a partition_leader for each partition that it leads, a partition_tail for each one with
-/// local subscribers. Starts a leader again that failed, when the disk is there, after a pause that grows.
+/// local subscribers, wherever it is led. Starts a leader again that failed, when the disk is there, after a pause that grows.
 ///
 ///   MetadataUpdate --> created: leaders   changed: configuration, new epochs, more partitions   deleted: end, then remove the files
 ///   DirectoryOpened -> the disk is (again) there: leaders; logs that no topic owns go to the quarantine
@@ -34,6 +35,7 @@ struct PartitionManagerOptions {
   const LogReaders* readers = nullptr;
   const Clock* clock = nullptr;
   PartitionDirectory* directory = nullptr;
+  LeaderLocator* leaders = nullptr;
   ActorTable* table = nullptr;
   RestartPolicy::Options restart = {.restarts_max = 20};
   Millis retention_check_ms = 30'000;

@@ -48,7 +48,7 @@ class PartitionTailState {
     const auto [at, added] = listeners_.emplace(request.number, Listener{request.ticket});
     if (attached_) return tell_attached(at->second);
     if (leader_) return;  // on its way
-    const auto entry = options_.directory->find(options_.partition);
+    const auto entry = options_.leaders->find(options_.partition);
     if (!entry) return end_all({Errc::leader_not_available, "the partition has no leader now"});
     leader_ = entry->leader;
     self_->monitor(leader_);

@@ -3,7 +3,7 @@
 #include <caf/fwd.hpp>
 
 #include "actors/actor_table.hpp"
-#include "actors/partition_directory.hpp"
+#include "actors/leader_locator.hpp"
 #include "actors/partition_messages.hpp"
 
 namespace troupe::actors {
@@ -17,7 +17,7 @@ namespace troupe::actors {
 /// listeners are told `ended`, and attach again.
 struct PartitionTailOptions {
   TopicIdPartition partition = {};
-  const PartitionDirectory* directory = nullptr;          ///< outlives the actor
+  LeaderLocator* leaders = nullptr;                       ///< outlives the actor
   std::size_t listener_bytes_max = std::size_t{4} << 20;  ///< that one listener may hold
 };
 

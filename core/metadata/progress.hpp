@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 
@@ -17,7 +18,8 @@ namespace troupe::quorum {
 ///     `-------------------------------- all of it sent --------------------------'
 ///
 ///   probe      one message at a time, until it is clear where the two logs are equal
-///   replicate  messages go out without waiting for answers, up to a bound in bytes and in messages that are not yet on its disk
+///   replicate  messages go out without waiting for answers, up to a bound in bytes and in messages that are not yet on its disk;
+///              after a refusal one at a time, and twice as many with each that is taken
 ///   snapshot   what the replica needs first is no longer in the log: chunk by chunk
 class Progress {
  public:
@@ -44,7 +46,7 @@ class Progress {
   bool may_send(std::size_t bytes_max, std::size_t messages_max) const {
     switch (state_) {
       case State::probe: return !probe_sent_;
-      case State::replicate: return inflight_.size() < messages_max && inflight_bytes_ < bytes_max;
+      case State::replicate: return inflight_.size() < std::min(messages_max, window_) && inflight_bytes_ < bytes_max;
       case State::snapshot: return false;
     }
     return false;
@@ -76,7 +78,10 @@ class Progress {
       clear_inflight();
       state_ = State::replicate;
       next_ = matched;
+    } else if (matched > matched_) {
+      window_ = std::min(2 * window_, window_max);
     }
+    matched_ = std::max(matched_, matched);
     if (next_ < matched) next_ = matched;
     while (!inflight_.empty() && inflight_.front().end <= durable) {
       inflight_bytes_ -= inflight_.front().bytes;
@@ -88,10 +93,15 @@ class Progress {
   /// Returns how often in a row.
   int forgot() { return ++refusals_; }
 
+  /// The replica could not take what it was sent. Whoever lost one message refuses all that were on their way behind it: were each of
+  /// them answered by as many again, that would not end.
+  void refused() { window_ = 1; }
+
   /// Looks for the place where the logs are equal, from `next` on.
   void probe(Offset next) {
     state_ = State::probe;
     next_ = next;
+    matched_ = next;
     probe_sent_ = false;
     read_token_.reset();
     transfer_.reset();
@@ -117,6 +127,8 @@ class Progress {
     std::size_t bytes;
   };
 
+  static constexpr std::size_t window_max = std::size_t{1} << 20;
+
   void clear_inflight() {
     inflight_.clear();
     inflight_bytes_ = 0;
@@ -125,6 +137,8 @@ class Progress {
   State state_ = State::probe;
   Offset durable_{0};
   Offset next_;
+  Offset matched_{0};                ///< since the last probe
+  std::size_t window_ = window_max;  ///< messages that may be on their way
   MonotonicMs heard_at_;
   std::uint64_t round_ = 0;
   int refusals_ = 0;

@@ -202,6 +202,7 @@ void QuorumNode::on(const Message& message, const AppendResponse& response) {
   // As far as both logs can be equal: the end of the latest epoch here that is not above the follower's.
   const auto ours = log_.end_of_epoch(response.hint_epoch);
   const auto next = ours ? std::min(ours->end_offset, response.hint_end_offset) : Offset{0};
+  progress.refused();
   progress.probe(std::max(next, progress.durable()));
   send_entries(message.from, progress);
 }

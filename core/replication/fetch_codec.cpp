@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/assert.hpp"
-#include "base/byte_codec.hpp"
+#include "core/replication/wire_fields.hpp"
 
 namespace troupe::replication {
 namespace {
@@ -22,61 +22,7 @@ constexpr std::size_t answer_partition_bytes_min = id_bytes + 46;
 
 Error corrupt(const std::string& what) { return Error{Errc::corrupt_message, "replica fetch: " + what}; }
 
-void write_id(ByteWriter& writer, const TopicIdPartition& id) {
-  writer.bytes(std::as_bytes(std::span{id.topic_id.bytes()}));
-  writer.integer(id.partition.value());
-}
-
-/// Reads with the first failure kept, so that a message is read straight through and judged at its end.
-class Fields {
- public:
-  explicit Fields(ByteView bytes) : reader_(bytes) {}
-
-  template <class Int>
-  Int integer() {
-    return reader_.integer<Int>().value_or(Int{0});
-  }
-  /// At least `least`; anything below is no message of ours.
-  template <class Strong>
-  Strong number(typename Strong::rep least) {
-    const auto value = integer<typename Strong::rep>();
-    if (value < least) wrong_ = true;
-    return Strong{value};
-  }
-  TopicIdPartition id() {
-    std::array<std::uint8_t, 16> uuid{};
-    if (const auto bytes = reader_.bytes(uuid.size())) std::memcpy(uuid.data(), bytes->data(), uuid.size());
-    return {Uuid{uuid}, number<PartitionId>(0)};
-  }
-  std::uint8_t flags(std::uint8_t known) {
-    const auto value = integer<std::uint8_t>();
-    if ((value & ~known) != 0) wrong_ = true;
-    return value;
-  }
-  /// A count of things that take `each` bytes at least: never more than the rest can hold.
-  std::size_t count(std::size_t each) {
-    const auto value = integer<std::uint32_t>();
-    if (value > fetch_partitions_max || value > reader_.remaining() / each) wrong_ = true;
-    return wrong_ ? 0 : value;
-  }
-  std::optional<Errc> error() {
-    const auto value = integer<std::uint8_t>();
-    if (value == 0) return std::nullopt;
-    return static_cast<Errc>(value);
-  }
-  std::size_t at(ByteView all) const { return all.size() - reader_.remaining(); }
-  void skip(std::size_t bytes) { reader_.bytes(bytes); }
-  std::size_t remaining() const { return reader_.remaining(); }
-  void refuse() { wrong_ = true; }
-  bool good() const { return !wrong_ && !reader_.failed(); }
-  bool finished() const { return good() && reader_.remaining() == 0; }
-
- private:
-  ByteReader reader_;
-  bool wrong_ = false;
-};
-
-FetchRequest::Partition read_request_partition(Fields& in) {
+FetchRequest::Partition read_request_partition(WireFields& in) {
   FetchRequest::Partition one;
   one.id = in.id();
   one.again = in.flags(flag_again) != 0;
@@ -94,7 +40,7 @@ FetchRequest::Partition read_request_partition(Fields& in) {
   return one;
 }
 
-FetchAnswer::Partition read_answer_partition(Fields& in, const Bytes& all) {
+FetchAnswer::Partition read_answer_partition(WireFields& in, const Bytes& all) {
   FetchAnswer::Partition one;
   one.id = in.id();
   auto& answer = one.answer;
@@ -117,7 +63,7 @@ FetchAnswer::Partition read_answer_partition(Fields& in, const Bytes& all) {
   return one;
 }
 
-Status check_head(Fields& in, std::uint8_t kind) {
+Status check_head(WireFields& in, std::uint8_t kind) {
   const auto version = in.integer<std::uint8_t>();
   if (version != fetch_version)
     return corrupt("version " + std::to_string(version) + ", wanted " + std::to_string(fetch_version));
@@ -158,7 +104,7 @@ ByteBuffer encode_fetch_request(const FetchRequest& request) {
 }
 
 Result<FetchRequest> decode_fetch_request(ByteView bytes) {
-  Fields in(bytes);
+  WireFields in(bytes);
   TROUPE_TRY(check_head(in, kind_request));
   FetchRequest request;
   request.replica = in.number<BrokerId>(0);
@@ -170,10 +116,10 @@ Result<FetchRequest> decode_fetch_request(ByteView bytes) {
   request.bytes_max = in.integer<std::int32_t>();
   if (request.session_epoch < 0 || request.wait_ms_max < 0 || request.bytes_max < 0) in.refuse();
   if ((request.session_id == no_fetch_session) != (request.session_epoch == 0)) in.refuse();
-  const auto forgotten = in.count(id_bytes);
+  const auto forgotten = in.count(fetch_partitions_max, id_bytes);
   request.forgotten.reserve(forgotten);
   for (std::size_t i = 0; i < forgotten; ++i) request.forgotten.push_back(in.id());
-  const auto partitions = in.count(request_partition_bytes);
+  const auto partitions = in.count(fetch_partitions_max, request_partition_bytes);
   request.partitions.reserve(partitions);
   for (std::size_t i = 0; i < partitions && in.good(); ++i) request.partitions.push_back(read_request_partition(in));
   if (!in.finished()) return corrupt("a request of " + std::to_string(bytes.size()) + " bytes is malformed");
@@ -214,13 +160,13 @@ ByteBuffer encode_fetch_answer(const FetchAnswer& answer) {
 }
 
 Result<FetchAnswer> decode_fetch_answer(const Bytes& bytes) {
-  Fields in(bytes);
+  WireFields in(bytes);
   TROUPE_TRY(check_head(in, kind_answer));
   FetchAnswer answer;
   answer.session_id = in.number<FetchSessionId>(0);
   answer.number = in.integer<std::int64_t>();
   answer.error = in.error();
-  const auto partitions = in.count(answer_partition_bytes_min);
+  const auto partitions = in.count(fetch_partitions_max, answer_partition_bytes_min);
   answer.partitions.reserve(partitions);
   for (std::size_t i = 0; i < partitions && in.good(); ++i) answer.partitions.push_back(read_answer_partition(in, bytes));
   if (!in.finished()) return corrupt("an answer of " + std::to_string(bytes.size()) + " bytes is malformed");

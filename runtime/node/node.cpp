@@ -88,6 +88,7 @@ struct Node::Impl {
   PartitionDirectory directory;
   LogReaders readers;
   const std::shared_ptr<ImageHolder> images = std::make_shared<ImageHolder>();
+  LeaderLocator leaders;
   const std::shared_ptr<HandleSlot<DiskWorker>> data_disk = std::make_shared<HandleSlot<DiskWorker>>();
   const std::shared_ptr<HandleSlot<DiskWorker>> metadata_disk = std::make_shared<HandleSlot<DiskWorker>>();
   const std::shared_ptr<HandleSlot<MetadataQuorum>> quorum = std::make_shared<HandleSlot<MetadataQuorum>>();
@@ -113,7 +114,11 @@ struct Node::Impl {
 };
 
 Node::Impl::Impl(const NodeConfig& node_config, metrics::Registry& registry)
-    : config(node_config), metrics(registry), readers({.readers = node_config.readers}), actor_config(node_config) {
+    : config(node_config),
+      metrics(registry),
+      readers({.readers = node_config.readers}),
+      leaders(BrokerId{node_config.node_id}, &directory, images, nullptr),
+      actor_config(node_config) {
   const auto threads = std::max<std::size_t>(1, config.gateway.io_threads);
   for (std::size_t i = 0; i < threads; ++i) gateways.push_back(std::make_shared<HandleSlot<caf::actor>>());
   broker = std::make_unique<Broker>(Broker::Options{.node_id = BrokerId{config.node_id},
@@ -182,6 +187,7 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
                                                      .readers = &readers,
                                                      .clock = &clock,
                                                      .directory = &directory,
+                                                     .leaders = &leaders,
                                                      .table = &table,
                                                      .serving = serving},
                                                     row);
@@ -194,7 +200,7 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
         {"gateway", "gateway-" + std::to_string(i), [this, i](caf::actor_system& actors, const ActorRowPtr& row) {
            const auto actor = spawn_gateway(actors,
                                             {.images = images,
-                                             .directory = &directory,
+                                             .leaders = &leaders,
                                              .metadata_quorum = [slot = quorum] { return slot->get(); },
                                              .clock = &clock,
                                              .seed = std::random_device{}() + i},

@@ -36,7 +36,7 @@ Errc error_of(const NodeFixture::Answer<T>& answer) {
 
 }  // namespace
 
-TEST_CASE("calls that are open at a leader that goes down are answered at once", "[actors][gateway]") {
+TEST_CASE("reads that are open at a leader that goes down wait for the next one, but not for long", "[actors][gateway]") {
   GatewayFixture node;
   const auto fetched = node.fetch({.partition = node.id, .from = Offset{0}, .wait_ms_max = 60'000});
   const auto found = node.find_offset(node.id, {.kind = OffsetSpec::Kind::earliest});
@@ -47,12 +47,50 @@ TEST_CASE("calls that are open at a leader that goes down are answered at once",
   CHECK_FALSE(fetched->has_value());
   CHECK_FALSE(found->has_value());
   CHECK_FALSE(deleted->has_value());
+  node.directory.remove(node.id);
   caf::anon_send_exit(node.stuck, caf::exit_reason::kill);
   node.scheduler.run();
+  CHECK(error_of(deleted) == Errc::request_timed_out);  // it may have been done
+  node.scheduler.advance(4'900);
+  CHECK_FALSE(fetched->has_value());
+  CHECK_FALSE(found->has_value());
+  node.scheduler.advance(200);
   CHECK(error_of(fetched) == Errc::leader_not_available);
   CHECK(error_of(found) == Errc::leader_not_available);
-  CHECK(error_of(deleted) == Errc::request_timed_out);  // it may have been done
   CHECK_FALSE(elsewhere->has_value());
+}
+
+TEST_CASE("a read that has no leader is answered by the one that comes, within the time that it may wait",
+          "[actors][gateway]") {
+  GatewayFixture node;
+  const auto here = *node.directory.find({node.topic->id, PartitionId{0}});
+  node.directory.remove(node.id);
+  const auto found = node.find_offset(node.id, {.kind = OffsetSpec::Kind::earliest});
+  const auto fetched = node.fetch({.partition = node.id, .from = Offset{0}, .wait_ms_max = 2'000});
+  node.scheduler.advance(1'000);
+  CHECK_FALSE(found->has_value());
+  node.directory.set(node.id, here);  // any leader will do
+  node.scheduler.advance(100);
+  REQUIRE(found->has_value());
+  CHECK((*found)->value().offset == Offset{0});
+  CHECK_FALSE(fetched->has_value());
+  node.scheduler.advance(700);
+  CHECK_FALSE(fetched->has_value());
+  node.scheduler.advance(300);  // the pause without a leader counts
+  REQUIRE(fetched->has_value());
+  CHECK((*fetched)->value().batches.empty());
+}
+
+TEST_CASE("a read that waits for a leader can be cancelled", "[actors][gateway]") {
+  GatewayFixture node;
+  node.directory.remove(node.id);
+  auto [answer, reply] = NodeFixture::expect<FetchResponse>();
+  const auto call = node.broker->fetch({.partition = node.id, .from = Offset{0}, .wait_ms_max = 2'000}, std::move(reply));
+  node.scheduler.advance(100);
+  CHECK_FALSE(answer->has_value());
+  node.broker->cancel(call);
+  node.scheduler.run();
+  CHECK(error_of(answer) == Errc::cancelled);
 }
 
 TEST_CASE("a leader that says nothing is waited for, but not for ever", "[actors][gateway]") {

@@ -22,6 +22,7 @@ struct FixedClock final : Clock {
 struct NodeFixture : QuorumFixture {
   FixedClock clock;
   actors::PartitionDirectory directory;
+  actors::LeaderLocator leaders{BrokerId{1}, &directory, images, nullptr};
   actors::HandleSlot<actors::DiskWorker> data_worker;
   std::shared_ptr<actors::HandleSlot<caf::actor>> manager = std::make_shared<actors::HandleSlot<caf::actor>>();
   std::shared_ptr<actors::HandleSlot<caf::actor>> gateway = std::make_shared<actors::HandleSlot<caf::actor>>();
@@ -51,6 +52,7 @@ struct NodeFixture : QuorumFixture {
                                                            .readers = &readers,
                                                            .clock = &clock,
                                                            .directory = &directory,
+                                                           .leaders = &leaders,
                                                            .table = &table,
                                                            .restart = leader_restart,
                                                            .serving = serving},
@@ -71,7 +73,7 @@ struct NodeFixture : QuorumFixture {
     tree.children.push_back({"gateway", "gateway-0", [this](caf::actor_system& system, const actors::ActorRowPtr& row) {
                                auto started = actors::spawn_gateway(system,
                                                                     {.images = images,
-                                                                     .directory = &directory,
+                                                                     .leaders = &leaders,
                                                                      .metadata_quorum = [this] { return quorum.get(); },
                                                                      .clock = &clock,
                                                                      .seed = 7},

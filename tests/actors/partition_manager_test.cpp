@@ -221,7 +221,7 @@ TEST_CASE("a leader that fails again and again is given up, and told as such", "
   node.scheduler.advance(5'000);
   CHECK_FALSE(node.leader_of(id));
   const auto read = node.fetch({.partition = id, .from = Offset{0}});
-  node.scheduler.advance(100);
+  node.scheduler.advance(5'100);
   REQUIRE(read->has_value());
   CHECK((**read).error().code == Errc::leader_not_available);
   CHECK(node.values(topic, PartitionId{1}).empty());  // the other one serves

@@ -154,6 +154,7 @@ class QuorumCluster {
 
   Prng prng_;
   Millis now_ = 0;
+  std::uint64_t events_this_second_ = 0;
   std::uint64_t order_ = 0;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::vector<SimNode> nodes_;

@@ -37,7 +37,7 @@ LAYERS = {
                          "caf boost benchmark nlohmann simdjson posix"),
     "tests":            ("base base/log.hpp base/metrics.hpp core storage kafka http tests/support",
                          "catch2 rapidcheck nlohmann boost posix"),
-    "tests/support":    ("base base/log.hpp base/metrics.hpp core storage",        "catch2 rapidcheck posix"),
+    "tests/support":    ("base base/log.hpp base/metrics.hpp core storage actors/link/peer_links.hpp", "catch2 rapidcheck posix"),
     "tests/node":       ("base base/log.hpp base/metrics.hpp core storage runtime tests/support", "catch2 posix"),
     "tests/actors":     ("base base/log.hpp base/metrics.hpp core storage actors tests/support", "catch2 caf posix"),
 }
@@ -53,6 +53,7 @@ WRAPPED = {
     "http/message/body_coding.cpp": "zlib",
     "tests/unit/http/*.cpp": "zlib",
     "tests/support/actor_fixture.hpp": "caf",
+    "tests/support/fake_links.hpp": "caf",
 }
 
 # The libraries of runtime that tests look into; the rest of it is tested as a program.

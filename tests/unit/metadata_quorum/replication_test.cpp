@@ -228,6 +228,31 @@ TEST_CASE("a late refusal does not take back what was acknowledged", "[quorum]")
   CHECK(one.sent<AppendRequest>(2).back().base_offset == Offset{11});
 }
 
+TEST_CASE("each refusal is answered by two messages at most, until the follower takes entries again", "[quorum]") {
+  QuorumOptions options;
+  options.append_bytes_max = 1'000;  // an entry each
+  ReplicaFixture one{voters({1, 2, 3}), options};
+  one.start();
+  one.lead_ready({2});
+  for (int i = 0; i < 60; ++i) one.propose(1, 900);
+  one.persist();
+  one.clear();
+  // The first of those on their way was dropped, so all behind it are refused, each when the leader streams again.
+  constexpr std::size_t refusals = 50;
+  for (std::size_t i = 0; i < refusals; ++i) {
+    one.receive(2, 1, refusal(5, 1, 1));
+    one.accept(2, 1, 1, 1);  // the probe's place, none of its entries
+  }
+  CHECK(one.sent<AppendRequest>(2).size() <= 2 * refusals);
+  // Taken entries double what may be on its way.
+  for (const std::size_t expected : {2U, 4U, 8U, 16U, 16U}) {
+    const auto taken = one.sent<AppendRequest>(2).back().entries.back().end_offset().value();
+    one.clear();
+    one.accept(2, 1, taken, taken);
+    CHECK(one.sent<AppendRequest>(2).size() == std::min<std::size_t>(expected, static_cast<std::size_t>(one.end() - taken)));
+  }
+}
+
 TEST_CASE("a follower that acknowledges what it was not sent is not believed", "[quorum]") {
   ReplicaFixture one{voters({1, 2, 3})};
   one.start();

@@ -29,6 +29,12 @@ TEST_CASE("random histories of a quorum keep Raft's promises, and heal", "[quoru
   }
 }
 
+TEST_CASE("a follower whose disk stands still does not make its leader send without end", "[quorum]") {
+  const auto result = sim::run_quorum_seed(701794);  // did not end, when each of many refusals was answered by a burst
+  INFO(result.violation.value_or(""));
+  CHECK_FALSE(result.violation);
+}
+
 TEST_CASE("the same seed gives the same history", "[quorum]") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed)
     CHECK(sim::run_quorum_seed(seed).trace == sim::run_quorum_seed(seed).trace);
