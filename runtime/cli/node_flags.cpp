@@ -47,13 +47,10 @@ void NodeFlags::add_to(CLI::App& command) {
       ->type_size(1)
       ->allow_extra_args(false);
   // Flags of nodes to come, so that they are answered and not puzzled over. `group("")` keeps them out of the help.
-  for (const std::string flag : {"--kafka", "--cluster", "--voters", "--join"}) {
+  for (const std::string flag : {"--kafka"}) {
     command
-        .add_option_function<std::string>(flag,
-                                          [flag](const std::string&) {
-                                            throw CLI::ValidationError(
-                                                flag, "this version runs single nodes without a Kafka port");
-                                          })
+        .add_option_function<std::string>(
+            flag, [flag](const std::string&) { throw CLI::ValidationError(flag, "this version has no Kafka port yet"); })
         ->group("");
   }
 }

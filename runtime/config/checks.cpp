@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <set>
 #include <string>
 
 namespace troupe::runtime {
@@ -67,6 +68,47 @@ Status check_origin(std::string_view text) {
   return wrong(text, wanted);
 }
 
+std::optional<HostPort> parse_host_port(std::string_view text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  const auto port = parse_port(text.substr(colon + 1));
+  auto host = text.substr(0, colon);
+  if (!port || *port == 0 || !is_host(host)) return std::nullopt;
+  if (host.front() == '[') host = host.substr(1, host.size() - 2);
+  return HostPort{std::string(host), *port};
+}
+
+std::optional<Voter> parse_voter(std::string_view text) {
+  const auto at = text.find('@');
+  if (at == std::string_view::npos) return std::nullopt;
+  const auto id = parse_integer(text.substr(0, at));
+  auto where = parse_host_port(text.substr(at + 1));
+  if (!id || *id < 1 || *id > INT32_MAX || !where) return std::nullopt;
+  return Voter{static_cast<std::int32_t>(*id), std::move(*where)};
+}
+
+Status check_listen_address(std::string_view text) {
+  if (parse_endpoint(text)) return ok();
+  return wrong(text, "ADDRESS:PORT, such as \"127.0.0.1:9071\"");
+}
+
+Status check_host_port(std::string_view text) {
+  if (parse_host_port(text)) return ok();
+  return wrong(text, "HOST:PORT, such as \"127.0.0.1:9071\" or \"node-2.example:9071\"");
+}
+
+Status check_voter(std::string_view text) {
+  if (parse_voter(text)) return ok();
+  return wrong(text, "a node's id and where it is, such as \"1@127.0.0.1:9071\"");
+}
+
+Status check_rack(std::string_view text) {
+  constexpr std::size_t rack_bytes_max = 64;
+  const auto allowed = std::string(letters) + "0123456789.-_";
+  if (text.size() <= rack_bytes_max && text.find_first_not_of(allowed) == std::string_view::npos) return ok();
+  return wrong(text, "at most 64 letters, digits, '.', '-' or '_'");
+}
+
 std::optional<Endpoint> parse_endpoint(std::string_view text) {
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
@@ -88,8 +130,53 @@ std::string format_endpoint(const Endpoint& endpoint) {
   return (brackets ? "[" + endpoint.host + "]" : endpoint.host) + ":" + std::to_string(endpoint.port);
 }
 
+namespace {
+
+/// What a node would have to guess about its cluster.
+void add_cluster_problems(const NodeConfig& config, std::vector<std::string>& problems) {
+  const auto& cluster = config.cluster;
+  if (!cluster.voters.empty() && !cluster.join.empty()) {
+    problems.emplace_back("cluster.voters and cluster.join are both set: a node founds a cluster, or it joins one");
+  }
+  if (cluster.listen.empty()) {
+    if (!cluster.voters.empty() || !cluster.join.empty()) {
+      problems.emplace_back(
+          "cluster.voters or cluster.join is set, and cluster.listen is not: the others could not reach this node "
+          "(flag --cluster ADDRESS:PORT)");
+    }
+    return;
+  }
+  const auto listen = parse_endpoint(cluster.listen);
+  if (!listen) return;  // said already
+  if (!is_loopback(listen->host)) {
+    problems.push_back(
+        "cluster.listen = \"" + cluster.listen +
+        "\" can be reached from other machines, and there is no TLS between nodes yet: whoever reaches that port "
+        "can stop the node; listen on 127.0.0.1");
+  }
+  constexpr std::size_t voters_max = 7;
+  std::set<std::int32_t> ids;
+  std::optional<HostPort> own;
+  for (const auto& text : cluster.voters) {
+    const auto voter = parse_voter(text);
+    if (!voter) return;
+    if (!ids.insert(voter->id).second)
+      problems.push_back("cluster.voters names node " + std::to_string(voter->id) + " twice");
+    if (voter->id == config.node_id) own = voter->at;
+  }
+  if (ids.size() > voters_max)
+    problems.emplace_back("cluster.voters names more than 7 nodes: 3 or 5 keep the metadata of any cluster");
+  if (own && listen->port != 0 && own->port != listen->port && cluster.advertise.empty()) {
+    problems.push_back("cluster.voters says that node " + std::to_string(config.node_id) + " is at port " +
+                       std::to_string(own->port) + ", and cluster.listen says " + std::to_string(listen->port));
+  }
+}
+
+}  // namespace
+
 std::vector<std::string> broken_relations(const NodeConfig& config) {
   std::vector<std::string> problems;
+  add_cluster_problems(config, problems);
   if (!is_loopback(config.gateway.host) && !config.insecure_no_auth) {
     problems.push_back(
         "gateway.listen = \"" + format_endpoint({config.gateway.host, config.gateway.port}) +

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/log.hpp"
 #include "http/gateway.hpp"
@@ -14,6 +15,17 @@ enum class LogFormat : std::uint8_t { automatic, text, json };
 /// How the actor system gives work to its threads: one queue for all, or one a thread with stealing.
 enum class SchedulerPolicy : std::uint8_t { sharing, stealing };
 
+/// How a node speaks to others of its cluster. decisions/0015
+struct ClusterConfig {
+  std::string listen = {};               ///< ADDRESS:PORT; empty: a cluster of one that nobody can join
+  std::string advertise = {};            ///< HOST:PORT by which the others reach this node; empty: as `listen`
+  std::vector<std::string> voters = {};  ///< "ID@HOST:PORT" of those who found the cluster, this node perhaps among them
+  std::vector<std::string> join = {};    ///< "HOST:PORT" of nodes of a running cluster
+  std::string rack = {};
+  /// Of a broker that is silent: then others lead its partitions.
+  std::int64_t session_ms = 2'000;
+};
+
 /// The members' initial values are the defaults of the settings: nothing else says them.
 struct NodeConfig {
   std::int32_t node_id = 1;
@@ -23,6 +35,8 @@ struct NodeConfig {
   http::GatewayOptions gateway = {};
   /// Listening elsewhere than on loopback without authentication was asked for in so many words.
   bool insecure_no_auth = false;
+
+  ClusterConfig cluster = {};
 
   log::Level log_level = log::Level::info;
   LogFormat log_format = LogFormat::automatic;

@@ -157,6 +157,24 @@ std::vector<Setting> make_settings() {
       make("gateway.allowed_origins", text_list, TROUPE_FIELD(gateway.allowed_origins),
            "Web pages besides our own that may call, as \"https://app.example\".", {}, check_origin),
 
+      make("cluster.listen", maybe_text, TROUPE_FIELD(cluster.listen),
+           "ADDRESS:PORT for the other nodes of the cluster; empty: a cluster of one. Loopback only, as long as there is no "
+           "TLS.",
+           "--cluster", check_listen_address),
+      make("cluster.advertise", maybe_text, TROUPE_FIELD(cluster.advertise),
+           "HOST:PORT by which the other nodes reach this one; empty: as `cluster.listen`.", {}, check_host_port),
+      make(
+          "cluster.voters", text_list, TROUPE_FIELD(cluster.voters),
+          "The nodes that found the cluster and keep its metadata, as \"1@HOST:PORT\", the same on each: 1, 3 or 5 of them.",
+          "--voters", check_voter),
+      make("cluster.join", text_list, TROUPE_FIELD(cluster.join),
+           "HOST:PORT of nodes of a running cluster that this node joins, one at least that is up.", "--join",
+           check_host_port),
+      make("cluster.rack", maybe_text, TROUPE_FIELD(cluster.rack),
+           "Where this node stands; copies of a partition are spread over racks.", {}, check_rack),
+      number("cluster.session_ms", duration, 500, hour, TROUPE_FIELD(cluster.session_ms),
+             "A node that the controller does not hear for so long is fenced: others lead its partitions."),
+
       word("log.level", log_levels, TROUPE_FIELD(log_level), "The least important lines that are written.", "--log-level"),
       word("log.format", log_formats, TROUPE_FIELD(log_format), "auto: text on a terminal, JSON lines elsewhere.",
            "--log-format"),
@@ -183,7 +201,7 @@ std::vector<Setting> make_settings() {
   // The limits follow the gateway's other settings.
   auto limits = gateway_limits();
   const auto behind_gateway =
-      std::find_if(all.begin(), all.end(), [](const Setting& each) { return each.section() == "log"; });
+      std::find_if(all.begin(), all.end(), [](const Setting& each) { return each.section() == "cluster"; });
   all.insert(behind_gateway, limits.begin(), limits.end());
   return all;
 }
@@ -207,6 +225,7 @@ std::span<const Setting> settings() {
 std::string_view section_description(std::string_view section) {
   if (section == "node") return "This node.";
   if (section == "gateway") return "The door for HTTP: REST, WebSocket, server-sent events, pages, metrics.";
+  if (section == "cluster") return "The other nodes: docs/operations.md.";
   if (section == "log") return "The lines on standard error.";
   if (section == "storage") return "The log on disk.";
   if (section == "memory") return "What the node may hold in memory.";
@@ -227,9 +246,9 @@ std::string unknown_setting(std::string_view name) {
   if (!near) {
     // The right key in a wrong section is no misspelling.
     const auto key = name.substr(std::min(name.size(), name.rfind('.') + 1));
-    for (const auto& setting : settings()) {
-      if (setting.key() == key) near = setting.name;
-    }
+    const auto all = settings();
+    const auto same = std::find_if(all.begin(), all.end(), [&](const Setting& setting) { return setting.key() == key; });
+    if (same != all.end()) near = same->name;
   }
   const auto what = "unknown setting " + quote(name);
   return near ? what + "; did you mean \"" + std::string(*near) + "\"?" : what + "; `troupe config describe` lists them all";

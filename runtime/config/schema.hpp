@@ -16,12 +16,13 @@ namespace troupe::runtime {
 enum class SettingKind : std::uint8_t {
   boolean,
   integer,
-  size,       ///< bytes: "64MiB", or a number of bytes
-  duration,   ///< milliseconds: "5s", or a number of milliseconds
-  text,       ///< one string, not empty
-  text_list,  ///< "a,b" where there are no arrays
-  endpoint,   ///< HOST:PORT
-  choice,     ///< one of a few words
+  size,        ///< bytes: "64MiB", or a number of bytes
+  duration,    ///< milliseconds: "5s", or a number of milliseconds
+  text,        ///< one string, not empty
+  maybe_text,  ///< one string; empty: not set
+  text_list,   ///< "a,b" where there are no arrays
+  endpoint,    ///< HOST:PORT
+  choice,      ///< one of a few words
 };
 
 /// HOST:PORT. An IPv6 address stands without its brackets here.
@@ -31,7 +32,7 @@ struct Endpoint {
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 
-/// boolean: bool; integer, size, duration: int64; text: string; text_list: vector; endpoint: Endpoint; choice: int64, the index of
+/// boolean: bool; integer, size, duration: int64; text, maybe_text: string; text_list: vector; endpoint: Endpoint; choice: int64, the index of
 /// the word.
 using SettingValue = std::variant<bool, std::int64_t, std::string, std::vector<std::string>, Endpoint>;
 

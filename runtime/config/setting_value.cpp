@@ -60,7 +60,8 @@ Result<SettingValue> parse_value(const Setting& setting, std::string_view text) 
     case SettingKind::duration:
       if (const auto number = parse_number(setting.kind, text)) value = *number;
       break;
-    case SettingKind::text: value = std::string(text); break;
+    case SettingKind::text:
+    case SettingKind::maybe_text: value = std::string(text); break;
     case SettingKind::text_list: value = split(text); break;
     case SettingKind::endpoint:
       if (auto endpoint = parse_endpoint(text)) value = std::move(*endpoint);
@@ -85,6 +86,10 @@ Status check_value(const Setting& setting, const SettingValue& value) {
       return number >= setting.min && number <= setting.max ? ok() : wrong(setting, std::to_string(number));
     }
     case SettingKind::text: return check_text(setting, std::get<std::string>(value));
+    case SettingKind::maybe_text: {
+      const auto& text = std::get<std::string>(value);
+      return text.empty() ? ok() : check_text(setting, text);
+    }
     case SettingKind::text_list:
       for (const auto& text : std::get<std::vector<std::string>>(value)) TROUPE_TRY(check_text(setting, text));
       return ok();
@@ -103,6 +108,7 @@ std::string expected(const Setting& setting) {
     case SettingKind::size: return "a size" + range + ", as a number of bytes or with KiB, MiB or GiB";
     case SettingKind::duration: return "a duration" + range + ", as a number of ms or with ms, s, m, h or d";
     case SettingKind::text: return "text";
+    case SettingKind::maybe_text: return "text, or nothing";
     case SettingKind::text_list: return "a list of strings";
     case SettingKind::endpoint:
       return "ADDRESS:PORT, such as \"127.0.0.1:8080\", \"[::1]:8080\" or \"0.0.0.0:8080\" for all addresses";
@@ -122,7 +128,8 @@ std::string to_text(const Setting& setting, const SettingValue& value) {
     case SettingKind::integer:
     case SettingKind::size:
     case SettingKind::duration: return format_number(setting.kind, std::get<std::int64_t>(value));
-    case SettingKind::text: return std::get<std::string>(value);
+    case SettingKind::text:
+    case SettingKind::maybe_text: return std::get<std::string>(value);
     case SettingKind::endpoint: return format_endpoint(std::get<Endpoint>(value));
     case SettingKind::choice: return std::string(setting.choices[static_cast<std::size_t>(std::get<std::int64_t>(value))]);
     case SettingKind::text_list: break;

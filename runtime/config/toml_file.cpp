@@ -55,7 +55,8 @@ std::string found(const toml::node& node) {
 Error wrong(const Setting& setting, const toml::node& node) {
   auto wanted = expected(setting);
   if (setting.kind == SettingKind::text_list) wanted = "an array of strings";
-  if (setting.kind == SettingKind::text || setting.kind == SettingKind::endpoint || setting.kind == SettingKind::choice) {
+  if (setting.kind == SettingKind::text || setting.kind == SettingKind::maybe_text ||
+      setting.kind == SettingKind::endpoint || setting.kind == SettingKind::choice) {
     wanted += ", in quotes";
   }
   return {Errc::invalid_config, "got " + found(node) + ", expected " + wanted};
@@ -78,6 +79,7 @@ Result<SettingValue> read_value(const Setting& setting, const toml::node& node) 
       }
       break;
     case SettingKind::text:
+    case SettingKind::maybe_text:
     case SettingKind::endpoint:
     case SettingKind::choice:
       if (text) return parse_value(setting, *text);

@@ -77,3 +77,30 @@ TEST_CASE("limits that contradict each other are refused", "[config]") {
   CHECK(only(load_config({.flags = {{"--set", "memory.produce_bytes_max", "1MiB"}}}).problems) ==
         "gateway.body_bytes_max (8MiB) is above memory.produce_bytes_max (1MiB): lower the first or raise the second");
 }
+
+TEST_CASE("settings of the cluster that do not fit together are refused in a sentence each", "[config]") {
+  const auto problems = [](std::vector<std::pair<std::string, std::string>> set) {
+    ConfigSources sources;
+    for (auto& [name, value] : set) sources.flags.push_back({"--set", name, value});
+    return load_config(sources).problems;
+  };
+  const std::string three = "1@127.0.0.1:9071,2@127.0.0.1:9072,3@[::1]:9073";
+  CHECK(problems({{"cluster.listen", "127.0.0.1:9071"}, {"cluster.voters", three}}).empty());
+  CHECK(
+      problems({{"cluster.listen", "127.0.0.1:0"}, {"cluster.join", "node-2.example:9072"}, {"cluster.rack", "a"}}).empty());
+  CHECK_THAT(only(problems({{"cluster.voters", three}})), Contains("cluster.listen is not"));
+  CHECK_THAT(only(problems({{"cluster.listen", "127.0.0.1:9071"}, {"cluster.voters", three}, {"cluster.join", "a:1"}})),
+             Contains("both set"));
+  CHECK_THAT(only(problems({{"cluster.listen", "0.0.0.0:9071"}})), Contains("no TLS between nodes yet"));
+  CHECK_THAT(only(problems({{"cluster.listen", "127.0.0.1:9079"}, {"cluster.voters", three}})), Contains("at port 9071"));
+  CHECK_THAT(only(problems({{"cluster.listen", "127.0.0.1:1"}, {"cluster.voters", "1@a:1,2@b:1,2@c:1"}})),
+             Contains("names node 2 twice"));
+  for (const std::string wrong :
+       {"127.0.0.1:9071", "0@127.0.0.1:1", "1@127.0.0.1", "1@127.0.0.1:0", "x@a:1", "1@:1", "1@a b:1"}) {
+    INFO(wrong);
+    CHECK_THAT(only(problems({{"cluster.listen", "127.0.0.1:1"}, {"cluster.voters", wrong}})), Contains("1@127.0.0.1:9071"));
+  }
+  CHECK_THAT(only(problems({{"cluster.listen", "here"}})), Contains("ADDRESS:PORT"));
+  CHECK_THAT(only(problems({{"cluster.listen", "127.0.0.1:1"}, {"cluster.join", "127.0.0.1"}})), Contains("HOST:PORT"));
+  CHECK_THAT(only(problems({{"cluster.rack", "a b"}})), Contains("letters"));
+}

@@ -37,7 +37,8 @@ TEST_CASE("what is set is what is got, and nothing else changes", "[config]") {
       case SettingKind::size:
       case SettingKind::duration: value = std::get<std::int64_t>(value) == setting.max ? setting.min : setting.max; break;
       case SettingKind::choice: value = (std::get<std::int64_t>(value) + 1) % std::int64_t(setting.choices.size()); break;
-      case SettingKind::text: value = std::string("other"); break;
+      case SettingKind::text:
+      case SettingKind::maybe_text: value = std::string("other"); break;
       case SettingKind::text_list: value = std::vector<std::string>{"a", "b"}; break;
       case SettingKind::endpoint: value = Endpoint{"::1", 1}; break;
     }
@@ -89,7 +90,8 @@ TEST_CASE("lists outside files are divided by commas", "[config]") {
 
 TEST_CASE("an unknown setting is answered with the one that was meant", "[config]") {
   CHECK(unknown_setting("gateway.lisen") == "unknown setting \"gateway.lisen\"; did you mean \"gateway.listen\"?");
-  CHECK(unknown_setting("server.listen") == "unknown setting \"server.listen\"; did you mean \"gateway.listen\"?");
+  CHECK(unknown_setting("server.io_threads") ==
+        "unknown setting \"server.io_threads\"; did you mean \"gateway.io_threads\"?");
   CHECK(unknown_setting("x") == "unknown setting \"x\"; `troupe config describe` lists them all");
   CHECK_THAT(unknown_setting(std::string(1000, 'y')), Contains("...\""));
 }
