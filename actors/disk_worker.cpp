@@ -19,7 +19,7 @@ namespace troupe::actors {
 
 /// From a disk_worker to itself.
 struct DiskWorkerWakeup {
-  enum class Kind : std::uint8_t { end_turn, flush, stop };
+  enum class Kind : std::uint8_t { end_turn, flush, open, stop };
   Kind kind;
   std::uint64_t token;  ///< of the turn or the timer; a stale one is dropped
 };
@@ -92,6 +92,7 @@ class Completions {
 
 /// The actor's state and handlers.
 ///
+///   waiting, until its cluster is known ---> open
 ///   open --- the directory fails, or cannot be opened ---> refusing --- stop ---> ended, with the error
 ///     | `--- CloseDirectory ------------------------------> refusing --- stop ---> ended, without
 ///     `--- exit message, then `stop' when it has come through the mailbox: turn ended, directory closed, ended with its reason
@@ -173,6 +174,11 @@ class DiskWorkerState {
   void open() {
     const Handling handling{*row_, now()};
     TROUPE_ASSERT(options_.file_system != nullptr);
+    if (options_.cluster_id) {
+      options_.directory.cluster_id = options_.cluster_id();
+      if (!options_.directory.cluster_id) return open_later();
+    }
+    refusal_.reset();
     auto opened = DataDirectory::open(*options_.file_system, options_.directory);
     if (!opened) return fail(opened.error());
     directory_ = std::move(opened->directory);
@@ -183,6 +189,13 @@ class DiskWorkerState {
       caf::anon_send(options_.listener,
                      DirectoryOpened{row_->restarts(), contents(), opened->repaired_batches, std::move(opened->findings)});
     }
+  }
+
+  void open_later() {
+    constexpr std::chrono::milliseconds pause{5};
+    refusal_ =
+        Error{Errc::log_offline, "the data directory " + options_.directory.path + " waits until its cluster is known"};
+    self_->delayed_send(self_, pause, DiskWorkerWakeup{DiskWorkerWakeup::Kind::open, 0});
   }
 
   // --- turns
@@ -301,6 +314,9 @@ class DiskWorkerState {
         return;
       case DiskWorkerWakeup::Kind::flush:
         if (wakeup.token == timer_) on_timer();
+        return;
+      case DiskWorkerWakeup::Kind::open:
+        if (!stopping_) open();
         return;
       case DiskWorkerWakeup::Kind::stop: return stop();
     }

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <functional>
+#include <optional>
+
 #include <caf/fwd.hpp>
 
 #include "actors/handles.hpp"
@@ -25,6 +28,9 @@ struct DiskWorkerOptions {
   std::size_t turn_bytes_max = std::size_t{8} << 20;
   Millis turn_ms_max = 10;
   caf::actor listener = {};  ///< gets DirectoryOpened; may be null
+  /// Whose the directory is, when that shows only later: a node that joins a cluster. Null: `directory` says it. As long as it answers
+  /// nullopt, everything is refused as log_offline.
+  std::function<std::optional<Uuid>()> cluster_id = {};
 };
 
 DiskWorker spawn_disk_worker(caf::actor_system& system, SpawnMode mode, DiskWorkerOptions options, ActorRowPtr row);

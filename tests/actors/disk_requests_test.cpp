@@ -81,3 +81,39 @@ TEST_CASE("retention by request removes whole segments below the high watermark"
   CHECK(cut->view.log_start_offset() > Offset{30});
   CHECK(cut->size_bytes <= 12'288);
 }
+
+TEST_CASE("a directory of a cluster that is not known yet is opened when it is", "[disk_worker]") {
+  DiskFixture fixture;
+  const auto cluster = std::make_shared<std::optional<Uuid>>();
+  fixture.configure = [cluster](DiskWorkerOptions& options) {
+    options.directory.cluster_id.reset();
+    options.cluster_id = [cluster] { return *cluster; };
+  };
+  fixture.start();
+  const auto refused = fixture.scheduler.ask<LogSnapshot>(fixture.worker, OpenLog{partition(1), small_config()});
+  REQUIRE_FALSE(refused);
+  CHECK(from_caf_error(refused.error()).code == Errc::log_offline);
+  fixture.scheduler.advance(1'000);
+  CHECK(fixture.disk.files().empty());
+  *cluster = Uuid{{1, 2, 3}};
+  fixture.scheduler.advance(10);
+  const auto contents = fixture.scheduler.ask<DirectoryContents>(fixture.worker, ListLogs{});
+  REQUIRE(contents);
+  CHECK(contents->cluster_id == Uuid{{1, 2, 3}});
+  CHECK(fixture.open_log(1).view.log_end_offset() == Offset{0});
+  CHECK(fixture.status().restarts == 0);
+}
+
+TEST_CASE("a worker that waits for its cluster can be stopped", "[disk_worker]") {
+  DiskFixture fixture;
+  fixture.configure = [](DiskWorkerOptions& options) {
+    options.directory.cluster_id.reset();
+    options.cluster_id = [] { return std::optional<Uuid>{}; };
+  };
+  fixture.start();
+  fixture.scheduler.advance(100);
+  const auto stopped = fixture.scheduler.ask<ChildrenStopped>(fixture.supervisor, StopChildren{1'000});
+  REQUIRE(stopped);
+  CHECK(stopped->killed.empty());
+  CHECK(fixture.disk.files().empty());
+}
