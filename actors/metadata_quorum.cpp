@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <limits>
+#include <map>
+#include <set>
 #include <unordered_map>
 #include <variant>
 
@@ -13,17 +16,23 @@
 
 #include "actors/clock.hpp"
 #include "actors/errors.hpp"
+#include "actors/link/peer_links.hpp"
+#include "actors/quorum_disk.hpp"
+#include "base/byte_codec.hpp"
+#include "base/crc32c.hpp"
 #include "base/log.hpp"
+#include "core/metadata/command_codec.hpp"
 #include "core/metadata/metadata_machine.hpp"
+#include "core/metadata/quorum_storage.hpp"
 #include "core/metadata/snapshot.hpp"
 
 namespace troupe::actors {
 
 /// From a metadata_quorum to itself.
 struct MetadataWakeup {
-  enum class Kind : std::uint8_t { open, read, turn, deadline };
+  enum class Kind : std::uint8_t { turn, deadline };
   Kind kind;
-  std::uint64_t token;  ///< of the attempt to open, or of the timer; a stale one is dropped
+  std::uint64_t token;  ///< of the timer; a stale one is dropped
 };
 
 }  // namespace troupe::actors
@@ -36,31 +45,33 @@ namespace {
 using namespace metadata;  // the machine's effects
 
 using MetadataQuorumSelf =
-    MetadataQuorum::extend<caf::reacts_to<AppendResults>, caf::reacts_to<ReadResult>, caf::reacts_to<MetadataWakeup>>;
+    MetadataQuorum::extend<caf::reacts_to<AppendResults>, caf::reacts_to<ReadResult>, caf::reacts_to<PeerMessage>,
+                           caf::reacts_to<PeerAnswer>, caf::reacts_to<PeerState>, caf::reacts_to<QuorumDiskWakeup>,
+                           caf::reacts_to<MetadataWakeup>>;
 
-constexpr std::chrono::milliseconds reopen_pause{50};
-/// Opening may have to recover a large log. Whoever waits longer than their own deadline is answered meanwhile.
-constexpr std::chrono::minutes disk_timeout{2};
 constexpr Millis request_ms_max = Millis{24} * 3600 * 1000;
-constexpr std::size_t read_bytes = std::size_t{1} << 20;
+/// What a checkpoint file takes, less the snapshot's head.
+constexpr std::uint64_t snapshot_bytes_max = (std::uint64_t{16} << 20) - (4U << 10);
 
 Requester requester(Caller caller) { return caller == Caller::client ? Requester::client : Requester::system; }
 
-/// The actor's state and handlers: a shell around MetadataMachine.
+std::uint64_t seed_of(const Uuid& id) { return load_big_endian<std::uint64_t>(std::as_bytes(std::span{id.bytes()}).data()); }
+
+/// The actor's state and handlers: a shell around QuorumNode and MetadataMachine, over QuorumDisk and PeerLinks.
 ///
-///   open: OpenLog, ListLogs, ReadSideFile ---> read ... read ---> serving ---> append, append, ...
-///     ^                                                              |
-///     `-- pause <-- the worker went down, or could not answer -------'
-class MetadataQuorumState {
+/// What an input of the replica brings about is done before its next input, also when doing it is an input in its turn.
+class MetadataQuorumState : public QuorumDiskOwner {
  public:
   using Pointer = MetadataQuorumSelf::stateful_pointer<MetadataQuorumState>;
   static constexpr const char* name = "metadata_quorum";
 
   explicit MetadataQuorumState(Pointer self) : self_(self) {}
 
-  ~MetadataQuorumState() {
-    for (auto& [token, promise] : promises_) deliver(promise, Error{Errc::request_timed_out, ended});
-    for (auto& promise : awaiting_) promise.deliver(to_caf_error({Errc::leader_not_available, ended}));
+  ~MetadataQuorumState() override {
+    for (auto& [token, promise] : promises_) deliver(promise, Error{Errc::request_timed_out, ended_unknown});
+    for (auto& promise : awaiting_) promise.deliver(to_caf_error({Errc::leader_not_available, ended_unknown}));
+    for (const auto& [token, message] : peers_)
+      options_.links->answer(message, Error{Errc::request_timed_out, ended_unknown});
   }
 
   MetadataQuorumSelf::behavior_type make_behavior(MetadataQuorumOptions options, ActorRowPtr row) {
@@ -69,6 +80,9 @@ class MetadataQuorumState {
     row_ = std::move(row);
     if (options_.clock == nullptr) options_.clock = &system_clock_;
     if (!options_.new_uuid) options_.new_uuid = [] { return Uuid::random(); };
+    if (options_.voters.empty() && options_.contacts.empty()) options_.voters = {options_.broker.id};
+    TROUPE_ASSERT(alone() || options_.links != nullptr);
+    prng_.emplace(seed_of(options_.new_uuid()));
     machine_.emplace(
         MetadataMachine::Options{.broker = options_.broker,
                                  .incarnation = options_.incarnation.is_nil() ? options_.new_uuid() : options_.incarnation,
@@ -76,7 +90,12 @@ class MetadataQuorumState {
                                  .requests_max = options_.requests_max,
                                  .snapshot_records_min = static_cast<std::int64_t>(options_.snapshot_records_min)});
     self_->set_down_handler([this](caf::down_msg& message) { on_down(message); });
-    perform(machine_->start());
+    if (options_.links != nullptr) {
+      options_.links->serve(Channel::quorum, me());
+      options_.links->serve(Channel::metadata, me());
+    }
+    disk_.emplace(self_, *this, options_, row_, alone());
+    disk_->open();
     return {
         [this](const CreateTopic& request) {
           return submit<TopicAnswer>(CreateTopicCommand{request.request, requester(request.caller)}, request.timeout_ms);
@@ -103,12 +122,19 @@ class MetadataQuorumState {
         [this](const SubscribeMetadata& request) { subscribe(request.subscriber); },
         [this](const AppendResults& answer) {
           const Handling handling{*row_, now()};
-          for (const auto& result : answer.results) {
-            if (result.token != append_token_ || append_attempt_ != attempt_) continue;
-            perform(machine_->appended(result.token, result.status, now()));
-          }
+          disk_->on_appended(answer);
         },
-        [this](const ReadResult& result) { on_read(result); },
+        [this](const ReadResult& result) {
+          const Handling handling{*row_, now()};
+          disk_->on_read(result);
+        },
+        [this](const PeerMessage& message) { on_peer_message(message); },
+        [this](const PeerAnswer& answer) { on_peer_answer(answer); },
+        [this](const PeerState& state) { on_peer_state(state); },
+        [this](const QuorumDiskWakeup& wakeup) {
+          const Handling handling{*row_, now()};
+          disk_->on_wakeup(wakeup);
+        },
         [this](const MetadataWakeup& wakeup) { on_wakeup(wakeup); },
     };
   }
@@ -117,9 +143,11 @@ class MetadataQuorumState {
   using TopicPromise = caf::typed_response_promise<TopicAnswer>;
   using DonePromise = caf::typed_response_promise<Done>;
   using Promise = std::variant<TopicPromise, DonePromise>;
-  static constexpr const char* ended = "the metadata quorum was ended: the outcome is unknown";
+  static constexpr const char* ended_unknown = "the metadata quorum was ended: the outcome is unknown";
 
   MonotonicMs now() const { return now_of(*self_); }
+  caf::actor me() const { return caf::actor_cast<caf::actor>(self_); }
+  bool alone() const { return options_.contacts.empty() && options_.voters == std::vector{options_.broker.id}; }
 
   // --- requests
 
@@ -130,18 +158,18 @@ class MetadataQuorumState {
     auto promise = self_->make_response_promise<Answer>();
     const auto token = ++request_token_;
     promises_.emplace(token, promise);
-    perform(machine_->submit(token, std::move(command), time + std::clamp(timeout_ms, Millis{0}, request_ms_max)));
+    perform(machine_->submit(token, std::move(command), time + std::clamp(timeout_ms, Millis{0}, request_ms_max), time));
     return promise;
   }
 
-  static void deliver(Promise& promise, Result<TopicPtr> answer) {
+  static void deliver(Promise& promise, Result<MetadataAnswer> answer) {
     std::visit(
         [&](auto& one) {
           using One = std::decay_t<decltype(one)>;
           if (!answer) {
             one.deliver(to_caf_error(answer.error()));
           } else if constexpr (std::is_same_v<One, TopicPromise>) {
-            one.deliver(TopicAnswer{std::move(*answer)});
+            one.deliver(TopicAnswer{std::move(answer->topic)});
           } else {
             one.deliver(Done{});
           }
@@ -167,36 +195,102 @@ class MetadataQuorumState {
     return delta;
   }
 
-  // --- effects
+  // --- other nodes
+
+  void on_peer_message(const PeerMessage& message) {
+    const auto time = now();
+    const Handling handling{*row_, time};
+    if (message.channel == Channel::metadata) return on_peer_command(message, time);
+    if (!node_) return;
+    const auto from = "node " + to_string(message.from);
+    const auto decoded = quorum::decode_message(message.payload);
+    if (!decoded) return note_once(from + " sends what is no message of the quorum: " + decoded.error().message);
+    if (decoded->from.id != message.from) {
+      return note_once(from + " speaks as node " + to_string(decoded->from.id) + ": not heard");
+    }
+    const auto& theirs = decoded->cluster_id;
+    if (!cluster_id_.is_nil() && !theirs.is_nil() && theirs != cluster_id_) {
+      return note_once(from + " is of cluster " + to_string(theirs) + ", this node's directory of cluster " +
+                       to_string(cluster_id_) + ": one of them was pointed at the wrong nodes");
+    }
+    if (const auto* append = std::get_if<quorum::AppendRequest>(&decoded->body)) {
+      for (const auto& entry : append->entries) {
+        if (auto right = quorum::check_entry(entry); !right) return note_once(from + ": " + right.error().message);
+      }
+    }
+    perform(node_->receive(*decoded, time));
+  }
+
+  void on_peer_command(const PeerMessage& message, MonotonicMs time) {
+    if (message.call == 0) return;
+    auto sent = decode_command(message.payload);
+    if (!sent) return options_.links->answer(message, sent.error());
+    const auto token = ++request_token_;
+    auto& asker = peers_.emplace(token, message).first->second;
+    asker.payload = {};
+    perform(machine_->submit_of_peer(token, std::move(sent->command), time + sent->timeout_ms, time));
+  }
+
+  void on_peer_answer(const PeerAnswer& answer) {
+    const auto time = now();
+    const Handling handling{*row_, time};
+    auto decoded = [&]() -> Result<CommandAnswer> {
+      TROUPE_TRY(answer.answer);
+      return decode_command_answer(*answer.answer);
+    }();
+    perform(machine_->called(answer.token, decoded, time));
+  }
+
+  void on_peer_state(const PeerState& state) {
+    const auto time = now();
+    const Handling handling{*row_, time};
+    if (!node_) return;
+    if (state.up) {
+      perform(node_->peer_up(state.id, time));
+    } else if (state.refused) {
+      perform(node_->peer_down(state.id, time));
+    }
+  }
+
+  // --- effects of the machine
 
   void perform(MetadataEffects effects) {
     for (auto& effect : effects) {
+      if (ended_) return;
       std::visit([this](auto& one) { perform_one(one); }, effect);
     }
+    if (!performing_) disk_->work_on();
     arm_timer();
   }
 
-  void perform_one(const OpenMetadataLog&) {
-    ++attempt_;
-    if (attempt_ == 1) return open();
-    self_->delayed_send(self_, reopen_pause, MetadataWakeup{MetadataWakeup::Kind::open, attempt_});
+  void perform_one(ProposeMetadata& effect) {
+    TROUPE_ASSERT(node_);
+    perform(node_->propose(effect.token, effect.place, effect.records, std::move(effect.batch), now()));
   }
-  void perform_one(const ReadMetadataLog& effect) {
-    read_from_ = effect.from;
-    read();
-  }
-  void perform_one(const AppendMetadata& effect) {
-    append_token_ = effect.place.token;
-    append_attempt_ = attempt_;
-    AppendBatches request{metadata_partition, append_token_, {}, caf::actor_cast<caf::actor>(self_)};
-    request.batches.push_back({effect.place.base_offset, effect.place.leader_epoch, effect.batch});
-    caf::anon_send(worker_, std::move(request));
+  void perform_one(const CallController& effect) {
+    auto bytes = encode_command({effect.command, effect.timeout_ms});
+    if (options_.links == nullptr || bytes.size() > command_bytes_max) {
+      const auto too_large = options_.links != nullptr;
+      const Error error{too_large ? Errc::message_too_large : Errc::broker_not_available,
+                        too_large ? "a change of metadata of " + std::to_string(bytes.size()) + " bytes: at most " +
+                                        std::to_string(command_bytes_max)
+                                  : "there are no links to other nodes"};
+      return perform(machine_->called(effect.call, error, now()));
+    }
+    options_.links->call(effect.controller, Channel::metadata, Bytes::adopt(std::move(bytes)), effect.timeout_ms,
+                         effect.call, me());
   }
   void perform_one(AnswerMetadata& effect) {
     const auto at = promises_.find(effect.token);
     if (at == promises_.end()) return;
     deliver(at->second, std::move(effect.answer));
     promises_.erase(at);
+  }
+  void perform_one(const AnswerPeer& effect) {
+    const auto at = peers_.find(effect.token);
+    if (at == peers_.end()) return;
+    options_.links->answer(at->second, Bytes::adopt(encode_command_answer(effect.answer)));
+    peers_.erase(at);
   }
   void perform_one(const MetadataIsReady&) {
     options_.images->set(machine_->image());
@@ -214,151 +308,148 @@ class MetadataQuorumState {
     for (const auto& subscriber : subscribers_) caf::anon_send(subscriber, MetadataUpdate{effect.delta});
   }
   void perform_one(const WantTurn&) { self_->send(self_, MetadataWakeup{MetadataWakeup::Kind::turn, 0}); }
-  void perform_one(const WriteSnapshot& effect) {
-    const auto written = [this](const Status& status) {
-      const Handling handling{*row_, now()};
-      perform(machine_->snapshot_written(status));
-    };
-    self_->request(worker_, disk_timeout, WriteSideFile{snapshot_file_name, snapshot_magic, effect.payload})
-        .then([written](const Done&) { written(ok()); },
-              [written](const caf::error& error) { written(from_caf_error(error)); });
-  }
-  void perform_one(const CutMetadataLog& effect) {
-    if (!worker_) return;
-    self_->request(worker_, disk_timeout, AdvanceLogStart{metadata_partition, effect.before})
-        .then([](const LogSnapshot&) {},
-              [](const caf::error& error) { log::warn("metadata log not cut", {log::kv("error", from_caf_error(error))}); });
+  void perform_one(const TakeSnapshot& effect) {
+    auto described = node_ ? node_->describe_snapshot(effect.image->applied()) : std::nullopt;
+    if (!described) {
+      return perform(machine_->snapshot_written(
+          Error{Errc::conflict, "the log no longer holds offset " + to_string(effect.image->applied())}));
+    }
+    const auto image = Bytes::adopt(encode_snapshot(*effect.image));
+    described->size_bytes = image.size();
+    described->crc = crc32c(image);
+    disk_->push(OwnSnapshot{std::move(*described), image});
   }
   void perform_one(const NoteMetadata& effect) { log::warn("metadata", {log::kv("note", effect.text)}); }
-  void perform_one(const FailMetadata& effect) {
-    log::error("metadata cannot be used", {log::kv("error", effect.error)});
-    row_->set_last_error(to_string(effect.error));
-    self_->quit(to_caf_error(effect.error));
+  void perform_one(const FailMetadata& effect) { fail(effect.error); }
+
+  void fail(const Error& error) {
+    if (std::exchange(ended_, true)) return;
+    log::error("metadata cannot be used", {log::kv("error", error)});
+    row_->set_last_error(to_string(error));
+    self_->quit(to_caf_error(error));
   }
 
-  // --- the log
+  // --- effects of the quorum's replica
 
-  void open() {
-    auto worker = options_.disk_worker();
-    if (!worker) return lost();
-    if (worker != worker_) self_->monitor(worker);
-    worker_ = std::move(worker);
-    storage::LogConfig config;
-    config.segment_bytes_max = static_cast<std::uint32_t>(std::min<std::uint64_t>(options_.segment_bytes, UINT32_MAX));
-    config.segment_age_ms_max = std::numeric_limits<Millis>::max();  // age is no reason to roll
-    config.retention_ms = -1;
-    step<LogSnapshot>(OpenLog{metadata_partition, config}, [this](const LogSnapshot& log) {
-      view_ = log.view;
-      opened_.log_start_offset = log.view.log_start_offset();
-      opened_.log_end_offset = log.view.log_end_offset();
-      opened_.latest_epoch = log.state->epochs.latest_epoch();
-      step<DirectoryContents>(ListLogs{}, [this](const DirectoryContents& contents) {
-        opened_.cluster_id = contents.cluster_id;
-        if (snapshot_seen_) return perform(machine_->opened(opened_));
-        read_snapshot();
-      });
-    });
-  }
-
-  void read_snapshot() {
-    step<SideFile>(
-        ReadSideFile{snapshot_file_name, snapshot_magic}, [this](const SideFile& file) { loaded(file.payload); },
-        [this](const Error& error) {
-          if (error.code != Errc::corrupt_message) return lost();
-          loaded(error);
-        });
-  }
-
-  void loaded(Result<std::optional<Bytes>> snapshot) {
-    snapshot_seen_ = true;
-    opened_.snapshot = std::move(snapshot);
-    perform(machine_->opened(opened_));
-    opened_.snapshot = std::optional<Bytes>{};
-  }
-
-  /// One request of the attempt to open that goes on now. By default an error ends the attempt.
-  template <class Answer, class Request, class Then>
-  void step(Request request, Then then) {
-    step<Answer>(std::move(request), std::move(then), [this](const Error& error) {
-      log::warn("metadata log not open", {log::kv("error", error)});
-      lost();
-    });
-  }
-  template <class Answer, class Request, class Then, class Otherwise>
-  void step(Request request, Then then, Otherwise otherwise) {
-    self_->request(worker_, disk_timeout, std::move(request))
-        .then(
-            [this, attempt = attempt_, then](const Answer& answer) {
-              const Handling handling{*row_, now()};
-              if (attempt == attempt_) then(answer);
-            },
-            [this, attempt = attempt_, otherwise](const caf::error& error) {
-              const Handling handling{*row_, now()};
-              if (attempt == attempt_) otherwise(from_caf_error(error));
-            });
-  }
-
-  void read() {
-    options_.readers->read({.partition = metadata_partition,
-                            .token = attempt_,
-                            .view = view_,
-                            .from = read_from_,
-                            .bytes_max = read_bytes,
-                            .hint = read_position_,
-                            .reply_to = caf::actor_cast<caf::actor>(self_)});
-  }
-
-  void on_read(const ReadResult& result) {
-    const Handling handling{*row_, now()};
-    if (result.token != attempt_) return;
-    if (result.slice) {
-      read_position_ = result.slice->position;
-      return perform(machine_->read(result.slice->batches, result.slice->next_offset));
+  /// An effect may be an input of the replica in its turn: what that brings about comes behind what is waiting.
+  void perform(quorum::QuorumEffects effects) {
+    if (!formatted_ && node_ && !node_->cluster_id().is_nil()) {
+      formatted_ = true;
+      machine_->formatted(node_->cluster_id());
     }
-    switch (const auto& error = result.slice.error(); error.code) {
-      case Errc::overloaded:
-        self_->delayed_send(self_, reopen_pause, MetadataWakeup{MetadataWakeup::Kind::read, attempt_});
-        return;
-      case Errc::corrupt_message:
-      case Errc::offset_out_of_range: return perform_one(FailMetadata{error.with_context("the metadata log")});
-      default: lost();
+    for (auto& effect : effects) todo_.push_back(std::move(effect));
+    if (performing_) return;
+    performing_ = true;
+    while (!todo_.empty() && !ended_) {
+      auto effect = std::move(todo_.front());
+      todo_.pop_front();
+      std::visit([this](auto& one) { perform_one(one); }, effect);
     }
+    performing_ = false;
+    disk_->work_on();
+    arm_timer();
   }
 
-  void lost() { perform(machine_->lost()); }
+  void perform_one(quorum::Persist& effect) { disk_->push(std::move(effect)); }
+  void perform_one(quorum::InstallSnapshot& effect) { disk_->push(std::move(effect)); }
+  void perform_one(quorum::CutLog& effect) { disk_->push(effect); }
+  void perform_one(const quorum::ReadEntries& effect) { disk_->read(effect); }
+  void perform_one(const quorum::ReadSnapshot& effect) { disk_->read(effect); }
+  void perform_one(const quorum::SendMessage& effect) {
+    if (options_.links == nullptr) return;
+    options_.links->send(effect.message.to.id, Channel::quorum, Bytes::adopt(quorum::encode_message(effect.message)));
+  }
+  void perform_one(const quorum::Deliver& effect) { perform(machine_->delivered(effect.entries, now())); }
+  void perform_one(const quorum::AnswerQuorum& effect) { perform(machine_->proposed(effect.token, effect.answer, now())); }
+  void perform_one(const quorum::RoleChanged& effect) {
+    log::info("metadata quorum", {log::kv("role", quorum::to_string(effect.role)), log::kv("epoch", effect.epoch),
+                                  log::kv("leader", effect.leader)});
+    perform(machine_->leader_changed(effect.leader, now()));
+  }
+  void perform_one(const quorum::LeaderReady&) { perform(machine_->ready_to_lead(now())); }
+  void perform_one(const quorum::NoteQuorum& effect) { log::warn("metadata quorum", {log::kv("note", effect.text)}); }
+  void perform_one(const quorum::FailQuorum& effect) { fail(effect.error); }
+
+  void note_once(const std::string& text) {
+    constexpr std::size_t remembered_max = 64;
+    if (noted_.size() >= remembered_max) noted_.clear();
+    if (noted_.insert(text).second) log::warn("metadata quorum", {log::kv("note", text)});
+  }
+
+  // --- the disk
+
+  void disk_opened(OpenedQuorumDisk disk) override {
+    cluster_id_ = disk.cluster_id;
+    if (const auto& hard = disk.stored.hard_state; hard && !hard->cluster_id.is_nil()) {
+      machine_->formatted(hard->cluster_id);
+    }
+    auto options = options_.quorum;
+    options.id = options_.broker.id;
+    options.bootstrap_voters = options_.voters;
+    options.contacts = options_.contacts;
+    options.cluster_id = cluster_id_;
+    options.snapshot_bytes_max = std::min(options.snapshot_bytes_max, snapshot_bytes_max);
+    perform(machine_->opened(disk.image, disk.stored.log_end_offset, now()));
+    if (ended_) return;
+    node_.emplace(std::move(options), *prng_);
+    perform(node_->start(std::move(disk.stored), now()));
+  }
+
+  /// The replica is gone, and begins anew from the disk.
+  void disk_lost() override {
+    node_.reset();
+    todo_.clear();
+    perform(machine_->lost(now()));
+  }
+  void disk_failed(const Error& error) override { fail(error); }
+  void disk_full(const std::optional<Error>& error) override { perform(machine_->disk_full(error, now())); }
+
+  void work_done(const QuorumWorkDone& end) override {
+    if (end.installed) perform(machine_->installed(end.installed, now()));
+    if (end.persisted && node_) perform(node_->persisted(*end.persisted, now()));
+    if (!end.snapshot_taken) return;
+    perform(machine_->snapshot_written(ok()));
+    if (node_) perform(node_->snapshot_taken(*end.snapshot_taken, now()));
+  }
+  void snapshot_rejected(std::uint64_t token, const Error& error) override {
+    if (node_) perform(node_->snapshot_rejected(token, error, now()));
+  }
+  void own_snapshot_failed(const Error& error) override { perform(machine_->snapshot_written(error)); }
+  void entries_read(std::uint64_t token, Result<std::vector<quorum::LogEntry>> entries) override {
+    if (node_) perform(node_->entries_read(token, std::move(entries), now()));
+  }
+  void snapshot_read(std::uint64_t token, Result<Bytes> chunk) override {
+    if (node_) perform(node_->snapshot_read(token, std::move(chunk), now()));
+  }
+
+  // --- time, and the end of others
 
   void on_down(const caf::down_msg& message) {
     const Handling handling{*row_, now()};
-    if (worker_ && worker_.address() == message.source) {
-      worker_ = nullptr;
-      return lost();
-    }
+    if (disk_->on_down(message.source)) return;
     std::erase_if(subscribers_, [&](const auto& subscriber) { return subscriber.address() == message.source; });
   }
 
-  // --- time
-
   void on_wakeup(const MetadataWakeup& wakeup) {
-    const Handling handling{*row_, now()};
+    const auto time = now();
+    const Handling handling{*row_, time};
     switch (wakeup.kind) {
-      case MetadataWakeup::Kind::open:
-        if (wakeup.token == attempt_) open();
-        return;
-      case MetadataWakeup::Kind::read:
-        if (wakeup.token == attempt_) read();
-        return;
-      case MetadataWakeup::Kind::turn: return perform(machine_->turn(options_.clock->wall_now()));
+      case MetadataWakeup::Kind::turn:
+        return perform(machine_->turn(node_ ? node_->next_place() : std::nullopt, options_.clock->wall_now(), time));
       case MetadataWakeup::Kind::deadline:
         if (wakeup.token != timer_) return;
         armed_for_.reset();
-        return perform(machine_->on_deadline(now()));
+        perform(machine_->on_deadline(time));
+        if (node_ && !ended_) perform(node_->on_deadline(time));
     }
   }
 
-  /// One timer for all requests. It may fire early, when the one that it was armed for was answered: it is then armed anew.
+  /// One timer for all. It may fire early, when what it was armed for has come to its end: it is then armed anew.
   void arm_timer() {
-    const auto due = machine_->next_deadline();
-    if (!due || (armed_for_ && *armed_for_ <= *due)) return;
+    auto due = machine_->next_deadline();
+    const auto of_node = node_ ? node_->next_deadline() : std::nullopt;
+    if (of_node && (!due || *of_node < *due)) due = of_node;
+    if (ended_ || !due || (armed_for_ && *armed_for_ <= *due)) return;
     armed_for_ = due;
     const auto delay = std::max(Millis{0}, *due - now());
     self_->delayed_send(self_, std::chrono::milliseconds(delay), MetadataWakeup{MetadataWakeup::Kind::deadline, ++timer_});
@@ -368,22 +459,24 @@ class MetadataQuorumState {
   const SystemClock system_clock_;
   MetadataQuorumOptions options_;
   ActorRowPtr row_;
+  bool ended_ = false;
+
+  std::optional<Prng> prng_;
+  std::optional<quorum::QuorumNode> node_;  ///< while the disk is open
+  std::deque<quorum::QuorumEffect> todo_;
+  bool performing_ = false;
+  bool formatted_ = false;
   std::optional<MetadataMachine> machine_;
 
-  DiskWorker worker_;          ///< monitored; null while it is away
-  std::uint64_t attempt_ = 0;  ///< to open the log; answers of an earlier one are dropped
-  bool snapshot_seen_ = false;
-  OpenedMetadataLog opened_;
-  storage::LogView view_;
-  storage::ReadPosition read_position_;
-  Offset read_from_{0};
-  std::uint64_t append_token_ = 0;
-  std::uint64_t append_attempt_ = 0;
+  std::optional<QuorumDisk<Pointer>> disk_;
+  Uuid cluster_id_;  ///< the directory's; nil: of whatever cluster it becomes
 
   std::uint64_t request_token_ = 0;
   std::unordered_map<std::uint64_t, Promise> promises_;
+  std::unordered_map<std::uint64_t, PeerMessage> peers_;  ///< whose commands are being seen to
   std::vector<caf::typed_response_promise<MetadataReady>> awaiting_;
   std::vector<caf::actor> subscribers_;
+  std::set<std::string> noted_;
 
   std::uint64_t timer_ = 0;
   std::optional<MonotonicMs> armed_for_;

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include <caf/fwd.hpp>
 
@@ -11,34 +12,51 @@
 #include "actors/log_reader.hpp"
 #include "actors/metadata_messages.hpp"
 #include "base/clock.hpp"
+#include "core/metadata/quorum_options.hpp"
 
 namespace troupe::actors {
+
+class PeerLinks;
 
 /// The metadata log's partition: `__cluster_metadata`, partition 0.
 inline constexpr TopicId metadata_topic_id{{0, 0, 0, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, 0, 1}};
 inline constexpr TopicIdPartition metadata_partition{metadata_topic_id, PartitionId{0}};
 
-/// Keeps the metadata log and what it adds up to, the MetadataImage: one voter, which is the controller.
+/// This node's replica of the metadata quorum, a voter or an observer, and what its log adds up to: the MetadataImage.
 ///
-///   requests --> [queue] -- a turn --> rules --> records --> one batch --> disk_worker --> committed --> image, answers, updates
+///   requests --> MetadataMachine --> a batch --> QuorumNode --> disk_worker, and the other nodes --> committed --> image, answers, updates
+///                     `-- to the controller, when that is another node --> answer --> ... --> in this image, too --> answers
 ///
-/// One batch is on its way to the disk at a time; what comes meanwhile is the next turn's. A worker that goes down leaves the batch's
-/// outcome open: the log is opened again and read, and shows it. Nothing waits in a thread.
+/// Nothing waits in a thread. A disk worker that goes down takes the replica with it: it starts again from the disk, and the log shows
+/// what became of what was on its way. A full disk is tried again until there is space; what would have to be written is refused
+/// meanwhile (storage_full), where the controller is.
 ///
-/// The actor ends with an error when the metadata cannot be trusted: the snapshot is damaged and the log no longer begins at 0, the
-/// log is damaged, it belongs to another cluster, or it ends before what was committed. Its message says which file.
+/// The node is ready when its registration is committed and in its own image. `controller_id` in images is the quorum's leader.
+///
+/// The actor ends with an error when the metadata cannot be trusted: the hard state, the snapshot or the log is damaged, they are of
+/// another cluster, or the log ends before what was committed. Its message says which file, and the way out.
 struct MetadataQuorumOptions {
   std::function<DiskWorker()> disk_worker =
       {};                                     ///< the run of its own disk_worker that lives now; null: none (a HandleSlot)
   const LogReaders* readers = nullptr;        ///< outlive the actor
   std::shared_ptr<ImageHolder> images = {};   ///< where each committed image is put
-  metadata::BrokerImage broker = {};          ///< this node, as clients reach it
+  metadata::BrokerImage broker = {};          ///< this node, as clients and other nodes reach it
   Uuid incarnation = {};                      ///< of this run of the process; nil: a random one for each run of the actor
   const Clock* clock = nullptr;               ///< for the records' timestamps; outlives the actor
   std::function<Uuid()> new_uuid = {};        ///< default: Uuid::random()
   std::size_t requests_max = 32'768;          ///< waiting; beyond it: overloaded
   std::size_t snapshot_records_min = 20'000;  ///< records since the last snapshot that make a new one worth while
   std::uint64_t segment_bytes = std::uint64_t{4} << 20;  ///< of the metadata log
+
+  /// To the other nodes; outlives the actor. Null: a cluster of one, without them.
+  PeerLinks* links = nullptr;
+  /// The voters of a cluster that is to be founded, this node among them, or none: it joins a cluster that `contacts` know. Without
+  /// either it is a cluster of one. Ignored when the disk belongs to a cluster already.
+  ///
+  /// A directory with a cluster id (DataDirectory::Options, not nil) takes part in that cluster only, and gives a founded one its id.
+  std::vector<BrokerId> voters = {};
+  std::vector<BrokerId> contacts = {};  ///< whom else to ask for the cluster and its leader
+  quorum::QuorumOptions quorum = {};    ///< times and limits; who is who is filled in
 };
 
 MetadataQuorum spawn_metadata_quorum(caf::actor_system& system, MetadataQuorumOptions options, ActorRowPtr row);

@@ -2,317 +2,168 @@
 
 #include <algorithm>
 
-#include "core/metadata/broker_lifecycle.hpp"
-#include "core/metadata/cluster_rules.hpp"
-#include "core/metadata/snapshot.hpp"
-#include "core/record/batch_builder.hpp"
-
 namespace troupe::metadata {
 namespace {
 
-MetadataEffects failed(Error error) { return {FailMetadata{std::move(error)}}; }
+/// What a snapshot changes in an image that it takes the place of.
+DeltaPtr difference(const ImagePtr& before, ImagePtr after) {
+  auto delta = std::make_shared<ImageDelta>();
+  delta->before = before;
+  for (const auto& topic : after->topics()) {
+    const auto known = before->find_topic(topic->id);
+    if (!known) {
+      delta->created.push_back(topic);
+    } else if (*known != *topic) {
+      delta->changed.push_back(topic);
+    }
+  }
+  for (const auto& topic : before->topics()) {
+    if (!after->find_topic(topic->id)) delta->deleted.push_back(topic);
+  }
+  delta->after = std::move(after);
+  return delta;
+}
 
 }  // namespace
 
 MetadataMachine::MetadataMachine(Options options) : options_(std::move(options)) { TROUPE_ASSERT(options_.new_uuid); }
 
-// --- opening and replaying
+// --- the disk, and the quorum's replica on it
 
-MetadataEffects MetadataMachine::opened(const OpenedMetadataLog& log) {
-  cluster_id_ = log.cluster_id;
-  auto effects = load(log);
-  if (!loaded_) return effects;
-  if (!image_->cluster_id().is_nil() && image_->cluster_id() != cluster_id_) {
-    return failed({Errc::wrong_owner, "the metadata is of cluster " + to_string(image_->cluster_id()) +
-                                          ", its directory of cluster " + to_string(cluster_id_)});
-  }
-  if (log.log_end_offset < image_->applied()) {
-    return failed({Errc::corrupt_message, "the metadata log ends at " + to_string(log.log_end_offset) + ", before " +
-                                              to_string(image_->applied()) + ", below which all was committed"});
-  }
-  log_.opened(log.log_end_offset, log.latest_epoch);
-  if (image_->applied() == log_.committed()) {
-    std::ranges::move(replayed(nullptr), std::back_inserter(effects));
+MetadataEffects MetadataMachine::opened(const ImagePtr& image, Offset log_end_offset, MonotonicMs now) {
+  now_ = now;
+  MetadataEffects effects;
+  if (failed_) return effects;
+  const auto end = std::max(log_end_offset, image ? image->applied() : Offset{0});
+  if (end < applied_) {
+    fail({Errc::corrupt_message, "the metadata log ends at " + to_string(end) + ", before " + to_string(applied_) +
+                                     ", below which all was committed"},
+         effects);
     return effects;
   }
-  replay_.emplace(image_);
-  read_from_ = image_->applied();
-  effects.emplace_back(ReadMetadataLog{read_from_});
+  if (image && image->applied() > applied_) install(image, effects);
+  if (!failed_ && !ready_ && !pending_.contains(own_registration)) ask_for_registration(effects);
   return effects;
 }
 
-/// The image before the log: the snapshot's, or an empty one.
-MetadataEffects MetadataMachine::load(const OpenedMetadataLog& log) {
-  if (loaded_) return {};
-  const auto& stored = log.snapshot;
-  auto decoded = [&]() -> Result<ImagePtr> {
-    if (!stored) return stored.error();
-    if (!*stored) return ImagePtr{};
-    return decode_snapshot(**stored);
-  }();
+MetadataEffects MetadataMachine::lost(MonotonicMs now) { return leader_changed(BrokerId{-1}, now); }
+
+MetadataEffects MetadataMachine::installed(const ImagePtr& image, MonotonicMs now) {
+  now_ = now;
   MetadataEffects effects;
-  const bool whole_log = log.log_start_offset == Offset{0};
-  if (!decoded) {
-    if (!whole_log) {
-      return failed(decoded.error().with_context(std::string(snapshot_file_name) + " is needed, the log begins at " +
-                                                 to_string(log.log_start_offset)));
-    }
-    effects.emplace_back(NoteMetadata{std::string(snapshot_file_name) +
-                                      " is damaged, the log is replayed from 0: " + decoded.error().message});
-  } else if (*decoded) {
-    if ((*decoded)->applied() < log.log_start_offset) {
-      return failed({Errc::corrupt_message, std::string(snapshot_file_name) + " ends at " +
-                                                to_string((*decoded)->applied()) + ", the log begins at " +
-                                                to_string(log.log_start_offset) + ": what lies between is lost"});
-    }
-    image_ = *decoded;
-    snapshot_at_ = image_->applied();
-  } else if (!whole_log) {
-    return failed({Errc::corrupt_message, std::string(snapshot_file_name) + " is missing, the log begins at " +
-                                              to_string(log.log_start_offset) + ": what was before is lost"});
-  }
-  loaded_ = true;
+  if (!failed_ && image->applied() > applied_) install(image, effects);
   return effects;
 }
 
-MetadataEffects MetadataMachine::read(ByteView batches, Offset next_offset) {
-  if (log_.state() != MetadataLog::State::replaying || !replay_) return {};
-  if (next_offset <= read_from_) {
-    return failed({Errc::corrupt_message, "the metadata log has nothing at " + to_string(read_from_) + " and ends at " +
-                                              to_string(log_.committed())});
+void MetadataMachine::install(const ImagePtr& image, MetadataEffects& effects) {
+  if (!cluster_id_.is_nil() && !image->cluster_id().is_nil() && image->cluster_id() != cluster_id_) {
+    return fail({Errc::wrong_owner, "the metadata snapshot is of cluster " + to_string(image->cluster_id()) +
+                                        ", this node of cluster " + to_string(cluster_id_)},
+                effects);
   }
-  if (auto applied = replay_->apply_batches(batches, read_from_); !applied) return failed(applied.error());
-  read_from_ = next_offset;
-  if (read_from_ < log_.committed()) return {ReadMetadataLog{read_from_}};
-  const auto delta = replay_->finish(read_from_, options_.broker.id);
-  replay_.reset();
-  image_ = delta.after;
-  return replayed(&delta);
+  builder_.reset();
+  applied_ = image->applied();
+  snapshot_at_ = applied_;
+  show(difference(image_, ImageBuilder{image}.finish(applied_, leader_).after), effects);
+  if (turn_ && turn_->place.base_offset < applied_) turn_unknown(effects);
+  settle_applied(effects);
 }
 
-/// `delta`: what the image learned, null for nothing.
-MetadataEffects MetadataMachine::replayed(const ImageDelta* delta) {
+MetadataEffects MetadataMachine::leader_changed(BrokerId leader, MonotonicMs now) {
+  now_ = now;
   MetadataEffects effects;
-  log_.replayed();
-  if (delta != nullptr && !image_->cluster_id().is_nil() && image_->cluster_id() != cluster_id_) {
-    return failed({Errc::wrong_owner, "the metadata is of cluster " + to_string(image_->cluster_id()) +
-                                          ", its directory of cluster " + to_string(cluster_id_)});
-  }
-  if (ready_ && delta != nullptr) effects.emplace_back(PublishMetadata{std::make_shared<const ImageDelta>(*delta)});
-  if (turn_) {
-    if (image_->applied() >= turn_->delta->after->applied()) {
-      settle_turn(effects);
-    } else {
-      auto turn = std::exchange(turn_, std::nullopt);
-      for (auto entry = turn->entries.rbegin(); entry != turn->entries.rend(); ++entry) redecide(*entry);
+  if (failed_) return effects;
+  leader_ = leader;
+  if (!leads()) {
+    deciding_ = false;
+    for (const auto token : std::exchange(queue_, {})) {
+      if (const auto at = pending_.find(token); at != pending_.end()) wait(token, at->second);
     }
-  } else if (!ready_) {
-    queue_own_registration();
   }
+  std::vector<std::uint64_t> elsewhere;
+  for (const auto& [call, token] : calls_) {
+    const auto& pending = pending_.at(token);
+    if (leader_ != BrokerId{-1} && pending.asked != leader_ && repeatable(pending.command)) elsewhere.push_back(token);
+  }
+  for (const auto token : elsewhere) {
+    end_attempt(token, pending_.at(token), {Errc::request_timed_out, "another node has become the controller"}, effects);
+  }
+  route_waiting(effects);
+  if (ready_) show(effects);
+  return effects;
+}
+
+MetadataEffects MetadataMachine::ready_to_lead(MonotonicMs now) {
+  now_ = now;
+  MetadataEffects effects;
+  if (failed_) return effects;
+  deciding_ = leads();
+  route_waiting(effects);
+  return effects;
+}
+
+// --- the image
+
+MetadataEffects MetadataMachine::delivered(const std::vector<quorum::LogEntry>& entries, MonotonicMs now) {
+  now_ = now;
+  MetadataEffects effects;
+  for (const auto& entry : entries) {
+    if (failed_) return effects;
+    if (entry.end_offset() <= applied_) continue;  // replayed after the disk was opened again
+    if (auto applied = apply(entry, effects); !applied) fail(applied.error(), effects);
+  }
+  if (failed_) return effects;
+  if (ready_) show(effects);
+  settle_applied(effects);
   want_turn(effects);
   return effects;
 }
 
-MetadataEffects MetadataMachine::lost() {
-  log_.lost();
-  replay_.reset();
-  return {OpenMetadataLog{}};
-}
-
-// --- commands
-
-MetadataEffects MetadataMachine::submit(std::uint64_t token, MetadataCommand command, MonotonicMs deadline) {
-  TROUPE_ASSERT(token != own_registration);
-  MetadataEffects effects;
-  if (pending_.size() >= options_.requests_max) {
-    effects.emplace_back(AnswerMetadata{
-        token, Error{Errc::overloaded, std::to_string(pending_.size()) + " changes of metadata wait already: try again"}});
-    return effects;
+Status MetadataMachine::apply(const quorum::LogEntry& entry, MetadataEffects& effects) {
+  if (entry.base_offset != applied_) {
+    return Error{Errc::corrupt_message, "metadata: " + to_string(entry.base_offset) + " was delivered, all below " +
+                                            to_string(applied_) + " is applied"};
   }
-  const bool added = pending_.try_emplace(token, Pending{std::move(command), deadline}).second;
-  TROUPE_ASSERT(added);
-  deadlines_.emplace(deadline, token);
-  queue_.push_back(token);
-  want_turn(effects);
-  return effects;
-}
-
-void MetadataMachine::want_turn(MetadataEffects& effects) {
-  if (turn_wanted_ || queue_.empty() || log_.state() != MetadataLog::State::leading) return;
-  turn_wanted_ = true;
-  effects.emplace_back(WantTurn{});
-}
-
-MetadataEffects MetadataMachine::turn(TimestampMs now) {
-  turn_wanted_ = false;
-  MetadataEffects effects;
-  if (log_.state() != MetadataLog::State::leading) return effects;
-  const auto place = log_.next_place();
-  ImageBuilder builder{image_};
-  record::RecordBatchBuilder batch{{.base_offset = place.base_offset, .leader_epoch = place.leader_epoch}};
-  std::vector<TurnEntry> entries;
-  std::size_t looked_at = 0;
-  for (; !queue_.empty() && looked_at < options_.turn_commands_max && batch.size_bytes() < options_.turn_bytes_max;
-       ++looked_at) {
-    const auto token = queue_.front();
-    auto decided = decide(builder, token);
-    if (!decided) break;
-    queue_.pop_front();
-    if (token == own_registration) own_queued_ = false;
-    if (!decided->records.empty()) {
-      for (const auto& record : decided->records) {
-        const auto value = encode_metadata_record(record);
-        if (auto applied = builder.apply(record, place.base_offset + batch.records_count()); !applied) {
-          return failed(applied.error().with_context("the controller decided what cannot be"));
-        }
-        batch.add({.timestamp = now, .value = ByteView{value}});
-      }
-      if (const auto at = pending_.find(token); at != pending_.end()) at->second.sent = true;
-      entries.push_back({token, true, decided->topic, TopicPtr{}, std::move(decided->cluster)});
-    } else if (batch.records_count() > 0) {
-      entries.push_back({token, false, {}, std::move(decided->verdict), std::move(decided->cluster)});
-    } else if (token == own_registration) {
-      become_ready(effects);
-    } else {
-      answer(effects, token, std::move(decided->verdict), std::move(decided->cluster));
+  const bool in_place_of_turn = turn_ && turn_->place.base_offset < entry.end_offset();
+  const bool is_turn = in_place_of_turn && turn_->place == quorum::QuorumNode::Place{entry.base_offset, entry.epoch};
+  applied_ = entry.end_offset();
+  if (is_turn && !builder_ && image_ == turn_->delta->before) {
+    show(turn_->delta, effects);
+  } else if (entry.kind == quorum::EntryKind::data) {
+    if (!builder_) builder_.emplace(image_);
+    TROUPE_TRY(builder_->apply_batches(entry.payload, entry.base_offset));
+    const auto& of = builder_->image().cluster_id();
+    if (!cluster_id_.is_nil() && !of.is_nil() && of != cluster_id_) {
+      return Error{Errc::wrong_owner,
+                   "the metadata is of cluster " + to_string(of) + ", this node of cluster " + to_string(cluster_id_)};
     }
   }
-  if (batch.records_count() == 0) {
-    want_turn(effects);
-    return effects;
+  if (is_turn) {
+    turn_committed(effects);
+  } else if (in_place_of_turn) {
+    turn_dropped(effects);
   }
-  const auto records = batch.records_count();
-  auto bytes = batch.build();
-  if (!bytes) return failed(bytes.error());
-  turn_ = Turn{std::move(entries),
-               std::make_shared<const ImageDelta>(builder.finish(place.base_offset + records, options_.broker.id))};
-  log_.propose(records);
-  effects.emplace_back(AppendMetadata{place, Bytes::adopt(std::move(*bytes))});
-  return effects;
+  return ok();
 }
 
-/// nullopt: not in this turn.
-std::optional<MetadataMachine::Decided> MetadataMachine::decide(ImageBuilder& builder, std::uint64_t token) const {
-  const auto& image = builder.image();
-  if (token == own_registration) return Decided{decide_own_registration(image), {}};
-  const auto at = pending_.find(token);
-  if (at == pending_.end()) return Decided{};  // answered: its time was over
-  const auto& command = at->second.command;
-  const auto cluster_request = [&]() -> std::optional<ClusterRequest> {
-    if (const auto* one = std::get_if<RegisterBrokerCommand>(&command)) return *one;
-    if (const auto* one = std::get_if<ClusterRequest>(&command)) return *one;
-    return std::nullopt;
-  }();
-  if (cluster_request) {
-    auto decision = decide_cluster(image, *cluster_request);
-    if (!decision) return Decided{{}, {}, decision.error()};
-    return Decided{
-        std::move(decision->records), {}, TopicPtr{}, std::make_shared<const ClusterAnswer>(std::move(decision->answer))};
-  }
-  bool validate_only = false;
-  bool removes = false;
-  const auto decision = [&]() -> Result<TopicDecision> {
-    if (const auto* one = std::get_if<CreateTopicCommand>(&command)) {
-      validate_only = one->request.validate_only;
-      return decide_create(image, one->request, one->requester, options_.new_uuid, options_.limits);
-    }
-    if (const auto* one = std::get_if<AlterTopicCommand>(&command)) {
-      validate_only = one->request.validate_only;
-      return decide_alter(image, one->request, one->requester, options_.limits);
-    }
-    const auto& one = std::get<DeleteTopicCommand>(command);
-    removes = true;
-    return decide_delete(image, one.name, one.requester);
-  }();
-  if (!decision) return Decided{{}, {}, decision.error()};
-  // A topic that goes in the turn in which it changed could not be answered with.
-  if (removes && builder.touched(decision->topic)) return std::nullopt;
-  if (removes) return Decided{decision->records, {}};
-  if (validate_only || decision->records.empty()) return Decided{{}, {}, preview(image, *decision)};
-  return Decided{decision->records, decision->topic};
+/// All that was applied becomes the image. Before this node is ready nobody sees it, and one image for the whole replay is enough.
+void MetadataMachine::show(MetadataEffects& effects) {
+  if (!builder_ && image_->applied() == applied_ && image_->controller_id() == leader_) return;
+  if (!builder_) builder_.emplace(image_);
+  const auto delta = std::make_shared<const ImageDelta>(builder_->finish(applied_, leader_));
+  builder_.reset();
+  show(delta, effects);
 }
 
-std::vector<MetadataRecord> MetadataMachine::decide_own_registration(const MetadataImage& image) const {
-  std::vector<MetadataRecord> records;
-  if (image.cluster_id().is_nil() && !cluster_id_.is_nil()) records.emplace_back(ClusterRecord{cluster_id_});
-  if (const auto upgrade = decide_upgrade(image, options_.broker.id)) records.emplace_back(*upgrade);
-  auto registration = decide_register(image, {.broker = options_.broker, .incarnation = options_.incarnation});
-  std::ranges::move(registration.records, std::back_inserter(records));
-  return records;
+void MetadataMachine::show(const DeltaPtr& delta, MetadataEffects& effects) {
+  image_ = delta->after;
+  if (ready_) effects.emplace_back(PublishMetadata{delta});
+  consider_snapshot(effects);
 }
 
-MetadataEffects MetadataMachine::appended(std::uint64_t token, const Status& status, MonotonicMs now) {
-  MetadataEffects effects;
-  switch (log_.appended(token, status)) {
-    case MetadataLog::Outcome::stale: return effects;
-    case MetadataLog::Outcome::open: return lost();
-    case MetadataLog::Outcome::committed: {
-      const auto delta = turn_->delta;
-      image_ = delta->after;
-      if (ready_) effects.emplace_back(PublishMetadata{delta});
-      settle_turn(effects);
-      consider_snapshot(effects);
-      break;
-    }
-    case MetadataLog::Outcome::refused: {
-      auto turn = std::exchange(turn_, std::nullopt);
-      for (auto entry = turn->entries.rbegin(); entry != turn->entries.rend(); ++entry) {
-        if (!entry->writes) redecide(*entry);
-      }
-      for (const auto& entry : turn->entries) {
-        if (!entry.writes) continue;
-        if (entry.token == own_registration) {
-          retry_registration_at_ = now + options_.registration_retry_ms;
-        } else {
-          answer(effects, entry.token, status.error());
-        }
-      }
-      break;
-    }
-  }
-  want_turn(effects);
-  return effects;
-}
-
-/// The turn is committed, and in `image_`.
-void MetadataMachine::settle_turn(MetadataEffects& effects) {
-  const auto turn = std::exchange(turn_, std::nullopt);
-  for (const auto& entry : turn->entries) {
-    if (entry.token == own_registration) {
-      become_ready(effects);
-    } else if (!entry.writes) {
-      answer(effects, entry.token, entry.verdict, entry.cluster);
-    } else {
-      answer(effects, entry.token, entry.topic.is_nil() ? TopicPtr{} : image_->find_topic(entry.topic), entry.cluster);
-    }
-  }
-}
-
-/// Before everything else: nothing may be shown before it.
-void MetadataMachine::queue_own_registration() {
-  if (std::exchange(own_queued_, true)) return;
-  queue_.push_front(own_registration);
-}
-
-/// Nothing of it was written: it comes first in the next turn.
-void MetadataMachine::redecide(const TurnEntry& entry) {
-  if (entry.token == own_registration) return queue_own_registration();
-  if (const auto at = pending_.find(entry.token); at != pending_.end()) at->second.sent = false;
-  queue_.push_front(entry.token);
-}
-
-void MetadataMachine::answer(MetadataEffects& effects, std::uint64_t token, Result<TopicPtr> answer,
-                             std::shared_ptr<const ClusterAnswer> cluster) {
-  const auto at = pending_.find(token);
-  if (at == pending_.end()) return;
-  deadlines_.erase({at->second.deadline, token});
-  pending_.erase(at);
-  effects.emplace_back(AnswerMetadata{token, std::move(answer), std::move(cluster)});
-}
-
-void MetadataMachine::become_ready(MetadataEffects& effects) {
-  if (std::exchange(ready_, true)) return;
-  effects.emplace_back(MetadataIsReady{});
+void MetadataMachine::fail(Error error, MetadataEffects& effects) {
+  failed_ = true;
+  effects.emplace_back(FailMetadata{std::move(error)});
 }
 
 // --- snapshots
@@ -320,14 +171,13 @@ void MetadataMachine::become_ready(MetadataEffects& effects) {
 void MetadataMachine::consider_snapshot(MetadataEffects& effects) {
   if (snapshot_on_its_way_ || image_->applied() - snapshot_at_ < options_.snapshot_records_min) return;
   snapshot_at_ = image_->applied();
-  snapshot_on_its_way_ = snapshot_at_;
-  effects.emplace_back(WriteSnapshot{Bytes::adopt(encode_snapshot(*image_))});
+  snapshot_on_its_way_ = true;
+  effects.emplace_back(TakeSnapshot{image_});
 }
 
 MetadataEffects MetadataMachine::snapshot_written(const Status& status) {
-  const auto written = std::exchange(snapshot_on_its_way_, std::nullopt);
-  if (!written) return {};
-  if (status) return {CutMetadataLog{*written}};
+  snapshot_on_its_way_ = false;
+  if (status) return {};
   return {
       NoteMetadata{"the metadata snapshot was not written, the log goes on from the one before: " + status.error().message}};
 }
@@ -335,24 +185,41 @@ MetadataEffects MetadataMachine::snapshot_written(const Status& status) {
 // --- time
 
 std::optional<MonotonicMs> MetadataMachine::next_deadline() const {
-  auto next = retry_registration_at_;
-  if (!deadlines_.empty() && (!next || deadlines_.begin()->first < *next)) next = deadlines_.begin()->first;
+  std::optional<MonotonicMs> next;
+  const auto consider = [&](std::optional<MonotonicMs> time) {
+    if (time && (!next || *time < *next)) next = time;
+  };
+  consider(retry_at_);
+  consider(register_at_);
+  if (!deadlines_.empty()) consider(deadlines_.begin()->first);
   return next;
 }
 
 MetadataEffects MetadataMachine::on_deadline(MonotonicMs now) {
+  now_ = now;
   MetadataEffects effects;
+  if (failed_) return effects;
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const auto token = deadlines_.begin()->second;
-    const bool sent = pending_.at(token).sent;
-    answer(effects, token,
-           sent ? Error{Errc::request_timed_out, "the metadata log's disk has not answered in time: the outcome is unknown"}
-                : Error{Errc::leader_not_available, "the metadata log is not available: nothing was changed, try again"});
+    const auto& pending = pending_.at(token);
+    const bool nothing = !pending.uncertain && (pending.stage == Stage::waiting || pending.stage == Stage::queued);
+    finish(token,
+           nothing ? Error{Errc::leader_not_available,
+                           "the metadata has no controller, or its disk does not answer:"
+                           " nothing was changed, try again"}
+                   : Error{Errc::request_timed_out,
+                           "the change of the metadata was not committed in time: the outcome"
+                           " is unknown"},
+           effects);
   }
-  if (retry_registration_at_ && *retry_registration_at_ <= now) {
-    retry_registration_at_.reset();
-    queue_own_registration();
+  if (retry_at_ && *retry_at_ <= now) {
+    retry_at_.reset();
+    route_waiting(effects);
     want_turn(effects);
+  }
+  if (register_at_ && *register_at_ <= now) {
+    register_at_.reset();
+    if (!ready_ && !pending_.contains(own_registration)) ask_for_registration(effects);
   }
   return effects;
 }
