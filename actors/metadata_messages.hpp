@@ -8,6 +8,7 @@
 #include <caf/typed_actor.hpp>
 
 #include "actors/messages.hpp"
+#include "core/metadata/cluster_requests.hpp"
 #include "core/metadata/metadata_image.hpp"
 #include "core/metadata/topic_requests.hpp"
 
@@ -48,6 +49,17 @@ struct RegisterBroker {
   metadata::BrokerImage broker;
   Uuid incarnation;
   Millis timeout_ms = 30'000;
+  Uuid previous_incarnation = {};  ///< of this very process, when it takes a new one
+};
+
+/// What leaders, brokers and operators ask of the controller (core/metadata/cluster_requests.hpp). -> ClusterChanged. Errors: as the
+/// request says.
+struct ChangeCluster {
+  metadata::ClusterRequest request;
+  Millis timeout_ms = 30'000;
+};
+struct ClusterChanged {
+  std::shared_ptr<const metadata::ClusterAnswer> answer;  ///< never null
 };
 
 /// The topic as it is committed; with validate_only as it would be.
@@ -76,6 +88,7 @@ struct MetadataReady {
 using MetadataQuorum =
     caf::typed_actor<caf::replies_to<CreateTopic>::with<TopicAnswer>, caf::replies_to<AlterTopic>::with<TopicAnswer>,
                      caf::replies_to<DeleteTopic>::with<Done>, caf::replies_to<RegisterBroker>::with<Done>,
+                     caf::replies_to<ChangeCluster>::with<ClusterChanged>,
                      caf::replies_to<AwaitMetadata>::with<MetadataReady>,  //
                      caf::reacts_to<SubscribeMetadata>>;
 
@@ -85,6 +98,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::CreateTopic)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::AlterTopic)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::DeleteTopic)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::RegisterBroker)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ChangeCluster)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ClusterChanged)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::TopicAnswer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SubscribeMetadata)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::MetadataUpdate)

@@ -22,6 +22,7 @@
 #include "base/crc32c.hpp"
 #include "base/log.hpp"
 #include "core/metadata/command_codec.hpp"
+#include "core/metadata/heartbeat_codec.hpp"
 #include "core/metadata/metadata_machine.hpp"
 #include "core/metadata/quorum_storage.hpp"
 #include "core/metadata/snapshot.hpp"
@@ -50,6 +51,8 @@ using MetadataQuorumSelf =
                            caf::reacts_to<MetadataWakeup>>;
 
 constexpr Millis request_ms_max = Millis{24} * 3600 * 1000;
+/// Of what the controller wants by itself: it will want it again.
+constexpr Millis duty_ms_max = 10'000;
 /// What a checkpoint file takes, less the snapshot's head.
 constexpr std::uint64_t snapshot_bytes_max = (std::uint64_t{16} << 20) - (4U << 10);
 
@@ -88,7 +91,12 @@ class MetadataQuorumState : public QuorumDiskOwner {
                                  .incarnation = options_.incarnation.is_nil() ? options_.new_uuid() : options_.incarnation,
                                  .new_uuid = options_.new_uuid,
                                  .requests_max = options_.requests_max,
-                                 .snapshot_records_min = static_cast<std::int64_t>(options_.snapshot_records_min)});
+                                 .snapshot_records_min = static_cast<std::int64_t>(options_.snapshot_records_min),
+                                 .may_register = [this](const RegisterBrokerRequest& request) -> Status {
+                                   if (request.broker.id == options_.broker.id) return ok();  // that is this process
+                                   return duties_->check_registration(request, now());
+                                 }});
+    duties_.emplace(options_.duties);
     self_->set_down_handler([this](caf::down_msg& message) { on_down(message); });
     if (options_.links != nullptr) {
       options_.links->serve(Channel::quorum, me());
@@ -107,7 +115,11 @@ class MetadataQuorumState : public QuorumDiskOwner {
           return submit<Done>(DeleteTopicCommand{request.name, requester(request.caller)}, request.timeout_ms);
         },
         [this](const RegisterBroker& request) {
-          return submit<Done>(RegisterBrokerCommand{request.broker, request.incarnation}, request.timeout_ms);
+          const RegisterBrokerCommand command{request.broker, request.incarnation, false, request.previous_incarnation};
+          return submit<Done>(command, request.timeout_ms);
+        },
+        [this](const ChangeCluster& change) {
+          return submit<ClusterChanged>(ClusterCommand{change.request}, change.timeout_ms);
         },
         [this](const AwaitMetadata&) {
           const Handling handling{*row_, now()};
@@ -142,7 +154,8 @@ class MetadataQuorumState : public QuorumDiskOwner {
  private:
   using TopicPromise = caf::typed_response_promise<TopicAnswer>;
   using DonePromise = caf::typed_response_promise<Done>;
-  using Promise = std::variant<TopicPromise, DonePromise>;
+  using ClusterPromise = caf::typed_response_promise<ClusterChanged>;
+  using Promise = std::variant<TopicPromise, DonePromise, ClusterPromise>;
   static constexpr const char* ended_unknown = "the metadata quorum was ended: the outcome is unknown";
 
   MonotonicMs now() const { return now_of(*self_); }
@@ -170,6 +183,10 @@ class MetadataQuorumState : public QuorumDiskOwner {
             one.deliver(to_caf_error(answer.error()));
           } else if constexpr (std::is_same_v<One, TopicPromise>) {
             one.deliver(TopicAnswer{std::move(answer->topic)});
+          } else if constexpr (std::is_same_v<One, ClusterPromise>) {
+            auto* changed = std::get_if<ClusterAnswer>(&answer->result);
+            auto said = changed != nullptr ? std::move(*changed) : ClusterAnswer{};
+            one.deliver(ClusterChanged{std::make_shared<const ClusterAnswer>(std::move(said))});
           } else {
             one.deliver(Done{});
           }
@@ -223,12 +240,27 @@ class MetadataQuorumState : public QuorumDiskOwner {
 
   void on_peer_command(const PeerMessage& message, MonotonicMs time) {
     if (message.call == 0) return;
+    if (is_heartbeat(message.payload)) return on_heartbeat(message, time);
     auto sent = decode_command(message.payload);
     if (!sent) return options_.links->answer(message, sent.error());
     const auto token = ++request_token_;
     auto& asker = peers_.emplace(token, message).first->second;
     asker.payload = {};
     perform(machine_->submit_of_peer(token, std::move(sent->command), time + sent->timeout_ms, time));
+  }
+
+  void on_heartbeat(const PeerMessage& message, MonotonicMs time) {
+    const auto heartbeat = decode_heartbeat(message.payload);
+    if (!heartbeat) return options_.links->answer(message, heartbeat.error());
+    if (heartbeat->broker != message.from) {
+      return options_.links->answer(
+          message, Error{Errc::invalid_argument, "broker " + to_string(message.from) + " beats for another one"});
+    }
+    const auto token = ++request_token_;
+    auto& asker = peers_.emplace(token, message).first->second;
+    asker.payload = {};
+    duties_->on_image(machine_->image(), time);
+    perform(duties_->heartbeat(token, *heartbeat, time));
   }
 
   void on_peer_answer(const PeerAnswer& answer) {
@@ -244,6 +276,10 @@ class MetadataQuorumState : public QuorumDiskOwner {
   void on_peer_state(const PeerState& state) {
     const auto time = now();
     const Handling handling{*row_, time};
+    if (!state.up && state.refused) {
+      duties_->on_image(machine_->image(), time);
+      perform(duties_->peer_gone(state.id, state.incarnation, time));
+    }
     if (!node_) return;
     if (state.up) {
       perform(node_->peer_up(state.id, time));
@@ -281,6 +317,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
                          effect.call, me());
   }
   void perform_one(AnswerMetadata& effect) {
+    if (effect.answer) note_unclean(effect.answer->result);
     const auto at = promises_.find(effect.token);
     if (at == promises_.end()) return;
     deliver(at->second, std::move(effect.answer));
@@ -329,6 +366,42 @@ class MetadataQuorumState : public QuorumDiskOwner {
     self_->quit(to_caf_error(error));
   }
 
+  // --- the active controller's duties
+
+  void perform(DutyEffects effects) {
+    for (auto& effect : effects) {
+      if (auto* answer = std::get_if<AnswerHeartbeat>(&effect)) {
+        const auto at = peers_.find(answer->token);
+        if (at == peers_.end()) continue;
+        Result<Bytes> bytes = answer->answer ? Result<Bytes>{Bytes::adopt(encode_heartbeat_answer(*answer->answer))}
+                                             : Result<Bytes>{answer->answer.error()};
+        options_.links->answer(at->second, std::move(bytes));
+        peers_.erase(at);
+      } else {
+        const auto time = now();
+        auto& wanted = std::get<DecideCluster>(effect);
+        note_fencing(wanted.request);
+        perform(machine_->submit(++request_token_, ClusterCommand{std::move(wanted.request)}, time + duty_ms_max, time));
+      }
+    }
+    arm_timer();
+  }
+
+  static void note_fencing(const ClusterRequest& request) {
+    if (const auto* fence = std::get_if<FenceBrokerRequest>(&request)) {
+      log::warn("a broker is silent: others lead its partitions", {log::kv("broker", fence->broker)});
+    }
+  }
+
+  static void note_unclean(const CommandResult& result) {
+    const auto* answer = std::get_if<ClusterAnswer>(&result);
+    if (answer == nullptr) return;
+    for (const auto& one : answer->unclean) {
+      log::warn("a leader was elected that may lack committed records",
+                {log::kv("partition", one.partition), log::kv("leader", one.leader), log::kv("epoch", one.leader_epoch)});
+    }
+  }
+
   // --- effects of the quorum's replica
 
   /// An effect may be an input of the replica in its turn: what that brings about comes behind what is waiting.
@@ -364,9 +437,13 @@ class MetadataQuorumState : public QuorumDiskOwner {
   void perform_one(const quorum::RoleChanged& effect) {
     log::info("metadata quorum", {log::kv("role", quorum::to_string(effect.role)), log::kv("epoch", effect.epoch),
                                   log::kv("leader", effect.leader)});
+    if (effect.leader != options_.broker.id) duties_->end();
     perform(machine_->leader_changed(effect.leader, now()));
   }
-  void perform_one(const quorum::LeaderReady&) { perform(machine_->ready_to_lead(now())); }
+  void perform_one(const quorum::LeaderReady&) {
+    perform(machine_->ready_to_lead(now()));
+    if (options_.links != nullptr) duties_->begin(machine_->image(), now());  // alone there is nobody to hear
+  }
   void perform_one(const quorum::NoteQuorum& effect) { log::warn("metadata quorum", {log::kv("note", effect.text)}); }
   void perform_one(const quorum::FailQuorum& effect) { fail(effect.error); }
 
@@ -399,6 +476,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
   void disk_lost() override {
     node_.reset();
     todo_.clear();
+    duties_->end();
     perform(machine_->lost(now()));
   }
   void disk_failed(const Error& error) override { fail(error); }
@@ -441,6 +519,9 @@ class MetadataQuorumState : public QuorumDiskOwner {
         armed_for_.reset();
         perform(machine_->on_deadline(time));
         if (node_ && !ended_) perform(node_->on_deadline(time));
+        if (ended_) return;
+        duties_->on_image(machine_->image(), time);
+        perform(duties_->on_deadline(time));
     }
   }
 
@@ -449,6 +530,8 @@ class MetadataQuorumState : public QuorumDiskOwner {
     auto due = machine_->next_deadline();
     const auto of_node = node_ ? node_->next_deadline() : std::nullopt;
     if (of_node && (!due || *of_node < *due)) due = of_node;
+    const auto of_duties = duties_->next_deadline();
+    if (of_duties && (!due || *of_duties < *due)) due = of_duties;
     if (ended_ || !due || (armed_for_ && *armed_for_ <= *due)) return;
     armed_for_ = due;
     const auto delay = std::max(Millis{0}, *due - now());
@@ -467,6 +550,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
   bool performing_ = false;
   bool formatted_ = false;
   std::optional<MetadataMachine> machine_;
+  std::optional<ControllerDuties> duties_;
 
   std::optional<QuorumDisk<Pointer>> disk_;
   Uuid cluster_id_;  ///< the directory's; nil: of whatever cluster it becomes

@@ -12,6 +12,7 @@
 #include "actors/log_reader.hpp"
 #include "actors/metadata_messages.hpp"
 #include "base/clock.hpp"
+#include "core/metadata/controller_duties.hpp"
 #include "core/metadata/quorum_options.hpp"
 
 namespace troupe::actors {
@@ -26,6 +27,8 @@ inline constexpr TopicIdPartition metadata_partition{metadata_topic_id, Partitio
 ///
 ///   requests --> MetadataMachine --> a batch --> QuorumNode --> disk_worker, and the other nodes --> committed --> image, answers, updates
 ///                     `-- to the controller, when that is another node --> answer --> ... --> in this image, too --> answers
+///
+/// Where the quorum's leader is, ControllerDuties hears the brokers' heartbeats, and what it wants done is a request as any other.
 ///
 /// Nothing waits in a thread. A disk worker that goes down takes the replica with it: it starts again from the disk, and the log shows
 /// what became of what was on its way. A full disk is tried again until there is space; what would have to be written is refused
@@ -57,6 +60,7 @@ struct MetadataQuorumOptions {
   std::vector<BrokerId> voters = {};
   std::vector<BrokerId> contacts = {};  ///< whom else to ask for the cluster and its leader
   quorum::QuorumOptions quorum = {};    ///< times and limits; who is who is filled in
+  metadata::ControllerDuties::Options duties = {};
 };
 
 MetadataQuorum spawn_metadata_quorum(caf::actor_system& system, MetadataQuorumOptions options, ActorRowPtr row);
