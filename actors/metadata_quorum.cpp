@@ -83,7 +83,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
     row_ = std::move(row);
     if (options_.clock == nullptr) options_.clock = &system_clock_;
     if (!options_.new_uuid) options_.new_uuid = [] { return Uuid::random(); };
-    if (options_.voters.empty() && options_.contacts.empty()) options_.voters = {options_.broker.id};
+    if (options_.voters.empty() && options_.contacts.empty() && !options_.joins) options_.voters = {options_.broker.id};
     TROUPE_ASSERT(alone() || options_.links != nullptr);
     prng_.emplace(seed_of(options_.new_uuid()));
     machine_.emplace(
@@ -280,6 +280,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
       duties_->on_image(machine_->image(), time);
       perform(duties_->peer_gone(state.id, state.incarnation, time));
     }
+    state.up ? static_cast<void>(up_.insert(state.id)) : static_cast<void>(up_.erase(state.id));
     if (!node_) return;
     if (state.up) {
       perform(node_->peer_up(state.id, time));
@@ -470,6 +471,9 @@ class MetadataQuorumState : public QuorumDiskOwner {
     if (ended_) return;
     node_.emplace(std::move(options), *prng_);
     perform(node_->start(std::move(disk.stored), now()));
+    for (const auto id : std::set<BrokerId>{up_}) {
+      if (node_ && !ended_) perform(node_->peer_up(id, now()));
+    }
   }
 
   /// The replica is gone, and begins anew from the disk.
@@ -560,6 +564,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
   std::unordered_map<std::uint64_t, PeerMessage> peers_;  ///< whose commands are being seen to
   std::vector<caf::typed_response_promise<MetadataReady>> awaiting_;
   std::vector<caf::actor> subscribers_;
+  std::set<BrokerId> up_;  ///< there is a link to them
   std::set<std::string> noted_;
 
   std::uint64_t timer_ = 0;

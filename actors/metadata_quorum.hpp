@@ -53,13 +53,14 @@ struct MetadataQuorumOptions {
 
   /// To the other nodes; outlives the actor. Null: a cluster of one, without them.
   PeerLinks* links = nullptr;
-  /// The voters of a cluster that is to be founded, this node among them, or none: it joins a cluster that `contacts` know. Without
-  /// either it is a cluster of one. Ignored when the disk belongs to a cluster already.
+  /// The voters of a cluster that is to be founded, this node among them, or none: it joins a cluster that `contacts` know, or with `joins`
+  /// whoever it gets a link to. Without any of these it is a cluster of one. Ignored when the disk belongs to a cluster already.
   ///
   /// A directory with a cluster id (DataDirectory::Options, not nil) takes part in that cluster only, and gives a founded one its id.
   std::vector<BrokerId> voters = {};
   std::vector<BrokerId> contacts = {};  ///< whom else to ask for the cluster and its leader
-  quorum::QuorumOptions quorum = {};    ///< times and limits; who is who is filled in
+  bool joins = false;
+  quorum::QuorumOptions quorum = {};  ///< times and limits; who is who is filled in
   metadata::ControllerDuties::Options duties = {};
 };
 

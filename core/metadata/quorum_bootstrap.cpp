@@ -18,6 +18,7 @@ namespace troupe::quorum {
 std::vector<BrokerId> QuorumNode::everybody() const {
   std::set<BrokerId> all(options_.bootstrap_voters.begin(), options_.bootstrap_voters.end());
   all.insert(options_.contacts.begin(), options_.contacts.end());
+  all.insert(met_.begin(), met_.end());
   for (const auto& voter : voters()) all.insert(voter.id);
   all.erase(options_.id);
   return {all.begin(), all.end()};

@@ -458,6 +458,8 @@ QuorumEffects QuorumNode::peer_down(BrokerId id, MonotonicMs now) {
 
 QuorumEffects QuorumNode::peer_up(BrokerId id, MonotonicMs now) {
   begin(now);
+  constexpr std::size_t met_max = 64;
+  if (options_.bootstrap_voters.empty() && options_.contacts.empty() && met_.size() < met_max) met_.insert(id);
   if (leadership_) {
     for (auto& [to, progress] : leadership_->followers) {
       if (to.id != id || progress.state() == Progress::State::snapshot) continue;

@@ -79,7 +79,7 @@ class QuorumNode {
 
   /// A hint: the connection to that node closed, and could not be opened again.
   QuorumEffects peer_down(BrokerId id, MonotonicMs now);
-  /// A hint: that node can be reached again.
+  /// A hint: that node can be reached (again). Whoever was told of nobody asks those for the cluster and its leader.
   QuorumEffects peer_up(BrokerId id, MonotonicMs now);
 
   /// What belongs to a snapshot of the state machine that has applied all below `end_offset`, without its size and checksum.
@@ -265,6 +265,7 @@ class QuorumNode {
   std::optional<Incoming> incoming_;
   MonotonicMs follow_at_{0};
   BrokerId hint_{-1};
+  std::set<BrokerId> met_;  ///< by who was told of nobody
   std::size_t asked_ = 0;
 
   std::optional<Leadership> leadership_;

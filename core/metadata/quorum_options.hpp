@@ -15,7 +15,8 @@ struct QuorumOptions {
   /// The voters of a cluster that is to be founded, this node among them; ignored once the disk is formatted. Empty: joins a cluster.
   /// This node alone: founds at once, asking nobody. Not to be kept when the cluster has grown: an empty disk would found another one.
   std::vector<BrokerId> bootstrap_voters = {};
-  /// Whom to ask for the cluster and for its leader, besides the voters.
+  /// Whom to ask for the cluster and for its leader, besides the voters. Without these and `bootstrap_voters` it asks whoever it meets
+  /// (`peer_up`).
   std::vector<BrokerId> contacts = {};
   /// The id of a cluster that this node founds; nil: drawn.
   Uuid cluster_id = {};

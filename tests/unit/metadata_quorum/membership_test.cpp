@@ -283,3 +283,17 @@ TEST_CASE("an observer finds its leader by asking round, or by a hint", "[quorum
   one.append(5, 4, 0, -1, {});
   CHECK(one.node().leader() == BrokerId{5});
 }
+
+TEST_CASE("an observer that was told of nobody asks whoever it meets, again and again", "[quorum]") {
+  ReplicaFixture one{{}};
+  one.start();
+  one.time_out();
+  CHECK(one.sent<Follow>().empty());
+  one.take(one.node().peer_up(BrokerId{2}, one.now));
+  CHECK(one.sent<Follow>(2).size() == 1);
+  one.take(one.node().peer_up(BrokerId{3}, one.now));
+  one.clear();
+  for (int i = 0; i < 4; ++i) one.time_out();
+  CHECK(one.sent<Follow>(2).size() >= 1);
+  CHECK(one.sent<Follow>(3).size() >= 1);
+}
