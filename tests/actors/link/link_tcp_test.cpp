@@ -18,6 +18,8 @@
 #include "actors/link/link_messages.hpp"
 #include "runtime/node/tcp_probe.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/skip.hpp"
+#include "tests/support/temp_directory.hpp"
 
 using namespace troupe;
 using namespace troupe::actors;
@@ -130,6 +132,32 @@ struct TcpNode {
 
 link::PeerAddress at(std::uint16_t port) { return {"127.0.0.1", port}; }
 
+/// A certificate authority of a test, and certificates by it.
+class Authority {
+ public:
+  explicit Authority(std::string folder) : folder_(std::move(folder)) {
+    works_ = run("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=cluster -keyout ca.key -out ca.pem");
+  }
+  bool works() const { return works_; }
+
+  /// For the node of that name.
+  LinkWire wire(const std::string& name) {
+    REQUIRE(
+        run("openssl req -newkey rsa:2048 -nodes -subj /CN=" + name + " -keyout " + name + ".key -out " + name + ".csr"));
+    REQUIRE(run("openssl x509 -req -days 2 -in " + name + ".csr -CA ca.pem -CAkey ca.key -CAcreateserial -out " + name +
+                ".pem"));
+    return {.certificate = folder_ + "/" + name + ".pem", .key = folder_ + "/" + name + ".key", .ca = folder_ + "/ca.pem"};
+  }
+
+ private:
+  bool run(const std::string& command) {
+    return std::system(("mkdir -p " + folder_ + " && cd " + folder_ + " && " + command + " > log 2>&1").c_str()) == 0;
+  }
+
+  std::string folder_;
+  bool works_ = false;
+};
+
 ProbeResult probe_once(const link::PeerAddress& address, Millis timeout_ms) {
   std::mutex mutex;
   std::condition_variable changed;
@@ -198,4 +226,35 @@ TEST_CASE("nodes with real sockets find each other, call each other, and notice 
   REQUIRE(board.sees("node 1: 2 up", 2));
   one.call(2, 7);
   CHECK(board.sees("node 1: answer 7"));
+}
+
+TEST_CASE("with mutual TLS only nodes with a certificate of the cluster's authority are linked", "[link_tcp]") {
+  test::TempDirectory directory;
+  Authority ours{directory / "ours"};
+  if (!ours.works()) TROUPE_SKIP("package openssl is missing");
+  Authority theirs{directory / "theirs"};
+  Board board;
+  TcpNode one{board, 1, {}, ours.wire("broker-1")};
+  const std::map<BrokerId, link::PeerAddress> first{{BrokerId{1}, at(one.port())}};
+  TcpNode stranger{board, 3, first, theirs.wire("broker-3")};
+  TcpNode bare{board, 4, first};
+  TcpNode two{board, 2, first, ours.wire("broker-2")};
+  REQUIRE(board.sees("node 1: 2 up"));
+  REQUIRE(board.sees("node 2: 1 up"));
+  one.call(2, 1'000'000);
+  CHECK(board.sees("node 1: answer 1000000"));
+  // Both have tried and failed: that is what their links say.
+  const auto fails = [](TcpNode& node) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (std::chrono::steady_clock::now() < deadline) {
+      for (const auto& row : node.table.snapshot()) {
+        if (row.name == "link/1" && row.last_error) return true;
+      }
+      std::this_thread::yield();
+    }
+    return false;
+  };
+  CHECK(fails(stranger));
+  CHECK(fails(bare));
+  CHECK(one.mesh.up().size() == 1);
 }
