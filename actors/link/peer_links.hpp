@@ -10,17 +10,12 @@
 #include "base/result.hpp"
 #include "base/uuid.hpp"
 #include "core/ids.hpp"
+#include "core/link/channel.hpp"
 
 /// How the actors of one node speak to those of another: bytes of our own codecs, to a broker and a channel, never to a remote handle.
 namespace troupe::actors {
 
-/// Which actor of a node a payload is for. Part of the wire: never renumber.
-enum class Channel : std::uint8_t {
-  quorum = 1,    ///< metadata_quorum to metadata_quorum: Raft
-  metadata = 2,  ///< commands for the active controller, heartbeats of brokers
-  replica = 3,   ///< replica_fetcher to replica_server: fetch sessions
-  gateway = 4,   ///< gateways to partition leaders of other nodes
-};
+using link::Channel;
 
 /// What came in on a channel, for the actor that serves it. The link has checked that it comes from that run of that broker.
 struct PeerMessage {
@@ -40,7 +35,8 @@ struct PeerAnswer {
   Result<Bytes> answer = Bytes{};
 };
 
-/// A peer can be spoken to, or not any more. Told to every actor that serves a channel, the present state first.
+/// A peer can be spoken to, or not any more. Told to every actor that serves a channel, first of all peers that are up. Not told of the
+/// node itself.
 struct PeerState {
   BrokerId id{-1};
   Uuid incarnation = {};
@@ -51,7 +47,7 @@ struct PeerState {
 /// A node's links, as the actors that use them see them. Any thread; calls never block.
 ///
 /// Messages from one sender to one peer on one channel arrive in order or not at all; none arrives twice. What is lost is not told: who
-/// needs an answer uses `call`.
+/// needs an answer uses `call`. What a node sends to its own id goes to its own actors.
 class PeerLinks {
  public:
   virtual ~PeerLinks() = default;

@@ -13,4 +13,7 @@ bool write_seed(const std::filesystem::path& folder, const std::string& name, By
 /// Seeds of the targets that read what storage/ writes.
 bool write_storage_seeds(const std::filesystem::path& corpus);
 
+/// Seeds of what nodes say to each other over their links.
+bool write_link_seeds(const std::filesystem::path& corpus);
+
 }  // namespace troupe::fuzz

@@ -20,6 +20,7 @@ LAYERS = {
     "core":             ("base core/record core/metadata",                         ""),
     "core/record":      ("base core/ids.hpp",                                      ""),
     "core/replication": ("base core/broker_api.hpp core/ids.hpp core/record core/metadata", ""),
+    "core/link":        ("base core/ids.hpp",                                      ""),
     "core/metadata":    ("base core/ids.hpp core/record",                          ""),
     "core/group":       ("base core/ids.hpp core/record core/metadata",            ""),
     "core/consumer":    ("base core/ids.hpp core/record core/metadata core/group", ""),

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include <caf/actor_addr.hpp>
+
+#include "actors/link/link_manager.hpp"
+#include "actors/link/peer_links.hpp"
+
+namespace troupe::actors {
+
+/// A node's links over CAF's network: PeerLinks for the actors, and for the wiring what the links need. Made before the actors, outlives
+/// them.
+///
+///   LinkMesh mesh{{.self = ..., .listen = ..., .peers = voters, .probe = &probe, .table = &table}};
+///   children.push_back({"link_manager", "links", [&](auto& system, const auto& row) { return mesh.start(system, row); }});
+///
+/// The actor system was configured with `configure_links`. A peer's state is told only after it has been up once. Calls and messages to a
+/// broker that no link leads to are dropped and end with broker_not_available.
+class LinkMesh final : public PeerLinks {
+ public:
+  struct Options {
+    link::Identity self = {};                                ///< cluster_id may be nil: the node is not formatted yet
+    std::optional<link::PeerAddress> listen = std::nullopt;  ///< checked by link::check_listener; port 0: the kernel chooses
+    std::map<BrokerId, link::PeerAddress> peers = {};        ///< those that were given at the start: voters
+    std::vector<link::PeerAddress> contacts = {};            ///< addresses of which nobody knows the broker: --join
+    link::LinkMachine::Options machine = {};                 ///< times and bounds
+    PeerProbe* probe = nullptr;                              ///< outlives the actors
+    ActorTable* table = nullptr;                             ///< outlives the actors
+    bool tls = false;                                        ///< as the system was configured
+    std::uint64_t seed = 0;
+  };
+
+  explicit LinkMesh(Options options);
+
+  /// A run of the actor that all links hang on; for a supervisor's ChildSpec.
+  caf::actor start(caf::actor_system& system, const ActorRowPtr& row);
+
+  /// The brokers that the metadata names, with the addresses of their cluster listeners. Any thread.
+  void set_peers(std::map<BrokerId, link::PeerAddress> peers);
+  /// The node has been formatted. Any thread.
+  void set_cluster_id(const Uuid& cluster_id);
+  /// 0: it does not listen (yet).
+  std::uint16_t port() const { return listener_->port.load(); }
+  /// Those that can be spoken to now, for people and health checks.
+  std::vector<PeerState> up() const { return directory_->up(); }
+
+  void serve(Channel channel, const caf::actor& receiver) override;
+  void send(BrokerId to, Channel channel, Bytes payload) override;
+  void call(BrokerId to, Channel channel, Bytes payload, Millis timeout_ms, std::uint64_t token,
+            const caf::actor& reply_to) override;
+  void answer(const PeerMessage& message, Result<Bytes> answer) override;
+
+ private:
+  caf::actor manager() const;
+
+  const std::shared_ptr<LinkDirectory> directory_ = std::make_shared<LinkDirectory>();
+  const std::shared_ptr<LinkListener> listener_ = std::make_shared<LinkListener>();
+  mutable std::mutex mutex_;
+  Options options_;
+  std::optional<std::map<BrokerId, link::PeerAddress>> peers_ = std::nullopt;  ///< as they were last set
+  caf::actor_addr manager_ = {};
+};
+
+}  // namespace troupe::actors
