@@ -62,6 +62,8 @@ class BrokerHeartbeatState {
     const auto pause = stopping ? std::min(stopping_interval_ms, options_.interval_ms) : options_.interval_ms;
     self_->delayed_send(self_, std::chrono::milliseconds(pause), HeartbeatTick{});
     const auto image = options_.images->get();
+    if (options_.on_image && image != seen_) options_.on_image(*image);
+    seen_ = image;
     const auto* registered = image->find_broker(options_.broker.id);
     const auto controller = image->controller_id();
     if (registered == nullptr || controller == no_broker) return;  // of the first registration metadata_quorum takes care
@@ -108,6 +110,7 @@ class BrokerHeartbeatState {
   BrokerHeartbeatOptions options_;
   ActorRowPtr row_;
   std::uint64_t number_ = 0;
+  metadata::ImagePtr seen_;
   bool registering_ = false;
 };
 

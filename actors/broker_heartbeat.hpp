@@ -34,6 +34,8 @@ struct BrokerHeartbeatOptions {
   std::function<MetadataQuorum()> metadata_quorum = {};  ///< the one that lives now, or null
   PeerLinks* links = nullptr;                            ///< outlives the actor
   std::shared_ptr<BrokerStanding> standing = {};
+  std::function<void(const metadata::MetadataImage&)> on_image =
+      {};  ///< called for each image that it sees first; may be null
   Millis interval_ms = 250;
 };
 

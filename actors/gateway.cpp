@@ -134,7 +134,7 @@ class GatewayState {
     // A lane without a leader answers with what is to be tried again later: no end of sends comes of it.
     for (auto& [id, slot] : sends.slots) {
       if (const auto leader = leader_of(id)) {
-        self_->send(leader, ProduceSlot{id, slot.slot, std::move(slot.batches), self_handle()});
+        self_->send(leader, ProduceSlot{id, slot.slot, std::move(slot.batches), self_handle(), slot.terms});
       } else {
         const std::vector<Result<replication::PlacedRecords>> refused(slot.batches.size(), no_leader(id));
         send(desk_->on_answer(id, slot.slot, refused, now()));

@@ -12,15 +12,19 @@
 
 #include "actors/clock.hpp"
 #include "actors/errors.hpp"
+#include "actors/follower_turns.hpp"
+#include "actors/leader_claims.hpp"
+#include "actors/leader_reads.hpp"
 #include "actors/log_config.hpp"
-#include "actors/recent_batches.hpp"
 #include "base/log.hpp"
 
 namespace troupe::actors {
 
 /// From a partition_leader to itself.
 struct LeaderWakeup {
-  std::uint64_t token;  ///< of the timer; a stale one is dropped
+  enum class Kind : std::uint8_t { deadline, confirm, read_again };
+  Kind kind;
+  std::uint64_t token;  ///< of the timer, a stale one is dropped; of read_again: the read's
 };
 
 }  // namespace troupe::actors
@@ -34,8 +38,8 @@ using replication::LeaderEffects;
 using replication::LeaderReplica;
 
 constexpr auto open_timeout = std::chrono::seconds(60);  // a recovery may take its time
-constexpr Millis recent_wanted_ms = 30'000;
-constexpr std::size_t claims_read_bytes = std::size_t{1} << 20;
+constexpr auto confirm_pause = std::chrono::milliseconds(500);
+constexpr auto read_again_pause = std::chrono::milliseconds(50);
 
 /// The batches of `append` as one run of bytes, with offsets and epoch.
 Bytes stamped(const LeaderEffects::Append& append, LeaderEpoch epoch) {
@@ -51,21 +55,10 @@ Bytes stamped(const LeaderEffects::Append& append, LeaderEpoch epoch) {
   return Bytes::adopt(std::move(bytes));
 }
 
-/// The batches at the front of `bytes` that begin below `up_to`; at least one.
-Bytes below(const Bytes& bytes, Offset up_to, Offset& next_offset) {
-  std::size_t end = 0;
-  while (end < bytes.size()) {
-    const auto header = record::parse_batch_header(bytes.view().subspan(end));
-    if (!header || (end > 0 && header->base_offset >= up_to)) break;
-    end += header->size_bytes();
-    next_offset = header->next_offset();
-  }
-  return bytes.slice(0, std::min(end, bytes.size()));
-}
-
 /// The actor's state and handlers.
 ///
 ///   closed --- first message that needs the log ---> opening ---> open --- disk away, unknown outcome ---> ended, with the error
+///                                                      `--- (confirming) ---^
 class PartitionLeaderState {
  public:
   using Self = caf::stateful_actor<PartitionLeaderState>;
@@ -75,17 +68,24 @@ class PartitionLeaderState {
     self_ = self;
     options_ = std::move(options);
     row_ = std::move(row);
-    recent_.emplace(options_.recent_bytes_max);
+    log_.partition = options_.partition;
+    log_.readers = options_.readers;
+    log_.recent.emplace(options_.recent_bytes_max);
+    reads_.emplace(*self_, log_);
+    claims_.emplace(*self_, log_, *options_.clock, claims_token);
+    turns_.emplace(*self_, log_);
     self_->monitor(options_.disk_worker);
     self_->set_down_handler([this](caf::down_msg&) { end({Errc::log_offline, "the disk worker is down"}); });
+    self_->set_exit_handler([this](caf::exit_msg& exit) { handle([&] { resign(exit.reason); }); });
     row_->set_state(ActorState::running);
+    note_replicas();
     return {
         [this](const ProduceSlot& request) { handle([&] { when_open([this, request] { produce(request); }); }); },
         [this](const AppendResults& results) { handle([&] { appended(results); }); },
         [this](const FetchPartition& request) { handle([&] { when_open([this, request] { fetch(request); }); }); },
         [this](const ReadResult& result) { handle([&] { read(result); }); },
-        [this](const CancelFetch& request) { handle([&] { cancel(request); }); },
-        [this](const FindOffset& request) { handle([&] { when_open([this, request] { find(request); }); }); },
+        [this](const CancelFetch& request) { handle([&] { reads_->cancel(request); }); },
+        [this](const FindOffset& request) { handle([&] { when_open([this, request] { reads_->find(request); }); }); },
         [this](const TimestampResult& result) { handle([&] { found(result); }); },
         [this](const DeleteRecordsBefore& request) {
           handle([&] { when_open([this, request] { delete_records(request); }); });
@@ -94,18 +94,21 @@ class PartitionLeaderState {
         [this](const RunRetention& request) { handle([&] { run_retention(request); }); },
         [this](const AttachTail& request) { handle([&] { when_open([this, request] { attach(request); }); }); },
         [this](const DetachTail&) { handle([&] { tail_ = nullptr; }); },
+        [this](const PartitionChanged& change) { handle([&] { change_partition(change.state); }); },
+        [this](const BrokerBack&) { handle([&] { broker_back(); }); },
+        [this](const IsrAnswered& answer) { handle([&] { isr_answered(answer); }); },
+        [this](const FollowerFetch& request) { handle([&] { when_open([this, request] { follower_fetch(request); }); }); },
+        [this](const FollowerTurn& turn) { handle([&] { follower_turn(turn); }); },
         [this](const LeaderWakeup& wakeup) { handle([&] { on_wakeup(wakeup); }); },
     };
   }
 
  private:
   enum class Phase : std::uint8_t { closed, opening, open, ended };
-  struct Fetch {
-    FetchPartition asked;
-    bool parked = false;
-  };
 
   MonotonicMs now() const { return now_of(*self_); }
+  LeaderEpoch epoch() const { return options_.state.leader_epoch; }
+  std::optional<LeaderReplica>& replica() { return log_.replica; }
 
   template <class Work>
   void handle(Work work) {
@@ -131,29 +134,58 @@ class PartitionLeaderState {
   }
 
   LeaderReplica::Options replica_options() const {
-    return {.epoch = options_.epoch,
+    return {.epoch = epoch(),
             .timestamp_type = options_.config.timestamp_type,
-            .min_insync_replicas = options_.config.min_insync_replicas};
+            .min_insync_replicas = options_.config.min_insync_replicas,
+            .flush = options_.config.flush == metadata::FlushMode::fsync ? replication::Flush::fsync
+                                                                         : replication::Flush::interval,
+            .replica_lag_max_ms = options_.replica_lag_max_ms};
   }
 
   void opened(const LogSnapshot& snapshot) {
     if (snapshot.health.kind == storage::LogHealth::Kind::offline) {
       return end({Errc::log_offline, "partition " + options_.topic + ": " + snapshot.health.reason});
     }
-    view_ = snapshot.view;
-    has_log_ = true;
+    log_.view = snapshot.view;
     note_damage(snapshot.health);
-    if (!replica_) {
-      replica_.emplace(replica_options(), view_.log_start_offset(), view_.log_end_offset(), snapshot.state->producers);
+    // Its followers would cut off what this log has lost.
+    if (damage_ && replicated_) return end(*damage_);
+    if (!replica()) {
+      if (replicated_ && options_.confirm) {
+        opened_ = snapshot;
+        return confirm();
+      }
+      lead(snapshot);
     } else {
       LeaderEffects effects;
-      replica_->on_reopened(view_.log_start_offset(), view_.log_end_offset(), snapshot.state->producers, effects);
+      replica()->on_reopened(log_.view.log_start_offset(), log_.view.log_end_offset(), snapshot.state->producers, effects);
       perform(std::move(effects));
     }
+    go_on();
+  }
+
+  void go_on() {
     phase_ = Phase::open;
     auto waiting = std::move(waiting_);
     waiting_.clear();
     for (auto& work : waiting) work();
+  }
+
+  void lead(const LogSnapshot& snapshot) {
+    const auto start = snapshot.view.log_start_offset();
+    const auto end = snapshot.view.log_end_offset();
+    // An open log is on stable storage as far as its topic's flush asks for it: the worker answers behind its syncs.
+    replica().emplace(replica_options(), replication::IsrMember{options_.node_id, options_.broker_epoch}, options_.state,
+                      replication::ReplicaStart{.log_start = start,
+                                                .log_end = end,
+                                                .durable_end = end,
+                                                .high_watermark = std::clamp(snapshot.high_watermark, start, end),
+                                                .epochs = snapshot.state->epochs,
+                                                .producers = snapshot.state->producers});
+    committed_ = replica()->high_watermark();
+    LeaderEffects effects;
+    replica()->begin(now(), effects);
+    perform(std::move(effects));
   }
 
   /// Reads go on below the damage; nobody waits for a disk that will not get better by itself.
@@ -164,6 +196,59 @@ class PartitionLeaderState {
                                            "\" is damaged from offset " + to_string(health.from) + " on (" + health.reason +
                                            "); nothing was written, records before it can be read"};
     row_->set_last_error(to_string(*damage_));
+  }
+
+  // --- the partition as it is committed
+
+  void note_replicas() {
+    replicated_ = replicated_ || options_.state.replicas.size() > 1;
+    if (replicated_ && phase_ == Phase::closed) open();
+  }
+
+  void change_partition(const replication::PartitionState& state) {
+    if (state.leader_epoch != epoch() || state.partition_epoch <= options_.state.partition_epoch) return;
+    options_.state = state;
+    note_replicas();
+    if (!replica()) return;
+    LeaderEffects effects;
+    replica()->on_partition(state, now(), effects);
+    perform(std::move(effects));
+  }
+
+  void broker_back() {
+    if (!replica()) return;
+    LeaderEffects effects;
+    replica()->on_broker_back(now(), effects);
+    perform(std::move(effects));
+  }
+
+  void propose(replication::AlterPartition alter) {
+    if (const auto desk = options_.isr_desk ? options_.isr_desk->get() : nullptr) {
+      self_->send(desk, ProposeIsr{options_.partition, std::move(alter), caf::actor_cast<caf::actor>(self_)});
+    }
+  }
+
+  void confirm() {
+    replication::AlterPartition alter{
+        .request = confirm_request, .leader_epoch = epoch(), .partition_epoch = options_.state.partition_epoch};
+    for (const auto broker : options_.state.isr) {
+      alter.isr.push_back({broker, broker == options_.node_id ? options_.broker_epoch : no_broker_epoch});
+    }
+    propose(std::move(alter));
+    self_->delayed_send(self_, confirm_pause, LeaderWakeup{LeaderWakeup::Kind::confirm, 0});
+  }
+
+  void isr_answered(const IsrAnswered& answer) {
+    if (replica()) {
+      LeaderEffects effects;
+      replica()->on_alter_answer(answer.request, answer.answer, now(), effects);
+      return perform(std::move(effects));
+    }
+    // Refused: the partition has changed, and is asked for again as it is known then.
+    if (!opened_ || answer.request != confirm_request || !answer.answer || answer.answer->leader_epoch != epoch()) return;
+    options_.state = *answer.answer;
+    lead(*std::exchange(opened_, std::nullopt));
+    go_on();
   }
 
   // --- produce
@@ -177,34 +262,55 @@ class PartitionLeaderState {
     const auto slot = next_slot_++;
     slots_.emplace(slot, Asked{request.reply_to, request.slot, request.batches.size()});
     LeaderEffects effects;
-    replica_->on_produce(slot, request.batches, effects);
+    replica()->on_produce(slot, request.batches, request.terms, effects);
     perform(std::move(effects));
   }
 
   void appended(const AppendResults& results) {
-    if (!replica_) return;
+    if (!replica()) return;
     for (const auto& log : results.logs) {
-      if (log.partition == options_.partition) view_ = log.view;
+      if (log.partition == options_.partition) log_.view = log.view;
     }
     LeaderEffects effects;
-    for (const auto& result : results.results) replica_->on_appended(result.token, result.status, effects);
+    for (const auto& result : results.results) {
+      if (replicated_) keep_for_followers(result);
+      replica()->on_appended(result.token, result.status, effects);
+    }
     perform(std::move(effects));
-    if (replica_->failed()) end({Errc::storage_error, "an append has an unknown outcome"});
+    if (replica()->failed()) end({Errc::storage_error, "an append has an unknown outcome"});
+  }
+
+  /// Followers come for what was just appended: from memory.
+  void keep_for_followers(const AppendResult& result) {
+    while (!in_flight_.empty() && in_flight_.front().token <= result.token) {
+      const auto append = std::move(in_flight_.front());
+      in_flight_.pop_front();
+      if (append.token != result.token || !result.status) continue;
+      log_.recent->push(append.batches.front().base_offset, append.next_offset, stamped(append, epoch()));
+    }
   }
 
   void perform(LeaderEffects effects) {
     for (auto& append : effects.appends) {
       std::vector<storage::PlacedBatch> placed;
       placed.reserve(append.batches.size());
-      for (const auto& batch : append.batches) placed.push_back({batch.base_offset, options_.epoch, batch.bytes});
+      for (const auto& batch : append.batches) placed.push_back({batch.base_offset, epoch(), batch.bytes});
       self_->send(options_.disk_worker,
                   AppendBatches{options_.partition, append.token, std::move(placed), caf::actor_cast<caf::actor>(self_)});
       in_flight_.push_back(std::move(append));
     }
-    if (effects.high_watermark) committed(*effects.high_watermark);
+    if (effects.high_watermark) {
+      if (replicated_) {
+        committed_by_all(*effects.high_watermark);
+      } else {
+        committed(*effects.high_watermark);
+      }
+    }
     for (auto& answer : effects.answers) this->answer(std::move(answer));
-    for (const auto fetch : effects.readable) serve_parked(fetch);
-    if (effects.load_claims) load_claims();
+    for (const auto fetch : effects.readable) reads_->serve_parked(fetch);
+    for (const auto follower : effects.followers_ready) tell_server(follower);
+    if (effects.alter) propose(*std::move(effects.alter));
+    if (effects.load_claims) claims_->load();
     if (effects.reopen) {
       in_flight_.clear();
       phase_ = Phase::opening;
@@ -220,9 +326,11 @@ class PartitionLeaderState {
     slots_.erase(found);
   }
 
+  /// The one replica holds it.
   void committed(Offset high_watermark) {
-    const bool wanted = tail_ != nullptr || now() < recent_wanted_until_;
-    if (!wanted) recent_->clear();
+    committed_ = high_watermark;
+    const bool wanted = consumers_want();
+    if (!wanted) log_.recent->clear();
     Offset from = no_offset;
     Offset next{0};
     std::vector<Bytes> runs;
@@ -230,177 +338,138 @@ class PartitionLeaderState {
       const auto append = std::move(in_flight_.front());
       in_flight_.pop_front();
       if (!wanted) continue;
-      auto bytes = stamped(append, options_.epoch);
+      auto bytes = stamped(append, epoch());
       const auto first = append.batches.front().base_offset;
       next = append.next_offset;
       if (from == no_offset) from = first;
-      recent_->push(first, next, bytes);
+      log_.recent->push(first, next, bytes);
       runs.push_back(std::move(bytes));
     }
     if (!tail_ || runs.empty()) return;
-    Bytes all = runs.size() == 1 ? runs.front() : recent_->read(from, SIZE_MAX).value_or(RecentBatches::Range{}).batches;
-    self_->send(tail_, TailCommitted{from, next, replica_->log_start(), std::move(all)});
+    Bytes all = runs.size() == 1 ? runs.front() : log_.recent->read(from, SIZE_MAX).value_or(RecentBatches::Range{}).batches;
+    self_->send(tail_, TailCommitted{from, next, replica()->log_start(), std::move(all)});
   }
 
-  // --- fetch
-
-  void fetch(const FetchPartition& asked) {
-    const auto token = next_fetch_++;
-    fetches_.emplace(token, Fetch{asked});
-    serve(token, true);
-  }
-
-  void serve_parked(std::uint64_t token) { serve(token, false); }
-
-  void serve(std::uint64_t token, bool may_park) {
-    const auto found = fetches_.find(token);
-    if (found == fetches_.end()) return;
-    found->second.parked = false;
-    const auto& request = found->second.asked.request;
-    if (auto checked = replica_->check_offset(request.from); !checked)
-      return answer_fetch(token, std::move(checked).error());
-    if (!replica_->has_records_at(request.from)) {
-      recent_wanted_until_ = now() + recent_wanted_ms;
-      if (!may_park || request.wait_ms_max <= 0) return answer_fetch(token, response({}, request.from));
-      found->second.parked = true;
-      replica_->park(token, now() + request.wait_ms_max);
-      return arm();
+  /// The last member of the ISR holds it. In memory is what was appended here, committed or not.
+  void committed_by_all(Offset high_watermark) {
+    const auto from = std::exchange(committed_, high_watermark);
+    if (tail_) {
+      Bytes batches;
+      if (const auto recent = log_.recent->read(from, SIZE_MAX)) {
+        auto next = from;
+        batches = clip(recent->batches, from, high_watermark, SIZE_MAX, next);
+        if (next != high_watermark) batches = {};
+      }
+      self_->send(tail_, TailCommitted{from, high_watermark, replica()->log_start(), std::move(batches)});
     }
-    if (const auto recent = recent_->read(request.from, request.bytes_max)) {
-      auto next = recent->next_offset;
-      auto batches = below(recent->batches, request.up_to, next);
-      return answer_fetch(token, response(std::move(batches), next));
-    }
-    options_.readers->read({.partition = options_.partition,
-                            .token = token,
-                            .view = view_,
-                            .from = request.from,
-                            .bytes_max = request.bytes_max,
-                            .up_to = replica_->high_watermark(),
-                            .reply_to = caf::actor_cast<caf::actor>(self_)});
+    if (high_watermark == replica()->log_end() && !consumers_want()) log_.recent->clear();
   }
 
-  FetchResponse response(Bytes batches, Offset next) const {
-    return {.batches = std::move(batches),
-            .next_offset = next,
-            .log_start_offset = replica_->log_start(),
-            .high_watermark = replica_->high_watermark(),
-            .leader_epoch = options_.epoch};
-  }
+  bool consumers_want() const { return tail_ != nullptr || now() < log_.recent_wanted_until; }
 
-  void answer_fetch(std::uint64_t token, Result<FetchResponse> response) {
-    const auto found = fetches_.find(token);
-    if (found == fetches_.end()) return;
-    self_->send(found->second.asked.reply_to, FetchAnswered{found->second.asked.token, std::move(response)});
-    fetches_.erase(found);
+  // --- reads
+
+  void fetch(const FetchPartition& request) {
+    reads_->fetch(request);
+    arm();
   }
 
   void read(const ReadResult& result) {
-    if (result.token == claims_token) return claims_read(result);
-    const auto found = fetches_.find(result.token);
-    if (found == fetches_.end()) return;
-    if (!result.slice) {
-      // The view was taken before a truncation: none happens while a leader leads, but a reset may have.
-      return answer_fetch(result.token, result.slice.error());
+    if (result.token == claims_token) {
+      if (const auto loaded = claims_->read(result)) claims_loaded(*loaded);
+    } else if ((result.token & FollowerTurns::token_bit) == 0) {
+      reads_->read(result);
+    } else if (turns_->read(result)) {
+      tell_server(FollowerTurns::replica_of(result.token));
+    } else {
+      self_->delayed_send(self_, read_again_pause, LeaderWakeup{LeaderWakeup::Kind::read_again, result.token});
     }
-    auto next = result.slice->next_offset;
-    auto batches = below(result.slice->batches, found->second.asked.request.up_to, next);
-    answer_fetch(result.token, response(std::move(batches), next));
-  }
-
-  void cancel(const CancelFetch& request) {
-    const auto found = std::ranges::find_if(fetches_, [&](const auto& entry) {
-      return entry.second.asked.token == request.token && entry.second.asked.reply_to == request.reply_to;
-    });
-    if (found == fetches_.end() || !found->second.parked) return;
-    replica_->unpark(found->first);
-    answer_fetch(found->first, Error{Errc::cancelled, "the caller gave up"});
-  }
-
-  // --- positions
-
-  OffsetAnswer position(Offset offset) const {
-    return {.offset = offset,
-            .log_start_offset = replica_->log_start(),
-            .high_watermark = replica_->high_watermark(),
-            .leader_epoch = options_.epoch};
-  }
-
-  void find(const FindOffset& request) {
-    switch (request.spec.kind) {
-      case OffsetSpec::Kind::earliest: return answer_find(request, position(replica_->log_start()));
-      case OffsetSpec::Kind::latest: return answer_find(request, position(replica_->high_watermark()));
-      case OffsetSpec::Kind::timestamp: break;
-    }
-    const auto token = next_find_++;
-    finds_.emplace(token, request);
-    options_.readers->find({.partition = options_.partition,
-                            .token = token,
-                            .view = view_,
-                            .timestamp = request.spec.timestamp,
-                            .reply_to = caf::actor_cast<caf::actor>(self_)});
-  }
-
-  void answer_find(const FindOffset& request, Result<OffsetAnswer> answer) {
-    self_->send(request.reply_to, OffsetAnswered{request.token, std::move(answer)});
   }
 
   void found(const TimestampResult& result) {
-    if (result.token == claims_token) return claims_found(result);
-    const auto asked = finds_.find(result.token);
-    if (asked == finds_.end()) return;
-    if (!result.found) {
-      answer_find(asked->second, result.found.error());
-    } else {
-      const auto end = replica_->high_watermark();
-      const auto& first = *result.found;
-      answer_find(asked->second, position(first ? std::clamp(first->offset, replica_->log_start(), end) : end));
-    }
-    finds_.erase(asked);
+    if (result.token != claims_token) return reads_->found(result);
+    if (const auto loaded = claims_->found(result)) claims_loaded(*loaded);
   }
 
+  void claims_loaded(const Status& status) {
+    LeaderEffects effects;
+    replica()->on_claims_loaded(status, effects);
+    perform(std::move(effects));
+  }
+
+  // --- followers
+
+  void follower_fetch(const FollowerFetch& request) {
+    LeaderEffects effects;
+    const bool news = turns_->fetch(request.fetch, now(), effects);
+    if (news) tell_server(request.fetch.replica);
+    perform(std::move(effects));
+  }
+
+  void follower_turn(const FollowerTurn& turn) {
+    std::optional<replication::ReplicaAnswer> answer;
+    if (replica()) answer = turns_->turn(turn);
+    if (const auto server = replica_server())
+      self_->send(server, FollowerTurnAnswer{options_.partition, turn.session, std::move(answer)});
+    arm();
+  }
+
+  void tell_server(BrokerId replica) {
+    if (const auto server = replica_server()) self_->send(server, FollowerNews{options_.partition, replica});
+  }
+
+  caf::actor replica_server() const { return options_.replica_server ? options_.replica_server->get() : nullptr; }
+
+  // --- upkeep
+
   void delete_records(const DeleteRecordsBefore& request) {
-    const auto before = std::min(request.before, replica_->high_watermark());
+    const auto before = std::min(request.before, replica()->high_watermark());
     const auto answer = [this, request](Result<Offset> result) {
       self_->send(request.reply_to, RecordsDeleted{request.token, std::move(result)});
     };
-    if (before <= replica_->log_start()) return answer(replica_->log_start());
+    if (before <= replica()->log_start()) return answer(replica()->log_start());
     self_->request(options_.disk_worker, open_timeout, AdvanceLogStart{options_.partition, before})
         .then(
             [this, answer](const LogSnapshot& snapshot) {
               handle([&] {
                 moved_start(snapshot);
-                answer(replica_->log_start());
+                answer(replica()->log_start());
               });
             },
             [answer](caf::error& error) { answer(from_caf_error(error)); });
   }
 
   void moved_start(const LogSnapshot& snapshot) {
-    view_ = snapshot.view;
+    log_.view = snapshot.view;
     LeaderEffects effects;
-    replica_->on_log_start(snapshot.view.log_start_offset(), effects);
+    replica()->on_log_start(snapshot.view.log_start_offset(), effects);
     perform(std::move(effects));
   }
 
-  // --- upkeep
-
   void change_config(const metadata::TopicConfig& config) {
+    // Records that were appended under `interval` count as durable only when the log has been synced for its new setting.
+    const bool first_sync = config.flush != options_.config.flush && config.flush == metadata::FlushMode::fsync;
     options_.config = config;
-    if (!has_log_) return;  // opened with it later
-    replica_->set_options(replica_options());
+    if (phase_ == Phase::closed) return;  // opened with it later
+    if (replica() && !first_sync) replica()->set_options(replica_options());
     self_->request(options_.disk_worker, open_timeout, OpenLog{options_.partition, log_config_of(config)})
-        .then([](const LogSnapshot&) {},
-              [this](caf::error& error) {
-                log::warn("topic configuration not taken over by the log",
-                          {log::kv("topic", options_.topic), log::kv("error", from_caf_error(error))});
+        .then(
+            [this](const LogSnapshot&) {
+              handle([&] {
+                if (replica()) replica()->set_options(replica_options());
               });
+            },
+            [this](caf::error& error) {
+              log::warn("topic configuration not taken over by the log",
+                        {log::kv("topic", options_.topic), log::kv("error", from_caf_error(error))});
+            });
   }
 
   void run_retention(const RunRetention& request) {
+    turns_->forget_stale();
     if (phase_ == Phase::closed && !options_.has_files) return;
     when_open([this, request] {
-      self_->send(options_.disk_worker, SetHighWatermark{options_.partition, replica_->high_watermark()});
+      keep_watermark();
       self_->request(options_.disk_worker, open_timeout, ApplyRetention{options_.partition, request.now})
           .then([this](const LogSnapshot& snapshot) { handle([&] { moved_start(snapshot); }); },
                 [this](caf::error& error) {
@@ -411,79 +480,54 @@ class PartitionLeaderState {
     });
   }
 
+  void keep_watermark() {
+    self_->send(options_.disk_worker, SetHighWatermark{options_.partition, replica()->high_watermark()});
+  }
+
   void attach(const AttachTail& request) {
     tail_ = request.tail;
-    recent_wanted_until_ = now() + recent_wanted_ms;
-    self_->send(tail_, TailAttached{options_.epoch, replica_->high_watermark(), replica_->log_start()});
-  }
-
-  // --- claims: what clients asked for in the last day, read from the log when the first of them asks
-
-  void load_claims() {
-    claims_until_ = replica_->high_watermark();
-    const auto since = options_.clock->wall_now() - replication::ClaimIndex::kept_ms;
-    options_.readers->find({.partition = options_.partition,
-                            .token = claims_token,
-                            .view = view_,
-                            .timestamp = since,
-                            .reply_to = caf::actor_cast<caf::actor>(self_)});
-  }
-
-  void claims_found(const TimestampResult& result) {
-    if (!result.found) return claims_loaded(result.found.error());
-    if (!*result.found) return claims_loaded(ok());
-    read_claims(std::max((*result.found)->offset, replica_->log_start()));
-  }
-
-  void read_claims(Offset from) {
-    if (from >= claims_until_) return claims_loaded(ok());
-    options_.readers->read({.partition = options_.partition,
-                            .token = claims_token,
-                            .view = view_,
-                            .from = from,
-                            .bytes_max = claims_read_bytes,
-                            .up_to = claims_until_,
-                            .reply_to = caf::actor_cast<caf::actor>(self_)});
-  }
-
-  void claims_read(const ReadResult& result) {
-    if (!result.slice) return claims_loaded(result.slice.error());
-    const auto bytes = result.slice->batches.view();
-    for (std::size_t at = 0; at < bytes.size();) {
-      const auto batch = record::parse_batch(bytes.subspan(at));
-      if (!batch) return claims_loaded(batch.error());
-      replica_->on_claims(*batch);
-      at += batch->bytes.size();
-    }
-    if (bytes.empty()) return claims_loaded(ok());
-    read_claims(result.slice->next_offset);
-  }
-
-  void claims_loaded(const Status& status) {
-    LeaderEffects effects;
-    replica_->on_claims_loaded(status, effects);
-    perform(std::move(effects));
+    log_.recent_wanted_until = now() + recent_wanted_ms;
+    self_->send(tail_, TailAttached{epoch(), replica()->high_watermark(), replica()->log_start()});
   }
 
   // --- time
 
   void arm() {
-    const auto due = replica_->next_deadline();
+    const auto due = replica()->next_deadline();
     if (!due || (armed_for_ && *armed_for_ <= *due)) return;
     armed_for_ = due;
     const auto delay = std::max(Millis{0}, *due - now());
-    self_->delayed_send(self_, std::chrono::milliseconds(delay), LeaderWakeup{++timer_});
+    self_->delayed_send(self_, std::chrono::milliseconds(delay), LeaderWakeup{LeaderWakeup::Kind::deadline, ++timer_});
   }
 
   void on_wakeup(const LeaderWakeup& wakeup) {
-    if (wakeup.token != timer_ || !replica_) return;
+    switch (wakeup.kind) {
+      case LeaderWakeup::Kind::confirm:
+        if (opened_) confirm();
+        return;
+      case LeaderWakeup::Kind::read_again: return tell_server(FollowerTurns::replica_of(wakeup.token));
+      case LeaderWakeup::Kind::deadline: break;
+    }
+    if (wakeup.token != timer_ || !replica()) return;
     armed_for_.reset();
     LeaderEffects effects;
-    replica_->on_deadline(now(), effects);
+    replica()->on_deadline(now(), effects);
     perform(std::move(effects));
   }
 
   // --- the end: whoever waits for an answer sees this actor go down
+
+  void resign(const caf::error& reason) {
+    if (replica() && replicated_) {
+      keep_watermark();  // for who opens the log next
+      LeaderEffects effects;
+      replica()->resign(effects);
+      for (auto& answer : effects.answers) this->answer(std::move(answer));
+      for (const auto fetch : effects.readable) reads_->serve_parked(fetch);
+    }
+    phase_ = Phase::ended;
+    self_->quit(reason);
+  }
 
   void end(const Error& error) {
     if (phase_ == Phase::ended) return;
@@ -498,30 +542,26 @@ class PartitionLeaderState {
     std::size_t batches;
   };
   static constexpr std::uint64_t claims_token = 0;
+  static constexpr std::uint64_t confirm_request = UINT64_MAX;  ///< never one of the rules
 
   Self* self_ = nullptr;
   PartitionLeaderOptions options_;
   ActorRowPtr row_;
   Phase phase_ = Phase::closed;
-  bool has_log_ = false;
+  bool replicated_ = false;                    ///< it has, or had in this epoch, more than one replica
   std::optional<Error> damage_;                ///< what the log's opening found: nothing is appended
   std::deque<std::function<void()>> waiting_;  ///< for the log to be open
+  std::optional<LogSnapshot> opened_;          ///< while the ISR is confirmed
 
-  std::optional<LeaderReplica> replica_;
-  storage::LogView view_;
-  std::deque<LeaderEffects::Append> in_flight_;
+  LedLog log_;
+  std::optional<LeaderReads> reads_;
+  std::optional<LeaderClaims> claims_;
+  std::optional<FollowerTurns> turns_;
+  std::deque<LeaderEffects::Append> in_flight_;  ///< with one replica: not committed; with several: not appended
+  Offset committed_{0};                          ///< the high watermark as the tail knows it
   std::unordered_map<std::uint64_t, Asked> slots_;
   std::uint64_t next_slot_ = 1;
-
-  std::unordered_map<std::uint64_t, Fetch> fetches_;
-  std::uint64_t next_fetch_ = 1;
-  std::unordered_map<std::uint64_t, FindOffset> finds_;
-  std::uint64_t next_find_ = 1;
-  Offset claims_until_{0};
-
   caf::actor tail_;
-  std::optional<RecentBatches> recent_;
-  MonotonicMs recent_wanted_until_{0};
 
   std::uint64_t timer_ = 0;
   std::optional<MonotonicMs> armed_for_;

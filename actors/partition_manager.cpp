@@ -3,8 +3,6 @@
 #include <deque>
 #include <map>
 #include <set>
-#include <unordered_map>
-#include <unordered_set>
 
 #include <caf/actor_system.hpp>
 #include <caf/event_based_actor.hpp>
@@ -14,7 +12,7 @@
 
 #include "actors/clock.hpp"
 #include "actors/errors.hpp"
-#include "actors/partition_leader.hpp"
+#include "actors/partition_roles.hpp"
 #include "actors/partition_tail.hpp"
 #include "base/log.hpp"
 #include "storage/retention.hpp"
@@ -23,7 +21,7 @@ namespace troupe::actors {
 
 /// From the partition_manager to itself.
 struct ManagerWakeup {
-  enum class Kind : std::uint8_t { tick, restart, subscribe };
+  enum class Kind : std::uint8_t { tick, restart, subscribe, revive, register_again };
   Kind kind;
   TopicIdPartition partition;  ///< of restart
 };
@@ -37,6 +35,8 @@ namespace {
 
 constexpr auto disk_timeout = std::chrono::seconds(60);
 constexpr auto subscribe_pause = std::chrono::milliseconds(50);
+constexpr auto revive_pause = std::chrono::milliseconds(500);
+constexpr auto register_pause = std::chrono::milliseconds(1'000);
 
 class PartitionManagerState {
  public:
@@ -44,11 +44,6 @@ class PartitionManagerState {
   static constexpr const char* name = "partition_manager";
 
   ~PartitionManagerState() {
-    for (auto& [id, led] : led_) {
-      if (!led.leader) continue;
-      options_.directory->remove(id);
-      caf::anon_send_exit(led.leader, caf::exit_reason::user_shutdown);
-    }
     for (auto& [id, tail] : tails_) caf::anon_send_exit(tail.actor, caf::exit_reason::user_shutdown);
     if (options_.serving) options_.serving->store(false);
   }
@@ -57,9 +52,15 @@ class PartitionManagerState {
     self_ = self;
     options_ = std::move(options);
     row_ = std::move(row);
-    random_.emplace(options_.seed);
+    roles_.emplace(
+        *self_, options_, *row_,
+        [this](const TopicIdPartition& id, Millis pause) {
+          wake_later(std::chrono::milliseconds(pause), ManagerWakeup::Kind::restart, id);
+        },
+        [this] { wake_later(revive_pause, ManagerWakeup::Kind::revive); });
     self_->set_down_handler([this](caf::down_msg& down) { handle([&] { on_down(down); }); });
     self_->set_exit_handler([this](caf::exit_msg& exit) { stop(exit.reason); });
+    roles_->revive();
     subscribe();
     ask_directory();
     tick();
@@ -69,17 +70,12 @@ class PartitionManagerState {
         [this](const DirectoryOpened& opened) { handle([&] { directory_opened(opened.contents); }); },
         [this](const AttachListener& request) { handle([&] { attach(request); }); },
         [this](const DetachListener& request) { handle([&] { detach(request); }); },
+        [this](const PeerState& state) { handle([&] { roles_->peer_changed(state); }); },
         [this](const ManagerWakeup& wakeup) { handle([&] { on_wakeup(wakeup); }); },
     };
   }
 
  private:
-  struct Led {
-    metadata::TopicPtr topic;
-    LeaderEpoch epoch{0};
-    caf::actor leader;  ///< null while there is none
-    RestartPolicy restarts;
-  };
   struct Tail {
     caf::actor actor;
     std::string name;  ///< of its row
@@ -102,103 +98,52 @@ class PartitionManagerState {
     self_->send(quorum, SubscribeMetadata{caf::actor_cast<caf::actor>(self_)});
   }
 
-  void subscribe_later() { self_->delayed_send(self_, subscribe_pause, ManagerWakeup{ManagerWakeup::Kind::subscribe, {}}); }
+  void subscribe_later() { wake_later(subscribe_pause, ManagerWakeup::Kind::subscribe); }
 
   void apply(const metadata::ImageDelta& delta) {
     const bool whole = delta.before->topic_count() == 0;
     image_ = delta.after;
     options_.leaders->on_image(*image_);
+    note_registration();
     for (const auto& topic : delta.deleted) {
       for (std::int32_t number = 0; number < topic->partition_count(); ++number) remove({topic->id, PartitionId{number}});
     }
-    if (whole) remove_unknown();
-    for (const auto& topic : delta.created) lead(topic);
-    for (const auto& topic : delta.changed) lead(topic);
+    // What was deleted while nobody listened.
+    if (whole) roles_->drop_if_not([&](const TopicIdPartition& id) { return keep_or_remove(id); });
+    for (const auto& topic : delta.created) roles_->take(topic);
+    for (const auto& topic : delta.changed) roles_->take(topic);
+    for (const auto& one : image_->registrations()) {
+      const auto* before = delta.before->find_broker(one.broker.id);
+      if (!one.fenced && (before == nullptr || before->fenced || before->broker_epoch != one.broker_epoch))
+        roles_->broker_back(one.broker.id);
+    }
     quarantine_strays();
     note_serving();
   }
 
-  /// What was deleted while nobody listened.
-  void remove_unknown() {
-    std::vector<TopicIdPartition> unknown;
-    for (const auto& [id, led] : led_) {
-      if (!image_->find_topic(id.topic_id)) unknown.push_back(id);
-    }
-    for (const auto& id : unknown) remove(id);
+  /// Whether the metadata knows of this run of the node's logs.
+  void note_registration() {
+    const auto* registration = image_->find_broker(options_.node_id);
+    const bool known = registration != nullptr && (!incarnation_ || registration->incarnation == *incarnation_);
+    roles_->set_broker_epoch(known ? BrokerEpoch{registration->broker_epoch.value()} : no_broker_epoch);
   }
 
-  /// Makes the leaders of a topic what the metadata says.
-  void lead(const metadata::TopicPtr& topic) {
-    for (std::int32_t number = 0; number < topic->partition_count(); ++number) {
-      const TopicIdPartition id{topic->id, PartitionId{number}};
-      const auto& partition = topic->partitions[static_cast<std::size_t>(number)];
-      const auto found = led_.find(id);
-      if (partition.leader != options_.node_id) {
-        if (found != led_.end()) resign(found);
-        continue;
-      }
-      if (found == led_.end()) {
-        start(led_.emplace(id, Led{topic, partition.leader_epoch, nullptr, RestartPolicy{options_.restart}}).first);
-        continue;
-      }
-      auto& led = found->second;
-      const bool other_config = !(led.topic->config == topic->config);
-      led.topic = topic;
-      if (led.epoch != partition.leader_epoch) {
-        led.epoch = partition.leader_epoch;
-        end_leader(found);
-        start(found);
-      } else if (other_config && led.leader) {
-        self_->send(led.leader, ConfigChanged{topic->config});
-      }
-    }
-  }
-
-  using LedMap = std::unordered_map<TopicIdPartition, Led>;
-
-  void start(LedMap::iterator at) {
-    auto& [id, led] = *at;
-    if (led.leader || !directory_open_) return;
-    const auto worker = options_.disk_worker();
-    if (!worker) return;  // DirectoryOpened will come
-    const auto row = options_.table->add("partition_leader", led.topic->name + "/" + to_string(id.partition), row_->name());
-    led.leader = spawn_partition_leader(self_->system(),
-                                        {.partition = id,
-                                         .topic = led.topic->name,
-                                         .epoch = led.epoch,
-                                         .config = led.topic->config,
-                                         .disk_worker = worker,
-                                         .readers = options_.readers,
-                                         .clock = options_.clock,
-                                         .has_files = written_.contains(id)},
-                                        row);
-    self_->monitor(led.leader);
-    leaders_.emplace(led.leader.id(), id);
-    options_.directory->set(id, {led.leader, led.epoch});
-  }
-
-  void end_leader(LedMap::iterator at) {
-    auto& [id, led] = *at;
-    if (!led.leader) return;
-    options_.directory->remove(id);
-    leaders_.erase(led.leader.id());
-    self_->demonitor(led.leader);
-    caf::anon_send_exit(led.leader, caf::exit_reason::user_shutdown);
-    led.leader = nullptr;
-  }
-
-  void resign(LedMap::iterator at) {
-    end_leader(at);
-    options_.table->remove("partition_leader", at->second.topic->name + "/" + to_string(at->first.partition));
-    led_.erase(at);
+  bool keep_or_remove(const TopicIdPartition& id) {
+    if (image_->find_topic(id.topic_id)) return true;
+    remove_files(id);
+    return false;
   }
 
   /// For ever: the metadata says so.
   void remove(const TopicIdPartition& id) {
-    if (const auto found = led_.find(id); found != led_.end()) resign(found);
+    roles_->drop(id);
+    remove_files(id);
+  }
+
+  void remove_files(const TopicIdPartition& id) {
     const auto worker = options_.disk_worker();
     if (!worker) return;  // a stray when the disk is back
-    written_.erase(id);
+    roles_->forget_files(id);
     self_->request(worker, disk_timeout, RemoveLog{id})
         .then([](const Done&) {},
               [id](caf::error& error) {
@@ -217,43 +162,46 @@ class PartitionManagerState {
         .then(
             [this](const DirectoryContents& contents) {
               handle([&] {
-                if (!directory_open_) directory_opened(contents);
+                if (!roles_->directory_open()) directory_opened(contents);
               });
             },
             [](caf::error&) {});  // it goes down: DirectoryOpened comes from the next one
   }
 
   void directory_opened(const DirectoryContents& contents) {
-    written_ = {contents.partitions.begin(), contents.partitions.end()};
-    const bool again = directory_open_;
-    directory_open_ = true;
-    for (auto at = led_.begin(); at != led_.end(); ++at) end_leader(at);
+    const bool again = roles_->directory_open();
+    if (again) incarnation_ = Uuid::random();
+    roles_->directory_opened({contents.partitions.begin(), contents.partitions.end()}, again);
     strays_looked_for_ = false;
     quarantine_strays();
-    const auto quorum = options_.metadata_quorum();
-    if (again && quorum) {
-      // New epochs come with the next update; until then nobody leads.
-      self_->request(quorum, disk_timeout, RegisterBroker{options_.broker, Uuid::random()})
-          .then([](const Done&) {}, [this](caf::error&) { handle([&] { start_all(); }); });
-      return;
-    }
-    start_all();
-  }
-
-  void start_all() {
-    for (auto at = led_.begin(); at != led_.end(); ++at) start(at);
+    if (again) register_again();
     note_serving();
   }
 
-  void note_serving() { options_.serving->store(directory_open_ && image_ != nullptr && options_.disk_worker() != nullptr); }
+  /// New epochs come with the next update; until then nobody leads.
+  void register_again() {
+    const auto quorum = options_.metadata_quorum();
+    if (!quorum) return roles_->release_single();
+    self_->request(quorum, disk_timeout, RegisterBroker{options_.broker, *incarnation_})
+        .then([](const Done&) {}, [this](caf::error&) { handle([&] { not_registered(); }); });
+  }
+
+  void not_registered() {
+    roles_->release_single();
+    if (roles_->any_replicated()) wake_later(register_pause, ManagerWakeup::Kind::register_again);
+  }
+
+  void note_serving() {
+    options_.serving->store(roles_->directory_open() && image_ != nullptr && options_.disk_worker() != nullptr);
+  }
 
   /// Logs of topics that the metadata does not know: moved aside, never deleted.
   void quarantine_strays() {
-    if (strays_looked_for_ || !directory_open_ || !image_) return;
+    if (strays_looked_for_ || !roles_->directory_open() || !image_) return;
     strays_looked_for_ = true;
     const auto worker = options_.disk_worker();
     if (!worker) return;
-    for (const auto& id : written_) {
+    for (const auto& id : roles_->written()) {
       const auto topic = image_->find_topic(id.topic_id);
       if (topic && id.partition.value() < topic->partition_count()) continue;
       log::warn("a log without a topic goes to the quarantine", {log::kv("partition", id)});
@@ -278,32 +226,7 @@ class PartitionManagerState {
       tails_.erase(at);  // its listeners know: their tickets are gone
       return;
     }
-    const auto known = leaders_.find(down.source.id());
-    if (known == leaders_.end()) return;
-    const auto id = known->second;
-    leaders_.erase(known);
-    const auto found = led_.find(id);
-    if (found == led_.end()) return;
-    auto& led = found->second;
-    led.leader = nullptr;
-    options_.directory->remove(id);
-    const auto error = from_caf_error(down.reason ? down.reason : caf::error{caf::exit_reason::kill});
-    if (error.code == Errc::log_offline || !options_.disk_worker())
-      return;  // all of them, with the disk: DirectoryOpened will come
-    const auto pause = led.restarts.on_failure(now_of(*self_), *random_);
-    const auto row = options_.table->add("partition_leader", led.topic->name + "/" + to_string(id.partition), row_->name());
-    row->set_last_error(to_string(error));
-    if (!pause) {
-      row->set_state(ActorState::failed);
-      log::error("partition leader failed too often",
-                 {log::kv("topic", led.topic->name), log::kv("partition", id.partition), log::kv("error", error)});
-      return;
-    }
-    row->count_restart();
-    row->set_state(ActorState::waiting_restart);
-    log::warn("partition leader failed", {log::kv("topic", led.topic->name), log::kv("partition", id.partition),
-                                          log::kv("error", error), log::kv("restart_ms", *pause)});
-    self_->delayed_send(self_, std::chrono::milliseconds(*pause), ManagerWakeup{ManagerWakeup::Kind::restart, id});
+    roles_->on_down(down, now_of(*self_));
   }
 
   // --- tails
@@ -311,7 +234,7 @@ class PartitionManagerState {
   void attach(const AttachListener& request) {
     const auto& id = request.partition;
     const auto topic = options_.images->get()->find_topic(id.topic_id);
-    if (!topic || (!led_.contains(id) && !options_.leaders->knows(id))) {
+    if (!topic || (roles_->led_topic(id) == nullptr && !options_.leaders->knows(id))) {
       const bool known = topic && id.partition >= PartitionId{0} && id.partition.value() < topic->partition_count();
       return request.ticket->end(known ? Error{Errc::leader_not_available, "the partition has no leader now"}
                                        : Error{Errc::unknown_topic_or_partition, "there is no partition " + to_string(id)});
@@ -350,7 +273,11 @@ class PartitionManagerState {
 
   // --- time
 
-  void tick() { self_->delayed_send(self_, std::chrono::seconds(1), ManagerWakeup{ManagerWakeup::Kind::tick, {}}); }
+  void tick() { wake_later(std::chrono::seconds(1), ManagerWakeup::Kind::tick); }
+
+  void wake_later(std::chrono::milliseconds pause, ManagerWakeup::Kind kind, const TopicIdPartition& partition = {}) {
+    self_->delayed_send(self_, pause, ManagerWakeup{kind, partition});
+  }
 
   void on_wakeup(const ManagerWakeup& wakeup) {
     switch (wakeup.kind) {
@@ -358,11 +285,10 @@ class PartitionManagerState {
         retain_some();
         return tick();
       }
-      case ManagerWakeup::Kind::restart: {
-        if (const auto found = led_.find(wakeup.partition); found != led_.end()) start(found);
-        return;
-      }
+      case ManagerWakeup::Kind::restart: return roles_->restart(wakeup.partition);
       case ManagerWakeup::Kind::subscribe: return subscribe();
+      case ManagerWakeup::Kind::revive: return roles_->revive();
+      case ManagerWakeup::Kind::register_again: return register_again();
     }
   }
 
@@ -372,17 +298,16 @@ class PartitionManagerState {
     const auto wall = wall_.observe(now, options_.clock->wall_now());
     if (due_.empty() && now >= next_retention_) {
       next_retention_ = now + options_.retention_check_ms;
-      for (const auto& [id, led] : led_) due_.push_back(id);
+      for (const auto& id : roles_->partitions()) due_.push_back(id);
     }
     for (std::size_t i = 0; i < options_.retention_partitions && !due_.empty(); ++i) {
-      const auto found = led_.find(due_.front());
+      roles_->tell(due_.front(), RunRetention{wall});
       due_.pop_front();
-      if (found != led_.end() && found->second.leader) self_->send(found->second.leader, RunRetention{wall});
     }
   }
 
   void stop(const caf::error& reason) {
-    for (auto at = led_.begin(); at != led_.end(); ++at) end_leader(at);
+    roles_->end_all();
     while (!tails_.empty()) end_tail(tails_.begin());
     self_->quit(reason);
   }
@@ -390,14 +315,11 @@ class PartitionManagerState {
   Self* self_ = nullptr;
   PartitionManagerOptions options_;
   ActorRowPtr row_;
-  std::optional<Prng> random_;
+  std::optional<PartitionRoles> roles_;
   metadata::ImagePtr image_;
   caf::actor_addr quorum_;
-  bool directory_open_ = false;
+  std::optional<Uuid> incarnation_;  ///< nullopt: the one that the node registered when it started
   bool strays_looked_for_ = false;
-  std::unordered_set<TopicIdPartition> written_;  ///< have files, as of the last opening
-  LedMap led_;
-  std::unordered_map<caf::actor_id, TopicIdPartition> leaders_;
   std::map<TopicIdPartition, Tail> tails_;
   storage::SteadyWallClock wall_;
   MonotonicMs next_retention_{0};

@@ -23,6 +23,7 @@ struct ProduceSlot {
   std::uint64_t slot = 0;
   std::vector<replication::NewBatch> batches;
   caf::actor reply_to;
+  replication::ProduceTerms terms = {};
 };
 struct SlotAnswered {
   TopicIdPartition partition;

@@ -3,6 +3,18 @@
 #include <algorithm>
 
 namespace troupe::actors {
+namespace {
+
+replication::Acks acks_of(Acks acks) {
+  switch (acks) {
+    case Acks::none: return replication::Acks::none;
+    case Acks::leader: return replication::Acks::leader;
+    case Acks::quorum: break;
+  }
+  return replication::Acks::quorum;
+}
+
+}  // namespace
 
 ProduceDesk::ProduceDesk(std::uint64_t seed) : random_(seed) {}
 
@@ -42,7 +54,7 @@ void ProduceDesk::take(AdmittedProduce call, const metadata::TopicPtr& topic, Mo
       request.results[at->second] = ProducedRecord{partition, no_offset, timestamp, false};
       part.records.push_back(at->second);
     }
-    lane.pipeline.add(next_part_, records_, claim, request.deadline);
+    lane.pipeline.add(next_part_, records_, claim, request.deadline, acks_of(asked.acks));
     dirty_.insert(id);
     if (asked.acks != Acks::none) parts_.emplace(next_part_, std::move(part));
     ++next_part_;

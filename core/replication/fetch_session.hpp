@@ -147,6 +147,10 @@ class FetchSessionServer {
   std::optional<Turn> next_turn(FetchSessionId session);
   /// What the leader says. A partition that is no longer part of the session is left out.
   void put(FetchSessionId session, const TopicIdPartition& id, ReplicaAnswer answer);
+  /// The leader has nothing to say yet: `on_news` comes when it has, say after a slow read. Others are not kept waiting for it.
+  void pass(FetchSessionId session, const TopicIdPartition& id);
+  /// Turns that were not answered yet.
+  std::size_t turns_open(FetchSessionId session) const;
   /// The answer to the session's oldest request; nullopt when the session has gone, no request is open, or turns have no answer yet.
   std::optional<FetchAnswer> finish(FetchSessionId session);
 

@@ -97,7 +97,8 @@ std::vector<FetchSessionId> FetchSessionServer::due(MonotonicMs now) const {
     if (session.open.empty()) continue;
     const auto& oldest = session.open.front();
     // A session that begins is answered at once: its fetcher needs to know the id.
-    if (!session.ready.empty() || session.open.size() > 1 || oldest.epoch == 0 || oldest.deadline <= now)
+    if (!session.ready.empty() || !session.given.empty() || session.open.size() > 1 || oldest.epoch == 0 ||
+        oldest.deadline <= now)
       due.push_back(session.id);
   }
   return due;
@@ -143,6 +144,20 @@ void FetchSessionServer::put(FetchSessionId session, const TopicIdPartition& id,
   if (!one->partitions.contains(id)) return;
   one->given_bytes += answer.records.size();
   one->given.push_back({id, std::move(answer)});
+}
+
+void FetchSessionServer::pass(FetchSessionId session, const TopicIdPartition& id) {
+  auto* one = find(session);
+  if (one == nullptr) return;
+  const auto turn = one->reading.find(id);
+  if (turn == one->reading.end()) return;
+  one->reserved_bytes -= turn->second;
+  one->reading.erase(turn);
+}
+
+std::size_t FetchSessionServer::turns_open(FetchSessionId session) const {
+  const auto found = by_id_.find(session);
+  return found == by_id_.end() ? 0 : found->second->reading.size();
 }
 
 std::optional<FetchAnswer> FetchSessionServer::finish(FetchSessionId session) {

@@ -148,6 +148,13 @@ Result<ReplicaAnswer> LeaderReplica::answer_follower(BrokerId replica) {
   return answer;
 }
 
+std::optional<Offset> LeaderReplica::records_wanted(BrokerId replica) const {
+  const auto* one = follower(replica);
+  if (ended() || one == nullptr || !one->following() || !one->records_owed()) return std::nullopt;
+  const auto from = one->position().fetch_offset;
+  return from < log_end_ ? std::optional{from} : std::nullopt;
+}
+
 ReplicaAnswer LeaderReplica::refusal_answer(const ReplicaFetch& fetch, Errc error) const {
   return {.error = error,
           .leader_epoch = options_.epoch,

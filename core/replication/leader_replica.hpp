@@ -180,6 +180,8 @@ class LeaderReplica {
   /// What to say to it now, without the records: those of [fetch_offset, log_end), as many as there is room for, if the two differ
   /// and the logs do not diverge. Errors: not_leader_or_follower.
   Result<ReplicaAnswer> answer_follower(BrokerId replica);
+  /// Where the records begin that `answer_follower` would go with; nullopt: with none. For a shell that reads them first.
+  std::optional<Offset> records_wanted(BrokerId replica) const;
   /// A fetch was refused: the answer that says so, with what the follower needs to go on.
   ReplicaAnswer refusal_answer(const ReplicaFetch& fetch, Errc error) const;
 

@@ -35,7 +35,7 @@ constexpr Errc unknown_outcome = Errc::request_timed_out;
 }  // namespace
 
 void ProducePipeline::add(std::uint64_t part, std::span<const record::NewRecord> records, const std::optional<Claim>& claim,
-                          MonotonicMs deadline) {
+                          MonotonicMs deadline, Acks acks) {
   TROUPE_ASSERT(!records.empty());
   std::size_t bytes = 0;
   for (const auto& record : records) {
@@ -49,10 +49,12 @@ void ProducePipeline::add(std::uint64_t part, std::span<const record::NewRecord>
     building_.push_back({record::RecordBatchBuilder({.codec = options_.codec, .timestamp_type = options_.timestamp_type}),
                          {},
                          claim,
-                         deadline});
+                         deadline,
+                         acks});
   }
   auto& batch = building_.back();
   batch.deadline = std::max(batch.deadline, deadline);
+  batch.acks = std::max(batch.acks, acks);
   batch.parts.push_back({part, batch.builder.records_count()});
 
   auto rest = records;
@@ -86,7 +88,7 @@ void ProducePipeline::send_pending(PipelineEffects& effects) {
   const auto may_send = [&] { return !building_.empty() && (building_.front().claim || sequenced < sequenced_max); };
   while (may_send() && in_flight_.size() < options_.slots_max) {
     Slot slot{next_slot_, {}};
-    PipelineEffects::Send send{.slot = next_slot_};
+    PipelineEffects::Send send{.slot = next_slot_, .terms = {.acks = Acks::none}};
     std::size_t bytes = 0;
     while (may_send() && bytes < options_.slot_bytes_max) {
       if (!building_.front().claim) ++sequenced;
@@ -94,6 +96,7 @@ void ProducePipeline::send_pending(PipelineEffects& effects) {
       building_.pop_front();
       if (!sent) continue;
       bytes += sent->batch.bytes.size();
+      join_terms(send.terms, *sent);
       send.batches.push_back(sent->batch);
       slot.batches.push_back(std::move(*sent));
     }
@@ -115,7 +118,16 @@ std::optional<ProducePipeline::Sent> ProducePipeline::build(Building building, P
   if (!building.claim) next_sequence_ = next_sequence_.plus(count);
   const auto header = record::parse_batch_header(*bytes);
   TROUPE_ASSERT(header.has_value());
-  return Sent{{Bytes::adopt(std::move(*bytes)), *header, building.claim}, std::move(building.parts), building.deadline};
+  return Sent{{Bytes::adopt(std::move(*bytes)), *header, building.claim},
+              std::move(building.parts),
+              building.deadline,
+              building.acks};
+}
+
+void ProducePipeline::join_terms(ProduceTerms& terms, const Sent& sent) {
+  // Also a batch that nobody waits for is sent again when it was not taken: so the leader's word is wanted.
+  terms.acks = std::max({terms.acks, sent.acks, Acks::leader});
+  terms.deadline = terms.deadline ? std::max(*terms.deadline, sent.deadline) : sent.deadline;
 }
 
 void ProducePipeline::finish(const Sent& sent, const Result<PlacedRecords>& result, PipelineEffects& effects) {
@@ -207,7 +219,7 @@ void ProducePipeline::resend(MonotonicMs now, PipelineEffects& effects) {
   for (auto& slot : in_flight_) {
     slot.number = next_slot_++;
     slot.answered = false;
-    PipelineEffects::Send send{.slot = slot.number};
+    PipelineEffects::Send send{.slot = slot.number, .terms = {.acks = Acks::none}};
     for (auto& sent : slot.batches) {
       const bool fenced = !sent.batch.claim && sent.batch.header.producer_epoch != epoch_;
       if (fenced) {
@@ -217,6 +229,7 @@ void ProducePipeline::resend(MonotonicMs now, PipelineEffects& effects) {
         sent.batch.bytes = Bytes::adopt(std::move(bytes));
         sent.batch.header = *record::parse_batch_header(sent.batch.bytes);
       }
+      join_terms(send.terms, sent);
       send.batches.push_back(sent.batch);
     }
     effects.sends.push_back(std::move(send));

@@ -15,6 +15,7 @@ struct PipelineEffects {
   struct Send {
     std::uint64_t slot = 0;
     std::vector<NewBatch> batches = {};
+    ProduceTerms terms = {};  ///< of the strictest and the most patient of its requests
   };
   /// The records of one `add`.
   struct Done {
@@ -57,9 +58,10 @@ class ProducePipeline {
   }
 
   /// Records of one request, one at least, which get offsets in a row. `part` names them in Done. What still has an unknown outcome at
-  /// `deadline` is given up. Their bytes are copied.
+  /// `deadline` is given up. Their bytes are copied. Requests with several `acks` may share a slot: it is answered as the strictest of
+  /// them asks.
   void add(std::uint64_t part, std::span<const record::NewRecord> records, const std::optional<Claim>& claim,
-           MonotonicMs deadline);
+           MonotonicMs deadline, Acks acks = Acks::quorum);
 
   /// The end of a turn: sends what was added, if there is room.
   void flush(MonotonicMs now, PipelineEffects& effects);
@@ -86,11 +88,13 @@ class ProducePipeline {
     std::vector<Part> parts;
     std::optional<Claim> claim;
     MonotonicMs deadline;
+    Acks acks;
   };
   struct Sent {
     NewBatch batch;
     std::vector<Part> parts;
     MonotonicMs deadline;
+    Acks acks = Acks::quorum;
     bool unknown = false;  ///< it may be in the log
   };
   struct Slot {
@@ -101,6 +105,7 @@ class ProducePipeline {
 
   void send_pending(PipelineEffects& effects);
   std::optional<Sent> build(Building building, PipelineEffects& effects);
+  static void join_terms(ProduceTerms& terms, const Sent& sent);
   void finish(const Sent& sent, const Result<PlacedRecords>& result, PipelineEffects& effects);
   void settle(MonotonicMs now, PipelineEffects& effects);
   void resend(MonotonicMs now, PipelineEffects& effects);

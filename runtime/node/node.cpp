@@ -27,18 +27,22 @@
 #include "actors/errors.hpp"
 #include "actors/gateway.hpp"
 #include "actors/handle_slot.hpp"
+#include "actors/link/envelope.hpp"
 #include "actors/metadata_quorum.hpp"
 #include "actors/partition_manager.hpp"
 #include "actors/processor_manager.hpp"
 #include "actors/supervisor.hpp"
 #include "base/log.hpp"
 #include "storage/data_directory.hpp"
+#include "runtime/node/cluster.hpp"
 #include "storage/posix_file_system.hpp"
 
 namespace troupe::runtime {
 namespace {
 
 using namespace actors;
+
+bool is_clustered(const NodeConfig& config) { return !config.cluster.listen.empty(); }
 
 struct ActorConfig : caf::actor_system_config {
   explicit ActorConfig(const NodeConfig& config) {
@@ -47,6 +51,7 @@ struct ActorConfig : caf::actor_system_config {
     const bool sharing = config.scheduler_policy == SchedulerPolicy::sharing;
     set("scheduler.policy", sharing ? caf::atom("sharing") : caf::atom("stealing"));
     set("scheduler.max-threads", threads);
+    if (is_clustered(config)) configure_links(*this, {});
   }
 };
 
@@ -60,13 +65,21 @@ Status make_data_directory(const std::string& path) {
   return Error{Errc::storage_error, "the data directory " + path + " cannot be made: " + std::strerror(errno)};
 }
 
-/// The cluster of a data directory; a new one for a new directory.
+/// The cluster of a data directory; nil: of none yet.
 Result<Uuid> cluster_of(storage::FileSystem& files, const std::string& metadata, const std::string& log) {
   for (const auto& path : {metadata, log}) {
     TROUPE_TRY_ASSIGN(const auto owner, storage::DataDirectory::owner_of(files, path));
-    if (owner) return owner->cluster_id;
+    if (owner && !owner->cluster_id.is_nil()) return owner->cluster_id;
   }
-  return Uuid::random();
+  return Uuid{};
+}
+
+/// What metadata's directory is opened as. One that was made before its cluster was known says so for ever: the quorum's hard state has
+/// the cluster.
+Result<std::optional<Uuid>> metadata_owner(storage::FileSystem& files, const std::string& metadata, const Uuid& cluster_id) {
+  TROUPE_TRY_ASSIGN(const auto owner, storage::DataDirectory::owner_of(files, metadata));
+  if (owner && owner->cluster_id.is_nil()) return std::optional<Uuid>{};
+  return std::optional{cluster_id};
 }
 
 }  // namespace
@@ -74,10 +87,15 @@ Result<Uuid> cluster_of(storage::FileSystem& files, const std::string& metadata,
 struct Node::Impl {
   Impl(const NodeConfig& node_config, metrics::Registry& registry);
 
-  SupervisorOptions tree(const metadata::BrokerImage& self, const Uuid& cluster_id);
+  /// `cluster_id`: nil, it shows when the node is part of one. `metadata_cluster`: of metadata's directory; nullopt: whatever that says.
+  SupervisorOptions tree(const metadata::BrokerImage& self, const Uuid& cluster_id, std::optional<Uuid> metadata_cluster);
   HealthReport health() const;
   std::optional<Error> start_failure() const;
   void export_metrics();
+  LeaderLocator::Spawn stand_ins() {
+    if (!is_clustered(config)) return nullptr;
+    return [this](const LeaderLocator::Remote& remote) { return cluster->spawn_stand_in(*system, remote); };
+  }
 
   const NodeConfig config;
   metrics::Registry& metrics;
@@ -100,6 +118,7 @@ struct Node::Impl {
   const std::shared_ptr<std::atomic<bool>> serving = std::make_shared<std::atomic<bool>>(false);
   std::atomic<bool> draining{false};
   std::unique_ptr<Broker> broker;
+  std::optional<Cluster> cluster;  ///< of a node that others can join
 
   // Last: their threads use everything above.
   ActorConfig actor_config;
@@ -117,7 +136,7 @@ Node::Impl::Impl(const NodeConfig& node_config, metrics::Registry& registry)
     : config(node_config),
       metrics(registry),
       readers({.readers = node_config.readers}),
-      leaders(BrokerId{node_config.node_id}, &directory, images, nullptr),
+      leaders(BrokerId{node_config.node_id}, &directory, images, stand_ins()),
       actor_config(node_config) {
   const auto threads = std::max<std::size_t>(1, config.gateway.io_threads);
   for (std::size_t i = 0; i < threads; ++i) gateways.push_back(std::make_shared<HandleSlot<caf::actor>>());
@@ -135,8 +154,10 @@ Node::Impl::Impl(const NodeConfig& node_config, metrics::Registry& registry)
 }
 
 /// Started in this order, ended in reverse.
-SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid& cluster_id) {
+SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid& cluster_id,
+                                   std::optional<Uuid> metadata_cluster) {
   std::vector<ChildSpec> children;
+  if (cluster) children.push_back(cluster->link_manager());
   for (std::size_t i = 0; i < readers.size(); ++i) {
     children.push_back(
         {"log_reader", "reader-" + std::to_string(i), [this, i](caf::actor_system& actors, const ActorRowPtr& row) {
@@ -144,14 +165,20 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
          }});
   }
   const auto disk = [&](const std::string& name, const std::string& path, auto slot, std::uint64_t commit_file_bytes,
-                        bool with_listener) {
+                        bool with_listener, std::optional<Uuid> of_cluster) {
     DiskWorkerOptions options{.file_system = &files,
                               .directory = {.path = path,
-                                            .cluster_id = cluster_id,
+                                            .cluster_id = of_cluster,
                                             .node_id = BrokerId{config.node_id},
                                             .open_files_max = config.open_files_max,
                                             .dirty_files_max = config.open_files_max,
                                             .commit_file_bytes = commit_file_bytes}};
+    if (with_listener && cluster) {
+      options.cluster_id = [this]() -> std::optional<Uuid> {
+        const auto known = images->get()->cluster_id();
+        return known.is_nil() ? std::nullopt : std::optional{known};
+      };
+    }
     children.push_back(
         {"disk_worker", name, [this, options, slot, with_listener](caf::actor_system& actors, const ActorRowPtr& row) {
            auto with = options;
@@ -162,39 +189,40 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
          }});
   };
   constexpr std::uint64_t metadata_commit_bytes = std::uint64_t{16} << 20;
-  disk("metadata-disk", config.data_dir + "/metadata", metadata_disk, metadata_commit_bytes, false);
+  disk("metadata-disk", config.data_dir + "/metadata", metadata_disk, metadata_commit_bytes, false, metadata_cluster);
   children.push_back({"metadata_quorum", "metadata_quorum", [this, self](caf::actor_system& actors, const ActorRowPtr& row) {
-                        const auto actor =
-                            spawn_metadata_quorum(actors,
-                                                  {.disk_worker = [slot = metadata_disk] { return slot->get(); },
-                                                   .readers = &readers,
-                                                   .images = images,
-                                                   .broker = self,
-                                                   .incarnation = incarnation,
-                                                   .clock = &clock},
-                                                  row);
+                        MetadataQuorumOptions options{.disk_worker = [slot = metadata_disk] { return slot->get(); },
+                                                      .readers = &readers,
+                                                      .images = images,
+                                                      .broker = self,
+                                                      .incarnation = incarnation,
+                                                      .clock = &clock};
+                        if (cluster) cluster->complete(options);
+                        const auto actor = spawn_metadata_quorum(actors, std::move(options), row);
                         quorum->set(actor);
                         return caf::actor_cast<caf::actor>(actor);
                       }});
   children.push_back(
       {"partition_manager", "partition_manager", [this, self](caf::actor_system& actors, const ActorRowPtr& row) {
-         const auto actor = spawn_partition_manager(actors,
-                                                    {.node_id = BrokerId{config.node_id},
-                                                     .broker = self,
-                                                     .disk_worker = [slot = data_disk] { return slot->get(); },
-                                                     .metadata_quorum = [slot = quorum] { return slot->get(); },
-                                                     .images = images,
-                                                     .readers = &readers,
-                                                     .clock = &clock,
-                                                     .directory = &directory,
-                                                     .leaders = &leaders,
-                                                     .table = &table,
-                                                     .serving = serving},
-                                                    row);
+         PartitionManagerOptions options{.node_id = BrokerId{config.node_id},
+                                         .broker = self,
+                                         .disk_worker = [slot = data_disk] { return slot->get(); },
+                                         .metadata_quorum = [slot = quorum] { return slot->get(); },
+                                         .images = images,
+                                         .readers = &readers,
+                                         .clock = &clock,
+                                         .directory = &directory,
+                                         .leaders = &leaders,
+                                         .table = &table,
+                                         .seed = std::random_device{}(),
+                                         .serving = serving};
+         if (cluster) cluster->complete(options);
+         const auto actor = spawn_partition_manager(actors, std::move(options), row);
          manager->set(actor);
          return actor;
        }});
-  disk("data-disk", config.data_dir + "/log", data_disk, config.commit_file_bytes, true);
+  disk("data-disk", config.data_dir + "/log", data_disk, config.commit_file_bytes, true, cluster_id);
+  if (cluster) std::ranges::move(cluster->others(self), std::back_inserter(children));
   for (std::size_t i = 0; i < gateways.size(); ++i) {
     children.push_back(
         {"gateway", "gateway-" + std::to_string(i), [this, i](caf::actor_system& actors, const ActorRowPtr& row) {
@@ -241,6 +269,10 @@ HealthReport Node::Impl::health() const {
     if (actor.state == ActorState::failed) failed += (failed.empty() ? "" : ", ") + actor.name;
   }
   report.ready = metadata && log && !draining.load();
+  if (cluster) {
+    report.checks.push_back(cluster->check());
+    report.ready = report.ready && report.checks.back().ok;
+  }
   report.checks.push_back(
       {"actors", failed.empty(), failed.empty() ? "none has given up" : "these have given up: " + failed});
   report.healthy = report.ready && failed.empty();
@@ -305,13 +337,27 @@ Node::~Node() {
 
 BrokerApi& Node::broker() { return *impl_->broker; }
 
-Status Node::start(const metadata::BrokerImage& self, Millis deadline_ms) {
+Status Node::start(const metadata::BrokerImage& as_clients_reach_it, Millis deadline_ms,
+                   const std::function<bool()>& give_up) {
   auto& node = *impl_;
+  auto self = as_clients_reach_it;
   TROUPE_TRY(make_data_directory(node.config.data_dir));
-  TROUPE_TRY_ASSIGN(const auto cluster_id,
-                    cluster_of(node.files, node.config.data_dir + "/metadata", node.config.data_dir + "/log"));
+  const auto metadata_path = node.config.data_dir + "/metadata";
+  TROUPE_TRY_ASSIGN(auto cluster_id, cluster_of(node.files, metadata_path, node.config.data_dir + "/log"));
+  if (is_clustered(node.config)) {
+    node.cluster.emplace(node.config, Cluster::Parts{.incarnation = node.incarnation,
+                                                     .cluster_id = cluster_id,
+                                                     .table = &node.table,
+                                                     .directory = &node.directory,
+                                                     .images = node.images,
+                                                     .metadata_quorum = [slot = node.quorum] { return slot->get(); }});
+    node.cluster->complete(self);
+  } else if (cluster_id.is_nil()) {
+    cluster_id = Uuid::random();
+  }
+  TROUPE_TRY_ASSIGN(const auto metadata_cluster, metadata_owner(node.files, metadata_path, cluster_id));
   node.system = std::make_unique<caf::actor_system>(node.actor_config);
-  node.root = spawn_supervisor(*node.system, node.tree(self, cluster_id));
+  node.root = spawn_supervisor(*node.system, node.tree(self, cluster_id, metadata_cluster));
   // Whoever watches the root tells why it ended.
   const auto watch = [impl = impl_.get()](caf::event_based_actor* watcher, const Supervisor& root) {
     watcher->monitor(root);
@@ -328,7 +374,9 @@ Status Node::start(const metadata::BrokerImage& self, Millis deadline_ms) {
   while (!node.serving->load()) {
     if (auto failed = node.start_failure()) return std::move(*failed);
     if (auto failed = failure()) return std::move(*failed);
-    if (node.clock.monotonic_now() > deadline) {
+    if (give_up && give_up()) return Error{Errc::cancelled, "the node was told to stop before it was ready"};
+    // Alone it depends on nobody; with others it waits for them.
+    if (!node.cluster && node.clock.monotonic_now() > deadline) {
       return Error{Errc::request_timed_out, "the node was not ready within " + std::to_string(deadline_ms) + " ms"};
     }
     node.start_changed.wait_for(lock,
@@ -357,7 +405,10 @@ std::optional<Error> Node::failure() const {
   return impl_->failure;
 }
 
-void Node::drain() { impl_->draining = true; }
+void Node::drain(Millis wait_ms_max) {
+  impl_->draining = true;
+  if (impl_->cluster) impl_->cluster->leave(wait_ms_max);
+}
 
 std::vector<std::string> Node::stop(Millis deadline_ms) {
   auto& node = *impl_;
@@ -369,6 +420,7 @@ std::vector<std::string> Node::stop(Millis deadline_ms) {
     self->request(*node.root, std::chrono::milliseconds(deadline_ms + 500), StopChildren{deadline_ms})
         .receive([&](const ChildrenStopped& stopped) { killed = stopped.killed; }, [](caf::error&) {});
   }
+  node.leaders.clear();
   node.root.reset();
   node.watcher = {};
   node.system.reset();

@@ -25,6 +25,7 @@ namespace troupe::runtime {
 namespace {
 
 constexpr Millis start_ms_max = 600'000;    // a recovery may have much to read
+constexpr Millis leave_ms_max = 600;        // for others to lead what this node leads
 constexpr Millis drain_ms_max = 800;        // of requests and streams
 constexpr Millis actors_ms_max = 1'000;     // to end
 constexpr Millis watchdog_ms_max = 10'000;  // for the whole stop
@@ -131,8 +132,11 @@ void announce(const NodeConfig& config, const std::string& version, std::uint16_
   const auto& host = config.gateway.host;
   const auto at = (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
   const bool loopback = host.starts_with("127.") || host == "::1" || host == "localhost";
-  std::fprintf(stderr, "troupe %s  single node %d, data in %s, %s\n", version.c_str(), config.node_id,
-               config.data_dir.c_str(), loopback ? "loopback only, no authentication" : "no authentication");
+  const auto what = config.cluster.listen.empty()
+                        ? "single node " + std::to_string(config.node_id)
+                        : "node " + std::to_string(config.node_id) + " of a cluster at " + config.cluster.listen;
+  std::fprintf(stderr, "troupe %s  %s, data in %s, %s\n", version.c_str(), what.c_str(), config.data_dir.c_str(),
+               loopback ? "loopback only, no authentication" : "no authentication");
   std::fprintf(stderr, "  pages      http://%s/\n", at.c_str());
   // As it stands it works: nothing else has to be there first.
   const auto curl = drivers > 0 ? "curl 'http://" + at + "/v1/topics/ChatMessages/records?from=last:3'"
@@ -200,7 +204,13 @@ int serve(const LoadedConfig& loaded, const std::string& version, std::vector<pr
   }
 
   const metadata::BrokerImage self{.id = BrokerId{config.node_id}, .host = config.gateway.host, .port = gateway.port()};
-  auto running = node.start(self, start_ms_max);
+  std::optional<int> told;  // to stop, before it was ready
+  auto running = node.start(self, start_ms_max, [&] {
+    const timespec at_once{};
+    const int signal = ::sigtimedwait(&signals, nullptr, &at_once);
+    if (signal == SIGTERM || signal == SIGINT) told = signal;
+    return told.has_value();
+  });
   std::unique_ptr<Demo> demo;
   if (running && config.demo) {
     auto made = Demo::start(node.broker(), clock, demo_file("drivers.json"), demo_file("chat.jsonl"));
@@ -214,7 +224,7 @@ int serve(const LoadedConfig& loaded, const std::string& version, std::vector<pr
     const Watchdog watchdog;
     gateway.stop(0);
     node.stop(actors_ms_max);
-    return fail(running.error().message);
+    return told ? 0 : fail(running.error().message);
   }
   announce(config, version, gateway.port(), clock.monotonic_now() - started, demo ? demo->drivers() : 0);
 
@@ -222,8 +232,8 @@ int serve(const LoadedConfig& loaded, const std::string& version, std::vector<pr
   const Watchdog watchdog;
   let_signals_end_the_process();
   const auto stopping = clock.monotonic_now();
-  node.drain();
   demo.reset();
+  node.drain(leave_ms_max);
   gateway.stop(drain_ms_max);
   const auto killed = node.stop(actors_ms_max);
   log::info("stopped", {log::kv("after_ms", clock.monotonic_now() - stopping)});

@@ -164,6 +164,34 @@ TEST_CASE("a turn that is still being read is waited for", "[replication]") {
   CHECK(pair.server.finish(session)->partitions.size() == 1);
 }
 
+TEST_CASE("a turn that is passed keeps nobody waiting, and comes again with news", "[replication]") {
+  Pair pair;
+  pair.fetcher.set(id(0), at(0));
+  pair.fetcher.set(id(1), at(0));
+  const auto session = pair.begin();
+  pair.serve(pair.request());
+  pair.server.on_news(session, id(0));
+  REQUIRE(pair.server.next_turn(session));
+  CHECK(pair.server.turns_open(session) == 1);
+  pair.server.pass(session, id(0));
+  CHECK(pair.server.turns_open(session) == 0);
+  CHECK(pair.server.due(pair.now).empty());  // there is nothing to answer with
+  pair.server.on_news(session, id(1));
+  REQUIRE(pair.server.next_turn(session)->id == id(1));
+  pair.server.put(session, id(1), records(0, 1));
+  CHECK(pair.server.due(pair.now).size() == 1);
+  const auto answer = pair.server.finish(session);
+  REQUIRE(answer->partitions.size() == 1);
+  CHECK(answer->partitions[0].id == id(1));
+  pair.fetcher.on_answer(*answer, pair.now);
+  pair.serve(pair.request());
+  pair.server.on_news(session, id(0));
+  const auto turn = pair.server.next_turn(session);
+  REQUIRE(turn);
+  CHECK(turn->id == id(0));
+  CHECK(turn->bytes_max == 400);  // the room of the passed turn is free again
+}
+
 TEST_CASE("requests out of order, repeated, or of unknown sessions are refused, and a new session begins", "[replication]") {
   Pair pair;
   pair.fetcher.set(id(0), at(10));

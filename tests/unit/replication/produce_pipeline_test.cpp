@@ -283,3 +283,23 @@ TEST_CASE("whatever a leader does, each record is written once and in order, and
     CHECK(told.size() == value_of.size());
   }
 }
+
+TEST_CASE("a slot is answered as the strictest of its requests asks, and as late as the most patient one waits",
+          "[replication]") {
+  ProducePipeline pipeline{{.producer_id = ProducerId{77}}};
+  const std::vector<record::NewRecord> records{{.timestamp = TimestampMs{1}, .value = as_bytes("v")}};
+  const auto terms = [&](std::vector<std::pair<Acks, std::int64_t>> requests) {
+    for (std::uint64_t part = 0; const auto& [acks, deadline] : requests)
+      pipeline.add(part++, records, std::nullopt, MonotonicMs{deadline}, acks);
+    PipelineEffects made;
+    pipeline.flush(MonotonicMs{0}, made);
+    REQUIRE(made.sends.size() == 1);
+    return made.sends[0].terms;
+  };
+  CHECK(terms({{Acks::leader, 10}}).acks == Acks::leader);
+  CHECK(terms({{Acks::none, 10}}).acks ==
+        Acks::leader);  // nobody waits for it, and yet it is sent again when it was not taken
+  const auto both = terms({{Acks::quorum, 10}, {Acks::leader, 30}, {Acks::none, 20}});
+  CHECK(both.acks == Acks::quorum);
+  CHECK(both.deadline == MonotonicMs{30});
+}

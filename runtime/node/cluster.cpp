@@ -1,0 +1,167 @@
+#include "runtime/node/cluster.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include <caf/actor_system.hpp>
+#include <caf/send.hpp>
+
+#include "actors/controller_desk.hpp"
+#include "actors/leader_server.hpp"
+#include "actors/remote_leader.hpp"
+#include "runtime/config/checks.hpp"
+
+namespace troupe::runtime {
+namespace {
+
+using namespace actors;
+
+link::PeerAddress address_of(const HostPort& at) { return {at.host, at.port}; }
+
+LinkMesh::Options mesh_options(const NodeConfig& config, const Cluster::Parts& parts, PeerProbe& probe) {
+  LinkMesh::Options options{.self = {parts.cluster_id, BrokerId{config.node_id}, parts.incarnation},
+                            .probe = &probe,
+                            .table = parts.table,
+                            .seed = std::random_device{}()};
+  if (const auto listen = parse_endpoint(config.cluster.listen)) {
+    options.listen = link::PeerAddress{listen->host, listen->port};
+  }
+  for (const auto& text : config.cluster.voters) {
+    const auto voter = parse_voter(text);
+    if (voter && voter->id != config.node_id) options.peers.emplace(BrokerId{voter->id}, address_of(voter->at));
+  }
+  for (const auto& text : config.cluster.join) {
+    if (const auto at = parse_host_port(text)) options.contacts.push_back(address_of(*at));
+  }
+  return options;
+}
+
+/// The brokers of an image, where the others reach them.
+std::map<BrokerId, link::PeerAddress> peers_of(const metadata::MetadataImage& image, BrokerId self) {
+  std::map<BrokerId, link::PeerAddress> peers;
+  for (const auto& broker : image.brokers()) {
+    if (broker.id != self && broker.cluster_port != 0) {
+      peers.emplace(broker.id, link::PeerAddress{broker.cluster_host, broker.cluster_port});
+    }
+  }
+  return peers;
+}
+
+}  // namespace
+
+Cluster::Cluster(const NodeConfig& config, Parts parts)
+    : config_(config), parts_(std::move(parts)), mesh_(mesh_options(config_, parts_, probe_)) {}
+
+void Cluster::complete(metadata::BrokerImage& self) const {
+  const auto listen = parse_endpoint(config_.cluster.listen);
+  self.cluster_host = listen->host;
+  self.cluster_port = listen->port;
+  for (const auto& text : config_.cluster.voters) {
+    const auto voter = parse_voter(text);
+    if (voter && voter->id == config_.node_id) {
+      self.cluster_host = voter->at.host;
+      self.cluster_port = voter->at.port;
+    }
+  }
+  if (const auto advertised = parse_host_port(config_.cluster.advertise)) {
+    self.cluster_host = advertised->host;
+    self.cluster_port = advertised->port;
+  }
+  self.rack = config_.cluster.rack;
+}
+
+void Cluster::complete(MetadataQuorumOptions& options) {
+  options.links = &mesh_;
+  options.joins = !config_.cluster.join.empty();
+  std::vector<BrokerId> voters;
+  for (const auto& text : config_.cluster.voters) {
+    if (const auto voter = parse_voter(text)) voters.emplace_back(voter->id);
+  }
+  // Who is not among them has no vote, and asks them.
+  const bool votes = std::ranges::find(voters, BrokerId{config_.node_id}) != voters.end();
+  (votes ? options.voters : options.contacts) = std::move(voters);
+  options.duties.liveness.session_timeout_ms = config_.cluster.session_ms;
+}
+
+void Cluster::complete(PartitionManagerOptions& options) {
+  options.links = &mesh_;
+  options.ask_controller = [desk = desk_](metadata::AlterPartitionsRequest request, std::uint64_t token,
+                                          const caf::actor& reply_to) {
+    if (const auto actor = desk->get()) caf::anon_send(actor, AskController{std::move(request), token, reply_to});
+  };
+}
+
+ChildSpec Cluster::link_manager() {
+  return {"link_manager", "links",
+          [this](caf::actor_system& system, const ActorRowPtr& row) { return mesh_.start(system, row); }};
+}
+
+std::vector<ChildSpec> Cluster::others(const metadata::BrokerImage& self) {
+  std::vector<ChildSpec> children;
+  children.push_back({"controller_desk", "controller_desk", [this](caf::actor_system& system, const ActorRowPtr& row) {
+                        const auto actor = spawn_controller_desk(system, {.metadata_quorum = parts_.metadata_quorum}, row);
+                        desk_->set(actor);
+                        return actor;
+                      }});
+  children.push_back({"leader_server", "leader_server", [this](caf::actor_system& system, const ActorRowPtr& row) {
+                        return spawn_leader_server(system, {.directory = parts_.directory, .links = &mesh_}, row);
+                      }});
+  const auto on_image = [this](const metadata::MetadataImage& image) {
+    mesh_.set_peers(peers_of(image, BrokerId{config_.node_id}));
+    if (!image.cluster_id().is_nil()) mesh_.set_cluster_id(image.cluster_id());
+  };
+  children.push_back(
+      {"broker_heartbeat", "broker_heartbeat", [this, self, on_image](caf::actor_system& system, const ActorRowPtr& row) {
+         return spawn_broker_heartbeat(system,
+                                       {.broker = self,
+                                        .incarnation = parts_.incarnation,
+                                        .images = parts_.images,
+                                        .metadata_quorum = parts_.metadata_quorum,
+                                        .links = &mesh_,
+                                        .standing = standing_,
+                                        .on_image = on_image,
+                                        .interval_ms = std::min<Millis>(250, config_.cluster.session_ms / 4)},
+                                       row);
+       }});
+  return children;
+}
+
+caf::actor Cluster::spawn_stand_in(caf::actor_system& system, const LeaderLocator::Remote& remote) {
+  const auto name = remote.topic + "/" + to_string(remote.partition.partition);
+  const auto row = parts_.table->add("remote_leader", name, "partition_manager");
+  const auto on_end = [on_end = remote.on_end, table = parts_.table, name](caf::actor_id id) {
+    on_end(id);
+    table->remove("remote_leader", name);
+  };
+  return spawn_remote_leader(
+      system,
+      {.partition = remote.partition, .broker = remote.broker, .epoch = remote.epoch, .links = &mesh_, .on_end = on_end},
+      row);
+}
+
+void Cluster::leave(Millis wait_ms_max) {
+  if (parts_.images->get()->registrations().size() < 2) return;  // nobody takes over
+  standing_->wants_shutdown = true;
+  const SystemClock clock;
+  const auto deadline = clock.monotonic_now() + wait_ms_max;
+  while (!standing_->may_stop && clock.monotonic_now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // the actors know nothing of this thread
+  }
+}
+
+HealthCheck Cluster::check() const {
+  const auto image = parts_.images->get();
+  if (image->controller_id() == no_broker) {
+    return {"cluster", false,
+            "no controller: fewer than half of the voters can be reached; reads go on, produce with acks=quorum may wait"};
+  }
+  if (standing_->fenced)
+    return {"cluster", false, "this node is fenced: others lead its partitions until it is heard again"};
+  return {"cluster", true,
+          "controller is node " + to_string(image->controller_id()) + ", " + std::to_string(mesh_.up().size()) +
+              " other nodes can be reached"};
+}
+
+}  // namespace troupe::runtime
