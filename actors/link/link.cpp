@@ -126,6 +126,7 @@ class LinkState {
   void perform(LinkEffects effects) {
     for (auto& effect : effects) std::visit([this](auto& one) { perform_one(one); }, effect);
     arm_timer();
+    may_end_ = may_end_ || machine_->state() != LinkMachine::State::idle;
     const bool useless = machine_->state() == LinkMachine::State::idle && !machine_->has_address();
     if (useless && may_end_ && !ended_) end();
   }
@@ -196,7 +197,6 @@ class LinkState {
     options_.directory->tell({peer, effect.incarnation, effect.up, effect.refused});
     if (effect.reason) row_->set_last_error(to_string(*effect.reason));
     if (effect.up) {
-      may_end_ = true;
       log::info("link up", {log::kv("broker", peer), log::kv("incarnation", effect.incarnation)});
     } else {
       log::warn(effect.refused ? "broker gone" : "link down",
@@ -241,7 +241,7 @@ class LinkState {
   std::unordered_map<std::uint64_t, CallTicketPtr> tickets_;
   std::uint64_t last_key_ = 0;
   std::optional<MonotonicMs> armed_;
-  bool may_end_ = false;  ///< not before its first session: it may have been made for a greeting that comes now
+  bool may_end_ = false;  ///< not before its first greeting: it may have been made for one that comes now
   bool ended_ = false;
 };
 

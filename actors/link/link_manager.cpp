@@ -138,7 +138,7 @@ class LinkManagerState {
     if (!hello) return log::warn("a hello that cannot be read", {log::kv("error", hello.error())});
     if (const auto refusal = object_to(options_.self, options_.machine.versions, *hello)) return refuse(from, *refusal);
     if (hello->asks) {
-      const Welcome welcome{*common_version(options_.machine.versions, hello->versions), options_.self, hello->session};
+      const Welcome welcome{*common_version(options_.machine.versions, hello->versions), options_.self, hello->session, 0};
       return answer(from, EnvelopeType::welcome, encode(welcome));
     }
     auto found = children_.find(name_of(hello->from.broker));

@@ -165,6 +165,7 @@ ByteBuffer encode(const Hello& hello) {
   out.put(hello.from);
   out.number(hello.to.value());
   out.number(hello.session);
+  out.number(hello.attempt);
   out.number(static_cast<std::uint8_t>(hello.asks ? 1 : 0));
   return out.take();
 }
@@ -174,6 +175,7 @@ ByteBuffer encode(const Welcome& welcome) {
   out.number(welcome.version);
   out.put(welcome.from);
   out.number(welcome.session);
+  out.number(welcome.attempt);
   return out.take();
 }
 
@@ -198,6 +200,7 @@ Result<Hello> decode_hello(ByteView bytes) {
   hello.to = BrokerId{in.number<std::int32_t>()};
   in.refuse_unless(hello.to >= no_broker);
   hello.session = in.session();
+  hello.attempt = in.number<std::uint64_t>();
   hello.asks = in.flag();
   return in.finish(hello, "a hello");
 }
@@ -208,6 +211,7 @@ Result<Welcome> decode_welcome(ByteView bytes) {
   welcome.version = in.number<std::uint16_t>();
   welcome.from = in.identity();
   welcome.session = in.session();
+  welcome.attempt = in.number<std::uint64_t>();
   return in.finish(welcome, "a welcome");
 }
 

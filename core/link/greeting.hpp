@@ -44,6 +44,7 @@ struct Hello {
   Identity from = {};
   BrokerId to = no_broker;    ///< whom it believes to be there; no_broker: it does not know
   std::uint64_t session = 0;  ///< never 0; by chance, so that what is left of an earlier session is not taken for this one
+  std::uint64_t attempt = 0;  ///< the sender's hellos to this node so far: one that comes late is told from one that is new
   bool asks = false;          ///< "who are you?": it wants an answer, not a session
 
   friend bool operator==(const Hello&, const Hello&) = default;
@@ -54,6 +55,7 @@ struct Welcome {
   std::uint16_t version = 1;  ///< of all packets of the session
   Identity from = {};
   std::uint64_t session = 0;
+  std::uint64_t attempt = 0;  ///< the sender's hellos so far: those up to this one are void
 
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };

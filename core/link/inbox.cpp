@@ -14,10 +14,9 @@ Result<std::optional<Chunk>> Inbox::add(Chunk chunk) {
   if (!open) {
     if (chunk.position != 0) return Error{Errc::corrupt_message, "a link's message begins in its middle"};
     if (chunk.bytes.size() == chunk.total) return std::optional<Chunk>{std::move(chunk)};
-    open.emplace();
-    open->bytes.reserve(chunk.total);
-    open->head = chunk;
+    open = Open{chunk, {}};
     open->head.bytes = {};
+    open->bytes.reserve(chunk.total);
   } else if (!same_message(open->head, chunk) || chunk.position != open->bytes.size()) {
     return Error{Errc::corrupt_message, "a link's message does not go on where it stands"};
   }

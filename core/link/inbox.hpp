@@ -18,8 +18,8 @@ class Inbox {
 
  private:
   struct Open {
-    Chunk head = {};
-    ByteBuffer bytes = {};
+    Chunk head;  ///< without its bytes
+    ByteBuffer bytes;
   };
   std::array<std::optional<Open>, channel_count> open_ = {};
 };

@@ -24,6 +24,7 @@ std::string_view to_string(LinkMachine::State state) noexcept {
     case LinkMachine::State::expecting: return "expecting";
     case LinkMachine::State::connecting: return "connecting";
     case LinkMachine::State::greeting: return "greeting";
+    case LinkMachine::State::confirming: return "confirming";
     case LinkMachine::State::up: return "up";
   }
   return "unknown";
@@ -46,7 +47,7 @@ LinkEffects LinkMachine::start(MonotonicMs now) {
 LinkEffects LinkMachine::set_address(MonotonicMs now, std::optional<PeerAddress> address) {
   if (address == options_.address) return {};
   options_.address = std::move(address);
-  if (state_ == State::up) return {};
+  if (state_ == State::up || state_ == State::confirming) return {};
   drop_greeting();
   pause_ms_ = 0;
   if (options_.address) {
@@ -117,6 +118,7 @@ void LinkMachine::greet(MonotonicMs now, Remote remote) {
             .from = options_.self,
             .to = options_.peer,
             .session = std::max<std::uint64_t>(1, random_.next()),
+            .attempt = ++hellos_,
             .asks = options_.peer == no_broker};
   effects_.emplace_back(SendEnvelope{remote, EnvelopeType::hello, 1, Bytes::adopt(encode(hello_))});
 }
@@ -125,25 +127,33 @@ void LinkMachine::drop_greeting() {
   if (const auto remote = std::exchange(greeted_, 0); remote != 0) effects_.emplace_back(ForgetRemote{remote});
 }
 
+/// The other side's link is one actor over many greetings, so what is said of it now may be about the one of the session.
+void LinkMachine::forget(Remote remote) {
+  if (remote != remote_) effects_.emplace_back(ForgetRemote{remote});
+}
+
 void LinkMachine::welcomed(MonotonicMs now, Remote from, const Bytes& body) {
   const auto welcome = decode_welcome(body);
   if (state_ != State::greeting || !welcome || welcome->session != hello_.session) {
-    effects_.emplace_back(ForgetRemote{from});
+    forget(from);
     return;
   }
   drop_greeting();
   if (auto status = check_welcome(options_.self, hello_, *welcome); !status) {
-    effects_.emplace_back(ForgetRemote{from});
+    forget(from);
     return misfit(now, std::move(status).error());
   }
   if (hello_.asks) {
-    effects_.emplace_back(ForgetRemote{from});
+    forget(from);
     effects_.emplace_back(TellIdentity{welcome->from});
     state_ = State::idle;
     due_.reset();
     return;
   }
-  establish(now, from, welcome->from, welcome->version, hello_.session);
+  peer_hellos_ = welcome->attempt;
+  prepare(now, from, welcome->from, welcome->version, hello_.session);
+  rise();
+  send_packet(now, encode(head(), {}));  // the other side waits for it
 }
 
 void LinkMachine::refused(MonotonicMs now, const Bytes& body) {
@@ -172,31 +182,34 @@ LinkEffects LinkMachine::greeted(MonotonicMs now, Remote from, const Hello& hell
     refusal = {RefusalReason::duplicate, options_.self, hello.session,
                "another process is broker " + to_string(options_.peer) + ", incarnation " + to_string(peer_.incarnation)};
   }
+  // One that was on its way while the session began: its sender has given it up.
+  if (!refusal && state_ == State::up && hello.attempt <= peer_hellos_) {
+    refusal = {RefusalReason::busy, options_.self, hello.session, "this hello comes late"};
+  }
   if (!refusal && state_ == State::greeting && is_our_turn()) {
     refusal = {RefusalReason::busy, options_.self, hello.session, "both sides connect"};
   }
   if (refusal) {
     effects_.emplace_back(SendEnvelope{from, EnvelopeType::refusal, 1, Bytes::adopt(encode(*refusal))});
-    effects_.emplace_back(ForgetRemote{from});
+    forget(from);
     return take_effects();
   }
   // The same run greets again: it has lost the session, and so have we.
-  if (state_ == State::up) end_session({Errc::broker_not_available, "the other side began anew"});
+  if (state_ == State::up) end_session({Errc::broker_not_available, "the other side began anew"}, from);
+  if (state_ == State::confirming && remote_ != from) effects_.emplace_back(ForgetRemote{remote_});
   drop_greeting();
   const auto version = *common_version(options_.versions, hello.versions);
-  effects_.emplace_back(
-      SendEnvelope{from, EnvelopeType::welcome, 1, Bytes::adopt(encode(Welcome{version, options_.self, hello.session}))});
-  establish(now, from, hello.from, version, hello.session);
+  effects_.emplace_back(SendEnvelope{from, EnvelopeType::welcome, 1,
+                                     Bytes::adopt(encode(Welcome{version, options_.self, hello.session, hellos_}))});
+  peer_hellos_ = hello.attempt;
+  prepare(now, from, hello.from, version, hello.session);
+  state_ = State::confirming;
+  due_ = now + options_.hello_timeout_ms;
   return take_effects();
 }
 
-void LinkMachine::establish(MonotonicMs now, Remote remote, const Identity& identity, std::uint16_t version,
-                            std::uint64_t session) {
-  state_ = State::up;
-  due_.reset();
-  pause_ms_ = 0;
-  trouble_.reset();
-  tell_refused_ = false;
+void LinkMachine::prepare(MonotonicMs now, Remote remote, const Identity& identity, std::uint16_t version,
+                          std::uint64_t session) {
   ++attempt_;  // what is under way of an attempt of our own comes too late
   remote_ = remote;
   peer_ = identity;
@@ -207,7 +220,24 @@ void LinkMachine::establish(MonotonicMs now, Remote remote, const Identity& iden
   outbox_.reset();
   inbox_.reset();
   effects_.emplace_back(WatchRemote{remote});
-  effects_.emplace_back(TellState{identity.incarnation, true, false, std::nullopt});
+}
+
+void LinkMachine::rise() {
+  state_ = State::up;
+  due_.reset();
+  pause_ms_ = 0;
+  trouble_.reset();
+  tell_refused_ = false;
+  effects_.emplace_back(TellState{peer_.incarnation, true, false, std::nullopt});
+}
+
+/// A session that never came to be.
+void LinkMachine::abandon(MonotonicMs now, Error reason) {
+  effects_.emplace_back(ForgetRemote{std::exchange(remote_, 0)});
+  session_ = 0;
+  if (options_.address) return fail(now, std::move(reason));
+  state_ = State::idle;
+  due_.reset();
 }
 
 // --- not coming up
@@ -247,8 +277,9 @@ void LinkMachine::end_calls(const std::vector<std::uint64_t>& unsent, const std:
   }
 }
 
-void LinkMachine::end_session(const Error& reason) {
-  effects_.emplace_back(ForgetRemote{std::exchange(remote_, 0)});
+void LinkMachine::end_session(const Error& reason, Remote keep) {
+  const auto remote = std::exchange(remote_, 0);
+  if (remote != keep) effects_.emplace_back(ForgetRemote{remote});
   session_ = 0;
   end_calls(outbox_.reset(), "the link to broker " + to_string(options_.peer) + " went down: " + reason.message);
   inbox_.reset();
@@ -275,6 +306,8 @@ void LinkMachine::lose(MonotonicMs now, Error reason) {
 LinkEffects LinkMachine::remote_down(MonotonicMs now, Remote remote) {
   if (state_ == State::up && remote == remote_) {
     lose(now, {Errc::broker_not_available, "the connection was closed"});
+  } else if (state_ == State::confirming && remote == remote_) {
+    abandon(now, {Errc::broker_not_available, "the connection was closed while we were greeted"});
   } else if (state_ == State::greeting && remote == greeted_) {
     drop_greeting();
     fail(now, {Errc::broker_not_available, "the connection was closed while we greeted"});
@@ -286,6 +319,7 @@ LinkEffects LinkMachine::stop() {
   if (state_ == State::up) {
     end_session({Errc::cancelled, "this node's link was ended"});
   }
+  if (state_ == State::confirming) effects_.emplace_back(ForgetRemote{std::exchange(remote_, 0)});
   drop_greeting();
   state_ = State::idle;
   due_.reset();
@@ -300,10 +334,10 @@ LinkEffects LinkMachine::received(MonotonicMs now, Remote from, EnvelopeType typ
     case EnvelopeType::welcome: welcomed(now, from, body); break;
     case EnvelopeType::refusal: refused(now, body); break;
     case EnvelopeType::packet:
-      if (state_ == State::up && from == remote_) {
+      if ((state_ == State::up || state_ == State::confirming) && from == remote_) {
         if (version == version_) {
           packet(now, body);
-        } else {
+        } else if (state_ == State::up) {
           lose(now, {Errc::corrupt_message, "a packet of version " + std::to_string(version)});
         }
       }
@@ -316,6 +350,10 @@ LinkEffects LinkMachine::received(MonotonicMs now, Remote from, EnvelopeType typ
 void LinkMachine::packet(MonotonicMs now, const Bytes& body) {
   auto decoded = decode_packet(body);
   if (decoded && decoded->head.session != session_) return;  // of an earlier session between the same two
+  if (state_ == State::confirming) {
+    if (!decoded) return;
+    rise();
+  }
   auto status = decoded ? take(now, std::move(*decoded), body.size()) : Status{decoded.error()};
   if (!status) lose(now, std::move(status).error());
 }
@@ -492,6 +530,7 @@ LinkEffects LinkMachine::tick(MonotonicMs now) {
         drop_greeting();
         fail(now, {Errc::broker_not_available, to_string(*options_.address) + ": no answer to our hello"});
         break;
+      case State::confirming: abandon(now, {Errc::broker_not_available, "it greeted us and says no more"}); break;
       case State::idle:
       case State::up: due_.reset(); break;
     }

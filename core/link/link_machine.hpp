@@ -48,7 +48,8 @@ class LinkMachine {
     Outbox::Options outbox = {};
     std::uint64_t seed = 0;
   };
-  enum class State : std::uint8_t { idle, resting, probing, expecting, connecting, greeting, up };
+  /// confirming: the other side's hello is welcomed, and no packet of the session has come yet.
+  enum class State : std::uint8_t { idle, resting, probing, expecting, connecting, greeting, confirming, up };
 
   explicit LinkMachine(const Options& options);
 
@@ -95,8 +96,12 @@ class LinkMachine {
   void fail(MonotonicMs now, Error error);
   void misfit(MonotonicMs now, Error error);
   void note(Error error);
-  void establish(MonotonicMs now, Remote remote, const Identity& identity, std::uint16_t version, std::uint64_t session);
-  void end_session(const Error& reason);
+  void prepare(MonotonicMs now, Remote remote, const Identity& identity, std::uint16_t version, std::uint64_t session);
+  void rise();
+  void abandon(MonotonicMs now, Error reason);
+  /// `keep`: the remote that the next session is with.
+  void end_session(const Error& reason, Remote keep = 0);
+  void forget(Remote remote);
   void lose(MonotonicMs now, Error reason);
   void drop_greeting();
   void end_calls(const std::vector<std::uint64_t>& unsent, const std::string& reason);
@@ -130,10 +135,12 @@ class LinkMachine {
   // greeting
   Remote greeted_ = 0;
   Hello hello_ = {};
+  std::uint64_t hellos_ = 0;
 
   // up
   Remote remote_ = 0;
   Identity peer_ = {};
+  std::uint64_t peer_hellos_ = 0;  ///< up to this one they are of before the session
   std::uint16_t version_ = 1;
   std::uint64_t session_ = 0;
   std::uint64_t sent_packets_ = 0;

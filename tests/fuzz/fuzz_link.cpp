@@ -48,9 +48,10 @@ void check_machine(ByteView bytes) {
   MonotonicMs now{1'000};
   const Hello hello{.from = {Uuid{{1}}, BrokerId{2}, Uuid{{3}}}, .to = BrokerId{1}, .session = 9};
   machine.greeted(now, peer, hello);
+  machine.received(now, peer, EnvelopeType::packet, 1, Bytes::adopt(encode(PacketHead{9, 1, 0}, {})));
   std::size_t answers = 0;
   std::uint64_t key = 0;
-  std::uint64_t number = 0;
+  std::uint64_t number = 1;
   const auto count = [&](const LinkEffects& effects) {
     for (const auto& effect : effects) answers += std::holds_alternative<EndCall>(effect) ? 1 : 0;
   };
@@ -71,7 +72,8 @@ void check_machine(ByteView bytes) {
     count(machine.tick(now));
     if (machine.state() != LinkMachine::State::up) {
       count(machine.greeted(now, peer, hello));
-      number = 0;
+      count(machine.received(now, peer, EnvelopeType::packet, 1, Bytes::adopt(encode(PacketHead{9, 1, 0}, {}))));
+      number = 1;
     }
   }
   count(machine.stop());

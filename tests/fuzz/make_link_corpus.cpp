@@ -47,10 +47,10 @@ bool troupe::fuzz::write_link_seeds(const std::filesystem::path& corpus) {
   const auto packet = encode(PacketHead{9, 1, 0}, {call, part, rest});
   ByteBuffer pieces;
   append_piece(pieces, 4, ByteView{packet}.subspan(packet_head_bytes - 2));
-  append_piece(pieces, 2, encode(Welcome{1, identity, 9}));
+  append_piece(pieces, 2, encode(Welcome{1, identity, 9, 0}));
   append_piece(pieces, 3, encode(Refusal{RefusalReason::busy, identity, 9, "both sides connect"}));
   return write_seed(folder, "hello", tagged(0, encode(Hello{.from = identity, .to = BrokerId{1}, .session = 9}))) &&
-         write_seed(folder, "welcome", tagged(1, encode(Welcome{1, identity, 9}))) &&
+         write_seed(folder, "welcome", tagged(1, encode(Welcome{1, identity, 9, 0}))) &&
          write_seed(folder, "refusal",
                     tagged(2, encode(Refusal{RefusalReason::cluster, identity, 9, "of another cluster"}))) &&
          write_seed(folder, "packet", tagged(3, packet)) && write_seed(folder, "pieces", tagged(4, pieces)) &&

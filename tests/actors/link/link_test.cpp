@@ -107,6 +107,27 @@ TEST_CASE("a partition is suspected after 0.8 s, and the link is back when it he
   CHECK(network.heard(2).messages == Words{"1:q1", "1:after"});
 }
 
+TEST_CASE("what one side loses alone is a new session for both, over the same connection", "[link_actors]") {
+  TwoNodes network;
+  network.hold(2, 1);
+  network.advance(900);
+  CHECK(network.heard(1).states == Words{"2 up", "2 down"});
+  network.advance(3'000);
+  // The one that is still heard hears greetings, and is not up for that.
+  CHECK(network.heard(1).states == Words{"2 up", "2 down"});
+  CHECK(network.heard(2).states == Words{"1 up", "1 down"});
+  network.release(2, 1);
+  network.advance(3'000);
+  CHECK(network.heard(1).states == Words{"2 up", "2 down", "2 up"});
+  CHECK(network.heard(2).states == Words{"1 up", "1 down", "1 up"});
+  network.send(1, 2, "hello");
+  network.send(2, 1, "hello");
+  network.advance(2'000);
+  CHECK(network.heard(1).messages == Words{"2:hello"});
+  CHECK(network.heard(2).messages == Words{"1:hello"});
+  CHECK(network.heard(1).states.size() == 3);
+}
+
 TEST_CASE("a connection that breaks is made anew at once", "[link_actors]") {
   TwoNodes network;
   for (int i = 0; i < 5; ++i) {
@@ -264,18 +285,24 @@ TEST_CASE("partitions and breaks in any order end with all nodes linked", "[link
     for (int i = 0; i < 30; ++i) {
       const int a = 1 + static_cast<int>(random.below(3));
       const int b = 1 + static_cast<int>((static_cast<std::uint64_t>(a) + random.below(2)) % 3);
-      switch (random.below(4)) {
+      switch (random.below(6)) {
         case 0: network.cut(a, b); break;
         case 1: network.heal(a, b); break;
         case 2: network.reset(a, b); break;
-        case 3:
+        case 3: network.hold(a, b); break;
+        case 4: network.release(a, b); break;
+        case 5:
           network.stop(a);
           network.start(a, {.peers = {1, 2, 3}});
           break;
       }
       network.advance(static_cast<Millis>(random.below(120)) * 10);
     }
-    for (const auto& [a, b] : {std::pair{1, 2}, {1, 3}, {2, 3}}) network.heal(a, b);
+    for (const auto& [a, b] : {std::pair{1, 2}, {1, 3}, {2, 3}}) {
+      network.heal(a, b);
+      network.release(a, b);
+      network.release(b, a);
+    }
     network.advance(5'000);
     CHECK(network.up(1) == std::vector{2, 3});
     CHECK(network.up(2) == std::vector{1, 3});

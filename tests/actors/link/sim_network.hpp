@@ -152,6 +152,9 @@ class SimNetwork {
   /// What is under way between the two waits, and nobody new gets through.
   void cut(int a, int b) { cuts_.insert(std::minmax(a, b)); }
   void heal(int a, int b) { cuts_.erase(std::minmax(a, b)); }
+  /// What goes from one to the other waits; the other way is free.
+  void hold(int from, int to) { held_.insert({from, to}); }
+  void release(int from, int to) { held_.erase({from, to}); }
   /// Their connections break, and both see it.
   void reset(int a, int b) {
     for (auto& connection : connections_) {
@@ -267,6 +270,11 @@ class SimNetwork {
     connection.open = false;
   }
 
+  bool closed(const End& end) {
+    auto& network = nodes_.at(end.node)->network();
+    return network.impl_ptr(end.handle) && network.stopped_reading(end.handle);
+  }
+
   bool readable(const End& end) {
     auto& network = nodes_.at(end.node)->network();
     return network.impl_ptr(end.handle) && !network.stopped_reading(end.handle) && !network.passive_mode(end.handle) &&
@@ -277,6 +285,11 @@ class SimNetwork {
     for (auto& [id, node] : nodes_) {
       while (node->network().try_exec_runnable() || node->network().try_accept_connection()) {}
     }
+    // What CAF closes on one side is closed on the other: its network in memory does not do that.
+    for (auto& connection : connections_) {
+      if (closed(connection.ends[0]) || closed(connection.ends[1])) close(connection, -1);
+    }
+    std::erase_if(connections_, [](const Connection& one) { return !one.open; });
     struct Choice {
       Node* node;
       const End* end;
@@ -287,7 +300,9 @@ class SimNetwork {
     }
     for (const auto& connection : connections_) {
       if (cuts_.contains(std::minmax(connection.ends[0].node, connection.ends[1].node))) continue;
-      for (const auto& end : connection.ends) {
+      for (int i = 0; i < 2; ++i) {
+        const auto& end = connection.ends[i];
+        if (held_.contains({connection.ends[1 - i].node, end.node})) continue;
         if (readable(end)) choices.push_back({nodes_.at(end.node).get(), &end});
       }
     }
@@ -308,6 +323,7 @@ class SimNetwork {
   std::map<int, std::unique_ptr<Node>> nodes_;
   std::vector<Connection> connections_;
   std::set<std::pair<int, int>> cuts_;
+  std::set<std::pair<int, int>> held_;               ///< from, to
   std::map<std::pair<int, int>, int> broken_early_;  ///< client, server
   std::int64_t next_handle_ = 1;
   std::uint8_t runs_ = 0;

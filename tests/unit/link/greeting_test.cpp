@@ -11,7 +11,8 @@ using namespace troupe::link;
 namespace {
 
 const Identity someone{uuid_of(200), BrokerId{3}, uuid_of(9)};
-const Hello hello{.versions = {1, 4}, .from = someone, .to = BrokerId{7}, .session = 0xfedcba9876543210, .asks = true};
+const Hello hello{
+    .versions = {1, 4}, .from = someone, .to = BrokerId{7}, .session = 0xfedcba9876543210, .attempt = 6, .asks = true};
 
 template <class Decode>
 void refuses_every_prefix(const ByteBuffer& whole, Decode decode) {
@@ -29,7 +30,7 @@ void refuses_every_prefix(const ByteBuffer& whole, Decode decode) {
 
 TEST_CASE("greetings are read as they were written, and what a later version adds is passed over", "[link]") {
   CHECK(*decode_hello(encode(hello)) == hello);
-  const Welcome welcome{3, someone, 17};
+  const Welcome welcome{3, someone, 17, 5};
   CHECK(*decode_welcome(encode(welcome)) == welcome);
   const Refusal refusal{RefusalReason::cluster, someone, 18, "of another cluster"};
   CHECK(*decode_refusal(encode(refusal)) == refusal);
@@ -44,6 +45,7 @@ TEST_CASE("a hello keeps its bytes over all versions", "[link]") {
         "c80000000000400080000000000000010000000309000000000040008000000000000001"
         "00000007"
         "fedcba9876543210"
+        "0000000000000006"
         "01");
 }
 

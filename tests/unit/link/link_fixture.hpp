@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -28,6 +29,8 @@ struct LinkSide {
   std::vector<Errc> troubles = {};
   std::vector<link::Identity> identities = {};
   bool wants_flush = false;
+  link::Remote peer_link = 2;         ///< how the other side's link is known now
+  std::set<link::Remote> stale = {};  ///< numbers that were forgotten: what is sent there is lost
 
   explicit LinkSide(const link::LinkMachine::Options& options) : machine(std::make_unique<link::LinkMachine>(options)) {}
 
@@ -41,11 +44,18 @@ struct LinkSide {
   }
 
  private:
-  void sort(link::SendEnvelope& envelope) { sent.push_back(std::move(envelope)); }
+  void sort(link::SendEnvelope& envelope) {
+    if (!stale.contains(envelope.to)) sent.push_back(std::move(envelope));
+  }
   void sort(link::StartProbe& probe) { probes.push_back(probe); }
   void sort(link::StartConnect& connect) { connects.push_back(connect); }
   void sort(link::WatchRemote& watch) { watched.push_back(watch.remote); }
-  void sort(link::ForgetRemote& forget) { forgotten.push_back(forget.remote); }
+  void sort(link::ForgetRemote& forget) {
+    forgotten.push_back(forget.remote);
+    if (forget.remote != peer_link) return;
+    stale.insert(peer_link);
+    peer_link += 100;
+  }
   void sort(link::DeliverMessage& message) { delivered.push_back(std::move(message)); }
   void sort(link::EndCall& end) {
     ended.push_back(std::to_string(end.key) + ":" +
@@ -67,10 +77,9 @@ inline link::LinkMachine::Options link_options(std::int32_t self, std::int32_t p
 }
 
 /// The two ends of one link, and a network that delivers what the test lets it. Side 0 is broker 1, side 1 broker 2. The endpoint of a
-/// side is Remote 1 to the other, its link 2.
+/// side is Remote 1 to the other, its link `LinkSide::peer_link`.
 struct LinkPair {
   static constexpr link::Remote endpoint = 1;
-  static constexpr link::Remote peer_link = 2;
 
   LinkSide sides[2];
   MonotonicMs now{10'000};
@@ -119,9 +128,9 @@ struct LinkPair {
     if (envelope.type == link::EnvelopeType::hello) {
       const auto hello = link::decode_hello(envelope.body);
       REQUIRE(hello);
-      other.take(other.machine->greeted(now, peer_link, *hello));
+      other.take(other.machine->greeted(now, other.peer_link, *hello));
     } else {
-      other.take(other.machine->received(now, peer_link, envelope.type, envelope.version, envelope.body));
+      other.take(other.machine->received(now, other.peer_link, envelope.type, envelope.version, envelope.body));
     }
     return true;
   }
@@ -147,7 +156,7 @@ struct LinkPair {
   /// The connection breaks, and both are told.
   void reset() {
     for (auto& side : sides) side.sent.clear();
-    for (auto& side : sides) side.take(side.machine->remote_down(now, peer_link));
+    for (auto& side : sides) side.take(side.machine->remote_down(now, side.peer_link));
   }
 
   void send(int from, std::string_view text, link::Channel channel = link::Channel::quorum) {

@@ -21,7 +21,7 @@ TEST_CASE("the lower id connects, the other one is greeted, and both are up", "[
   CHECK(pair.two().states == Words{"up"});
   CHECK(pair.one().machine->incarnation() == uuid_of(2));
   CHECK(pair.two().machine->incarnation() == uuid_of(1));
-  CHECK(pair.one().watched == std::vector<Remote>{LinkPair::peer_link});
+  CHECK(pair.one().watched == std::vector<Remote>{pair.one().peer_link});
   pair.advance(1'000);
   CHECK(pair.two().connects.empty());
 }
@@ -106,7 +106,7 @@ TEST_CASE("a closed connection is tried anew at once, and a refusal says that th
   CHECK(pair.one().states == Words{"up", "down", "up"});
 
   pair.listening[1] = false;
-  pair.one().take(pair.one().machine->remote_down(pair.now, LinkPair::peer_link));
+  pair.one().take(pair.one().machine->remote_down(pair.now, pair.one().peer_link));
   pair.sides[1].take(pair.sides[1].machine->stop());
   pair.run();
   CHECK(pair.one().states == Words{"up", "down", "up", "down", "refused"});
@@ -178,7 +178,7 @@ TEST_CASE("versions that do not meet are refused with both ranges; else the high
 TEST_CASE("another run of a broker is refused while the old one answers, and accepted when it does not", "[link]") {
   LinkPair pair;
   pair.start();
-  const Hello hello{.from = {uuid_of(200), BrokerId{1}, uuid_of(77)}, .to = BrokerId{2}, .session = 5};
+  const Hello hello{.from = {uuid_of(200), BrokerId{1}, uuid_of(77)}, .to = BrokerId{2}, .session = 5, .attempt = 2};
   pair.advance(300);
   pair.two().take(pair.two().machine->greeted(pair.now, 9, hello));
   REQUIRE_FALSE(pair.two().sent.empty());
@@ -193,6 +193,9 @@ TEST_CASE("another run of a broker is refused while the old one answers, and acc
   pair.advance(900);
   pair.two().take(pair.two().machine->greeted(pair.now, 9, hello));
   CHECK(pair.two().sent.back().type == EnvelopeType::welcome);
+  CHECK(pair.two().states == Words{"up", "down"});
+  pair.two().take(
+      pair.two().machine->received(pair.now, 9, EnvelopeType::packet, 1, Bytes::adopt(encode(PacketHead{5, 1, 0}, {}))));
   CHECK(pair.two().machine->incarnation() == uuid_of(77));
   CHECK(pair.two().states == Words{"up", "down", "up"});
 }
@@ -229,11 +232,68 @@ TEST_CASE("the same run that greets again takes the old session's place", "[link
   pair.start();
   pair.call(1, 4);
   pair.run();
-  const Hello hello{.from = {uuid_of(200), BrokerId{1}, uuid_of(1)}, .to = BrokerId{2}, .session = 5};
+  const Hello hello{.from = {uuid_of(200), BrokerId{1}, uuid_of(1)}, .to = BrokerId{2}, .session = 5, .attempt = 2};
   pair.two().take(pair.two().machine->greeted(pair.now, 9, hello));
-  CHECK(pair.two().states == Words{"up", "down", "up"});
+  CHECK(pair.two().states == Words{"up", "down"});
+  CHECK(pair.two().machine->state() == State::confirming);
   CHECK(pair.two().ended == Words{"4:request_timed_out"});
-  CHECK(pair.two().forgotten.back() == LinkPair::peer_link);
+  CHECK(pair.two().forgotten == std::vector<Remote>{2});
+}
+
+TEST_CASE("one side that loses the session alone greets anew, over the same two actors", "[link]") {
+  LinkPair pair;
+  pair.start();
+  pair.one().take(pair.one().machine->remote_down(pair.now, pair.one().peer_link));
+  pair.run();
+  CHECK(pair.one().states == Words{"up", "down", "up"});
+  CHECK(pair.two().states == Words{"up", "down", "up"});
+  pair.call(1, 1);
+  pair.run();
+  pair.answer(0, 0, bytes_of("yes"));
+  pair.run();
+  CHECK(pair.two().ended == Words{"1:yes"});
+  pair.advance(3'000);
+  CHECK(pair.two().states.size() == 3);
+}
+
+TEST_CASE("a node that greets and says no more is not up", "[link]") {
+  LinkSide side{link_options(2, 1)};
+  MonotonicMs now{1'000};
+  const Hello hello{.from = {uuid_of(200), BrokerId{1}, uuid_of(1)}, .to = BrokerId{2}, .session = 5, .attempt = 1};
+  side.take(side.machine->greeted(now, 9, hello));
+  side.take(side.machine->call(now, Channel::quorum, bytes_of("q"), 100, 1));
+  CHECK(side.ended == Words{"1:broker_not_available"});
+  now += 600;
+  side.take(side.machine->tick(now));
+  CHECK(side.states.empty());
+  CHECK(side.forgotten == std::vector<Remote>{9});
+  CHECK(side.machine->state() == State::resting);
+}
+
+TEST_CASE("a hello that comes after its sender has joined another session changes nothing", "[link]") {
+  LinkPair pair;
+  pair.joined = false;
+  pair.start();
+  auto& two = pair.two();
+  two.take(two.machine->probed(pair.now, two.probes.at(0).attempt, {ProbeResult::Outcome::open, "10.0.0.1", {}}));
+  pair.now += 700;
+  two.take(two.machine->tick(pair.now));
+  two.take(two.machine->connected(pair.now, two.connects.at(0).attempt, LinkPair::endpoint));
+  REQUIRE(two.sent.size() == 1);
+  const auto late = decode_hello(two.sent.front().body);
+  REQUIRE(late);
+  two.sent.clear();
+  two.probes.clear();
+  two.connects.clear();
+  pair.joined = true;
+  pair.run();
+  REQUIRE(pair.up(0));
+  REQUIRE(pair.up(1));
+  pair.one().take(pair.one().machine->greeted(pair.now, pair.one().peer_link, *late));
+  pair.run();
+  pair.advance(3'000);
+  CHECK(pair.one().states == Words{"up"});
+  CHECK(pair.two().states == Words{"up"});
 }
 
 TEST_CASE("a handle that never answers the hello is not believed, and tried again", "[link]") {
@@ -290,7 +350,7 @@ TEST_CASE("a contact of which only the address is known says who it is", "[link]
   const Identity there{uuid_of(200), BrokerId{9}, uuid_of(9)};
   CHECK_FALSE(object_to(there, {}, *hello));
   contact.take(contact.machine->received(now, Remote{4}, EnvelopeType::welcome, 1,
-                                         Bytes::adopt(encode(Welcome{1, there, hello->session}))));
+                                         Bytes::adopt(encode(Welcome{1, there, hello->session, 0}))));
   CHECK(contact.identities == std::vector{there});
   CHECK(contact.states.empty());
 }
@@ -304,7 +364,7 @@ TEST_CASE("a packet that is broken, lost or repeated ends the session", "[link]"
 
   SECTION("repeated") {
     pair.run();
-    pair.two().take(pair.two().machine->received(pair.now, LinkPair::peer_link, packet.type, packet.version, packet.body));
+    pair.two().take(pair.two().machine->received(pair.now, pair.two().peer_link, packet.type, packet.version, packet.body));
   }
   SECTION("lost") {
     pair.one().sent.clear();
@@ -313,11 +373,11 @@ TEST_CASE("a packet that is broken, lost or repeated ends the session", "[link]"
     CHECK(pair.two().texts().empty());
   }
   SECTION("cut short") {
-    pair.two().take(pair.two().machine->received(pair.now, LinkPair::peer_link, packet.type, packet.version,
+    pair.two().take(pair.two().machine->received(pair.now, pair.two().peer_link, packet.type, packet.version,
                                                  packet.body.slice(0, packet.body.size() - 1)));
   }
   SECTION("of another version") {
-    pair.two().take(pair.two().machine->received(pair.now, LinkPair::peer_link, packet.type, 2, packet.body));
+    pair.two().take(pair.two().machine->received(pair.now, pair.two().peer_link, packet.type, 2, packet.body));
   }
   CHECK(pair.two().states == Words{"up", "down"});
   pair.advance(4'000);
@@ -330,7 +390,7 @@ TEST_CASE("a packet of somebody else changes nothing", "[link]") {
   pair.start();
   pair.two().take(pair.two().machine->received(pair.now, Remote{99}, EnvelopeType::packet, 1, bytes_of("garbage")));
   const PacketHead other_session{12345, 1, 0};
-  pair.two().take(pair.two().machine->received(pair.now, LinkPair::peer_link, EnvelopeType::packet, 1,
+  pair.two().take(pair.two().machine->received(pair.now, pair.two().peer_link, EnvelopeType::packet, 1,
                                                Bytes::adopt(encode(other_session, {}))));
   CHECK(pair.two().states == Words{"up"});
 }
