@@ -66,7 +66,12 @@ ClusterDecision decide_register(const MetadataImage& image, const RegisterBroker
     PartitionChange change{brokers, topic, partition, now};
     if (!request.clean && topic.config.flush == FlushMode::interval) change.distrust(id);
     change.settle();
-    commit_change(change, decision);
+    if (commit_change(change, decision)) return;
+    // It leads on, alone, with what it has left. The registration itself raises the leader epoch.
+    if (auto unclean = change.unclean_election()) {
+      if (unclean->leader_epoch < LeaderEpoch::max()) ++unclean->leader_epoch;
+      decision.answer.unclean.push_back(*unclean);
+    }
   });
   return decision;
 }

@@ -77,7 +77,7 @@ void PartitionChange::reassign(const std::vector<BrokerId>& target) {
 
 bool PartitionChange::cancel_reassignment() {
   const auto adding = now_.adding_replicas;
-  if (!now_.isr.empty() && without(now_.isr, adding).empty()) return false;
+  if (now_.isr.empty() ? has_broker(adding, now_.last_known_leader) : without(now_.isr, adding).empty()) return false;
   now_.replicas = without(now_.replicas, adding);
   now_.isr = without(now_.isr, adding);
   now_.adding_replicas.clear();

@@ -111,6 +111,7 @@ TEST_CASE("the next run replays the log, and leads every partition in the next e
   for (const auto& before : fixture.images->get()->topics()) {
     auto expected = *before;
     expected.partitions.front().leader_epoch += 1;
+    expected.partitions.front().partition_epoch += 1;
     CHECK(*image->find_topic(before->name) == expected);
   }
 }
