@@ -87,6 +87,10 @@ TEST_CASE("a record is neither acknowledged at quorum nor shown before all in-sy
   CHECK(latest(cluster, 1, cluster.id) == 4);
   // The leader keeps it in memory for its followers, together with what was committed before; consumers get that only.
   CHECK(cluster.values(1, cluster.id) == std::vector<std::string>{"v0", "v1", "v2", "v3"});
+  const auto last = cluster.fetch(1, cluster.id, Offset{3});
+  REQUIRE(last);
+  CHECK(last->next_offset == Offset{4});
+  CHECK(record::parse_batch_header(last->batches).value().size_bytes() == last->batches.size());
   const auto leader = cluster.produce(1, cluster.topic, "leader", Acks::leader);
   cluster.scheduler.advance(100);
   CHECK(ReplicaFixture::record_of(leader));  // the leader has it, and that is what was asked for
