@@ -14,6 +14,7 @@
 #include "actors/errors.hpp"
 #include "actors/follower_turns.hpp"
 #include "actors/leader_claims.hpp"
+#include "actors/leader_commits.hpp"
 #include "actors/leader_reads.hpp"
 #include "actors/log_config.hpp"
 #include "base/log.hpp"
@@ -41,20 +42,6 @@ constexpr auto open_timeout = std::chrono::seconds(60);  // a recovery may take 
 constexpr auto confirm_pause = std::chrono::milliseconds(500);
 constexpr auto read_again_pause = std::chrono::milliseconds(50);
 
-/// The batches of `append` as one run of bytes, with offsets and epoch.
-Bytes stamped(const LeaderEffects::Append& append, LeaderEpoch epoch) {
-  std::size_t size = 0;
-  for (const auto& batch : append.batches) size += batch.bytes.size();
-  ByteBuffer bytes;
-  grow_capacity(bytes, size);
-  for (const auto& batch : append.batches) {
-    const auto at = bytes.size();
-    append_bytes(bytes, batch.bytes);
-    record::stamp_batch(MutableByteView{bytes}.subspan(at), batch.base_offset, epoch);
-  }
-  return Bytes::adopt(std::move(bytes));
-}
-
 /// The actor's state and handlers.
 ///
 ///   closed --- first message that needs the log ---> opening ---> open --- disk away, unknown outcome ---> ended, with the error
@@ -71,6 +58,7 @@ class PartitionLeaderState {
     log_.partition = options_.partition;
     log_.readers = options_.readers;
     log_.recent.emplace(options_.recent_bytes_max);
+    commits_.emplace(*self_, log_);
     reads_.emplace(*self_, log_);
     claims_.emplace(*self_, log_, *options_.clock, claims_token);
     turns_.emplace(*self_, log_);
@@ -92,8 +80,10 @@ class PartitionLeaderState {
         },
         [this](const ConfigChanged& change) { handle([&] { change_config(change.config); }); },
         [this](const RunRetention& request) { handle([&] { run_retention(request); }); },
-        [this](const AttachTail& request) { handle([&] { when_open([this, request] { attach(request); }); }); },
-        [this](const DetachTail&) { handle([&] { tail_ = nullptr; }); },
+        [this](const AttachTail& request) {
+          handle([&] { when_open([this, request] { commits_->attach(request.tail); }); });
+        },
+        [this](const DetachTail&) { handle([&] { commits_->detach(); }); },
         [this](const PartitionChanged& change) { handle([&] { change_partition(change.state); }); },
         [this](const BrokerBack&) { handle([&] { broker_back(); }); },
         [this](const IsrAnswered& answer) { handle([&] { isr_answered(answer); }); },
@@ -182,7 +172,7 @@ class PartitionLeaderState {
                                                 .high_watermark = std::clamp(snapshot.high_watermark, start, end),
                                                 .epochs = snapshot.state->epochs,
                                                 .producers = snapshot.state->producers});
-    committed_ = replica()->high_watermark();
+    commits_->begin(replica()->high_watermark());
     LeaderEffects effects;
     replica()->begin(now(), effects);
     perform(std::move(effects));
@@ -273,21 +263,11 @@ class PartitionLeaderState {
     }
     LeaderEffects effects;
     for (const auto& result : results.results) {
-      if (replicated_) keep_for_followers(result);
+      if (replicated_) commits_->appended(result.token, result.status.has_value());
       replica()->on_appended(result.token, result.status, effects);
     }
     perform(std::move(effects));
     if (replica()->failed()) end({Errc::storage_error, "an append has an unknown outcome"});
-  }
-
-  /// Followers come for what was just appended: from memory.
-  void keep_for_followers(const AppendResult& result) {
-    while (!in_flight_.empty() && in_flight_.front().token <= result.token) {
-      const auto append = std::move(in_flight_.front());
-      in_flight_.pop_front();
-      if (append.token != result.token || !result.status) continue;
-      log_.recent->push(append.batches.front().base_offset, append.next_offset, stamped(append, epoch()));
-    }
   }
 
   void perform(LeaderEffects effects) {
@@ -297,22 +277,16 @@ class PartitionLeaderState {
       for (const auto& batch : append.batches) placed.push_back({batch.base_offset, epoch(), batch.bytes});
       self_->send(options_.disk_worker,
                   AppendBatches{options_.partition, append.token, std::move(placed), caf::actor_cast<caf::actor>(self_)});
-      in_flight_.push_back(std::move(append));
+      commits_->sent(std::move(append));
     }
-    if (effects.high_watermark) {
-      if (replicated_) {
-        committed_by_all(*effects.high_watermark);
-      } else {
-        committed(*effects.high_watermark);
-      }
-    }
+    if (effects.high_watermark) commits_->committed(*effects.high_watermark, replicated_);
     for (auto& answer : effects.answers) this->answer(std::move(answer));
     for (const auto fetch : effects.readable) reads_->serve_parked(fetch);
     for (const auto follower : effects.followers_ready) tell_server(follower);
     if (effects.alter) propose(*std::move(effects.alter));
     if (effects.load_claims) claims_->load();
     if (effects.reopen) {
-      in_flight_.clear();
+      commits_->clear();
       phase_ = Phase::opening;
       open();
     }
@@ -325,47 +299,6 @@ class PartitionLeaderState {
     self_->send(found->second.reply_to, SlotAnswered{options_.partition, found->second.slot, std::move(answer.results)});
     slots_.erase(found);
   }
-
-  /// The one replica holds it.
-  void committed(Offset high_watermark) {
-    committed_ = high_watermark;
-    const bool wanted = consumers_want();
-    if (!wanted) log_.recent->clear();
-    Offset from = no_offset;
-    Offset next{0};
-    std::vector<Bytes> runs;
-    while (!in_flight_.empty() && in_flight_.front().batches.front().base_offset < high_watermark) {
-      const auto append = std::move(in_flight_.front());
-      in_flight_.pop_front();
-      if (!wanted) continue;
-      auto bytes = stamped(append, epoch());
-      const auto first = append.batches.front().base_offset;
-      next = append.next_offset;
-      if (from == no_offset) from = first;
-      log_.recent->push(first, next, bytes);
-      runs.push_back(std::move(bytes));
-    }
-    if (!tail_ || runs.empty()) return;
-    Bytes all = runs.size() == 1 ? runs.front() : log_.recent->read(from, SIZE_MAX).value_or(RecentBatches::Range{}).batches;
-    self_->send(tail_, TailCommitted{from, next, replica()->log_start(), std::move(all)});
-  }
-
-  /// The last member of the ISR holds it. In memory is what was appended here, committed or not.
-  void committed_by_all(Offset high_watermark) {
-    const auto from = std::exchange(committed_, high_watermark);
-    if (tail_) {
-      Bytes batches;
-      if (const auto recent = log_.recent->read(from, SIZE_MAX)) {
-        auto next = from;
-        batches = clip(recent->batches, from, high_watermark, SIZE_MAX, next);
-        if (next != high_watermark) batches = {};
-      }
-      self_->send(tail_, TailCommitted{from, high_watermark, replica()->log_start(), std::move(batches)});
-    }
-    if (high_watermark == replica()->log_end() && !consumers_want()) log_.recent->clear();
-  }
-
-  bool consumers_want() const { return tail_ != nullptr || now() < log_.recent_wanted_until; }
 
   // --- reads
 
@@ -484,12 +417,6 @@ class PartitionLeaderState {
     self_->send(options_.disk_worker, SetHighWatermark{options_.partition, replica()->high_watermark()});
   }
 
-  void attach(const AttachTail& request) {
-    tail_ = request.tail;
-    log_.recent_wanted_until = now() + recent_wanted_ms;
-    self_->send(tail_, TailAttached{epoch(), replica()->high_watermark(), replica()->log_start()});
-  }
-
   // --- time
 
   void arm() {
@@ -554,14 +481,12 @@ class PartitionLeaderState {
   std::optional<LogSnapshot> opened_;          ///< while the ISR is confirmed
 
   LedLog log_;
+  std::optional<LeaderCommits> commits_;
   std::optional<LeaderReads> reads_;
   std::optional<LeaderClaims> claims_;
   std::optional<FollowerTurns> turns_;
-  std::deque<LeaderEffects::Append> in_flight_;  ///< with one replica: not committed; with several: not appended
-  Offset committed_{0};                          ///< the high watermark as the tail knows it
   std::unordered_map<std::uint64_t, Asked> slots_;
   std::uint64_t next_slot_ = 1;
-  caf::actor tail_;
 
   std::uint64_t timer_ = 0;
   std::optional<MonotonicMs> armed_for_;

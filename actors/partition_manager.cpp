@@ -121,11 +121,15 @@ class PartitionManagerState {
     note_serving();
   }
 
-  /// Whether the metadata knows of this run of the node's logs.
+  /// Whether the metadata knows of this run of the node's logs, or of a later one of the same process.
   void note_registration() {
     const auto* registration = image_->find_broker(options_.node_id);
-    const bool known = registration != nullptr && (!incarnation_ || registration->incarnation == *incarnation_);
-    roles_->set_broker_epoch(known ? BrokerEpoch{registration->broker_epoch.value()} : no_broker_epoch);
+    const auto epoch = registration == nullptr ? no_broker_epoch : BrokerEpoch{registration->broker_epoch.value()};
+    if (incarnation_ && registration != nullptr) {
+      const bool later = registered_ && epoch > epoch_before_;
+      if (later || registration->incarnation == *incarnation_) incarnation_.reset();
+    }
+    roles_->set_broker_epoch(incarnation_ ? no_broker_epoch : epoch);
   }
 
   bool keep_or_remove(const TopicIdPartition& id) {
@@ -170,7 +174,7 @@ class PartitionManagerState {
 
   void directory_opened(const DirectoryContents& contents) {
     const bool again = roles_->directory_open();
-    if (again) incarnation_ = Uuid::random();
+    if (again) begin_incarnation();
     roles_->directory_opened({contents.partitions.begin(), contents.partitions.end()}, again);
     strays_looked_for_ = false;
     quarantine_strays();
@@ -178,12 +182,22 @@ class PartitionManagerState {
     note_serving();
   }
 
+  void begin_incarnation() {
+    incarnation_ = Uuid::random();
+    registered_ = false;
+    const auto* registration = image_ ? image_->find_broker(options_.node_id) : nullptr;
+    if (registration != nullptr) epoch_before_ = BrokerEpoch{registration->broker_epoch.value()};
+  }
+
   /// New epochs come with the next update; until then nobody leads.
   void register_again() {
+    if (!incarnation_) return;  // the metadata knows of it
     const auto quorum = options_.metadata_quorum();
-    if (!quorum) return roles_->release_single();
+    if (!quorum) return not_registered();
     self_->request(quorum, disk_timeout, RegisterBroker{options_.broker, *incarnation_})
-        .then([](const Done&) {}, [this](caf::error&) { handle([&] { not_registered(); }); });
+        .then([this, incarnation = *incarnation_](
+                  const Done&) { handle([&] { registered_ = registered_ || incarnation_ == incarnation; }); },
+              [this](caf::error&) { handle([&] { not_registered(); }); });
   }
 
   void not_registered() {
@@ -318,7 +332,9 @@ class PartitionManagerState {
   std::optional<PartitionRoles> roles_;
   metadata::ImagePtr image_;
   caf::actor_addr quorum_;
-  std::optional<Uuid> incarnation_;  ///< nullopt: the one that the node registered when it started
+  std::optional<Uuid> incarnation_;  ///< of logs that were recovered while the node ran, until the metadata has it
+  bool registered_ = false;          ///< the controller has it
+  BrokerEpoch epoch_before_ = no_broker_epoch;
   bool strays_looked_for_ = false;
   std::map<TopicIdPartition, Tail> tails_;
   storage::SteadyWallClock wall_;

@@ -147,6 +147,26 @@ TEST_CASE("a follower whose disk fails once is a new run of its node, and in syn
   cluster.check_same_logs({1, 2, 3}, cluster.id);
 }
 
+TEST_CASE("a log that was recovered is not followed or led with before the metadata knows of it", "[actors][replication]") {
+  FailureFixture cluster;
+  cluster.write(3);
+  const int failing = GENERATE(1, 2);
+  CAPTURE(failing);
+  cluster.controller->make_deaf(BrokerId{failing});
+  cluster.node(failing).disk.fail({.kind = OperationKind::sync, .path_contains = "/log/"});
+  const auto answer = cluster.produce(1, cluster.topic, "x");
+  cluster.scheduler.advance(1'500);
+  CHECK(cluster.node(failing).row("disk_worker", "data-disk").restarts == 1);
+  CHECK(cluster.node(failing).row("disk_worker", "data-disk").state == actors::ActorState::running);
+  CHECK_FALSE(answer->has_value());
+  CHECK_FALSE(cluster.node(failing).directory.find(cluster.id));
+  cluster.controller->make_hear(BrokerId{failing});
+  cluster.scheduler.advance(3'000);
+  CHECK(ReplicaFixture::record_of(answer));
+  CHECK(cluster.in_sync() == 3);
+  cluster.check_same_logs({1, 2, 3}, cluster.id);
+}
+
 TEST_CASE("a follower whose disk is full leaves the ISR, and is back when there is space", "[actors][replication]") {
   FailureFixture cluster;
   cluster.write(1);

@@ -78,19 +78,27 @@ TEST_CASE("a record is neither acknowledged at quorum nor shown before all in-sy
           "[actors][replication]") {
   ReplicatedFixture cluster;
   cluster.write(1, 0, 3);
+  CHECK(cluster.values(1, cluster.id).size() == 3);  // a consumer at the end: what comes is kept for it
+  cluster.write(1, 3, 1);
   cluster.network.hold(BrokerId{3}, BrokerId{1});  // broker 3 no longer says how far it is
   const auto quorum = cluster.produce(1, cluster.topic, "all");
   cluster.scheduler.advance(500);
   CHECK_FALSE(quorum->has_value());
-  CHECK(latest(cluster, 1, cluster.id) == 3);
+  CHECK(latest(cluster, 1, cluster.id) == 4);
+  // The leader keeps it in memory for its followers, together with what was committed before; consumers get that only.
+  CHECK(cluster.values(1, cluster.id) == std::vector<std::string>{"v0", "v1", "v2", "v3"});
+  const auto last = cluster.fetch(1, cluster.id, Offset{3});
+  REQUIRE(last);
+  CHECK(last->next_offset == Offset{4});
+  CHECK(record::parse_batch_header(last->batches).value().size_bytes() == last->batches.size());
   const auto leader = cluster.produce(1, cluster.topic, "leader", Acks::leader);
   cluster.scheduler.advance(100);
   CHECK(ReplicaFixture::record_of(leader));  // the leader has it, and that is what was asked for
-  CHECK(latest(cluster, 1, cluster.id) == 3);
+  CHECK(latest(cluster, 1, cluster.id) == 4);
   cluster.network.release(BrokerId{3}, BrokerId{1});
   cluster.scheduler.advance(300);
   CHECK(ReplicaFixture::record_of(quorum));
-  CHECK(latest(cluster, 1, cluster.id) == 5);
+  CHECK(latest(cluster, 1, cluster.id) == 6);
 }
 
 TEST_CASE("the ISR shrinks when a follower stops, and grows when it is back and has caught up", "[actors][replication]") {
@@ -353,4 +361,19 @@ TEST_CASE("a follower whose log has begun behind the leader's end, or ended befo
   CHECK(cluster.log(3, cluster.id).view.log_start_offset() == Offset{30});
   CHECK(cluster.log(3, cluster.id).view.log_end_offset() == Offset{50});
   CHECK(cluster.isr() == brokers({1, 2, 3}));
+}
+
+TEST_CASE("what many leaders want of the controller travels together", "[actors][replication]") {
+  ReplicaFixture cluster(2);
+  constexpr int count = 200;
+  const auto topic = cluster.controller->create("many", std::vector<std::vector<BrokerId>>(count, brokers({1, 2})));
+  cluster.scheduler.advance(500);
+  CHECK(cluster.controller->alter_requests == 0);
+  cluster.network.cut(BrokerId{1}, BrokerId{2});
+  for (int p = 0; p < count; ++p) cluster.produce(1, topic, "v", Acks::quorum, PartitionId{p});
+  cluster.scheduler.advance(3 * ReplicaFixture::lag_max_ms);
+  for (int p = 0; p < count; ++p) {
+    CHECK(cluster.controller->partition({topic->id, PartitionId{p}}).isr == brokers({1}));
+  }
+  CHECK(cluster.controller->alter_requests < 20);
 }

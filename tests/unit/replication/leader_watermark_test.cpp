@@ -4,6 +4,20 @@ using namespace troupe;
 using namespace troupe::replication;
 using namespace troupe::replication::test;
 
+TEST_CASE("a shell learns which records a follower is owed before it answers it", "[replication]") {
+  LeaderFixture leader;
+  CHECK_FALSE(leader.replica.records_wanted(BrokerId{2}));  // it has not fetched in this epoch
+  leader.append_records(10);
+  REQUIRE(leader.fetch(2, 4));
+  CHECK(leader.replica.records_wanted(BrokerId{2}) == Offset{4});
+  CHECK(leader.replica.records_wanted(BrokerId{2}) == Offset{4});  // asking changes nothing
+  REQUIRE(leader.replica.answer_follower(BrokerId{2}));
+  CHECK_FALSE(leader.replica.records_wanted(BrokerId{2}));  // they were given
+  REQUIRE(leader.fetch(2, 10));
+  CHECK_FALSE(leader.replica.records_wanted(BrokerId{2}));  // it has all
+  CHECK_FALSE(leader.replica.records_wanted(BrokerId{9}));
+}
+
 TEST_CASE("R8: the high watermark waits for the slowest replica in the ISR", "[replication]") {
   LeaderFixture leader;
   leader.append_records(10);
