@@ -13,4 +13,7 @@ bool write_seed(const std::filesystem::path& folder, const std::string& name, By
 /// Seeds of the targets that read what storage/ writes.
 bool write_storage_seeds(const std::filesystem::path& corpus);
 
+/// Seeds of the targets that read what nodes tell each other about the metadata.
+bool write_metadata_seeds(const std::filesystem::path& corpus);
+
 }  // namespace troupe::fuzz
