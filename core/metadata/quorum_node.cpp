@@ -416,7 +416,13 @@ std::optional<MonotonicMs> QuorumNode::next_deadline() const {
     case QuorumRole::follower:
     case QuorumRole::prospective:
     case QuorumRole::candidate: return election_at_;
-    case QuorumRole::leader: return leadership_->heartbeat_at;
+    case QuorumRole::leader: {
+      // A cluster of one has nobody to tell, to hear from, or to hand over to: without work it sleeps.
+      const bool quiet = voters().size() == 1 && is_voter() && leadership_->followers.empty() && disk_.empty() &&
+                         !leadership_->hand_over && !leadership_->catch_up;
+      if (quiet) return std::nullopt;
+      return leadership_->heartbeat_at;
+    }
   }
   return std::nullopt;
 }

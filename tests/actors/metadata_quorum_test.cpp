@@ -2,6 +2,11 @@
 
 #include <algorithm>
 
+#include "core/metadata/image_builder.hpp"
+#include "core/metadata/quorum_messages.hpp"
+#include "core/metadata/snapshot.hpp"
+#include "core/record/batch_builder.hpp"
+#include "storage/checkpoint_file.hpp"
 #include "tests/actors/quorum_fixture.hpp"
 #include "tests/support/seed.hpp"
 
@@ -9,6 +14,53 @@ using namespace troupe;
 using namespace troupe::test;
 using namespace troupe::actors;
 using metadata::same_content;
+
+namespace {
+
+/// A metadata directory as nodes wrote it before there was a quorum: data batches of two runs, no hard state; with `snapshot`, the
+/// first of them are in a snapshot without a head.
+FaultyFileSystem disk_of_old(bool snapshot, const Uuid& incarnation) {
+  FaultyFileSystem disk;
+  auto opened = storage::DataDirectory::open(disk, small_directory("/metadata"));
+  REQUIRE(opened);
+  auto& directory = *opened->directory;
+  auto config = small_config();
+  config.retention_ms = -1;
+  REQUIRE(directory.log(metadata_partition, config));
+  metadata::ImageBuilder builder{std::make_shared<const metadata::MetadataImage>()};
+  Offset at{0};
+  const auto write = [&](LeaderEpoch epoch, const std::vector<metadata::MetadataRecord>& records) {
+    record::RecordBatchBuilder batch{{.base_offset = at, .leader_epoch = epoch}};
+    for (const auto& record : records) {
+      const auto value = metadata::encode_metadata_record(record);
+      batch.add({.value = ByteView{value}});
+      REQUIRE(builder.apply(record, at + batch.records_count() - 1));
+    }
+    const auto count = batch.records_count();
+    const std::vector<storage::PlacedBatch> batches{{at, epoch, Bytes::adopt(*batch.build())}};
+    REQUIRE(directory.append(metadata_partition, batches, MonotonicMs{0}));
+    REQUIRE(directory.commit(MonotonicMs{0}));
+    at += count;
+  };
+  const Uuid id{{3}};
+  write(LeaderEpoch{0}, {metadata::ClusterRecord{Uuid{{7}}}, metadata::FeatureLevelRecord{"metadata.version", 1},
+                         metadata::BrokerRegisteredRecord{BrokerId{1}, Uuid{{8}}, "localhost", 8080, {}}});
+  write(LeaderEpoch{0},
+        {metadata::TopicRecord{id, "rides"},
+         metadata::PartitionRecord{id, PartitionId{0}, BrokerId{1}, LeaderEpoch{0}, {BrokerId{1}}, {BrokerId{1}}}});
+  if (snapshot) {
+    const auto image = builder.finish(at, BrokerId{1}).after;
+    REQUIRE(storage::write_checkpoint(disk, "/metadata/metadata-snapshot", metadata::snapshot_magic,
+                                      metadata::encode_snapshot(*image)));
+    REQUIRE(directory.advance_log_start(metadata_partition, at));
+  } else {
+    write(LeaderEpoch{1}, {metadata::BrokerRegisteredRecord{BrokerId{1}, incarnation, "localhost", 8080, {}}});
+  }
+  REQUIRE(directory.close());
+  return disk;
+}
+
+}  // namespace
 
 TEST_CASE("on an empty directory the metadata is ready at once, with this broker in it", "[metadata_quorum]") {
   QuorumFixture fixture;
@@ -329,4 +381,55 @@ TEST_CASE("whoever is killed when: what was granted stays, what was refused is n
     REQUIRE(same_content(*next.images->get(), *fixture.images->get()));
     check(*next.images->get());
   }
+}
+
+TEST_CASE("a directory from before there was a quorum is taken over, and is a quorum's from then on", "[metadata_quorum]") {
+  for (const bool snapshot : {false, true}) {
+    INFO("with a snapshot " << snapshot);
+    QuorumFixture fixture{1, disk_of_old(snapshot, Uuid{{9}})};
+    fixture.options.snapshot_records_min = 30;
+    fixture.start();
+    REQUIRE(fixture.status().state == ActorState::running);
+    const auto rides = fixture.images->get()->find_topic("rides");
+    REQUIRE(rides);
+    CHECK(rides->partitions[0].leader_epoch == LeaderEpoch{snapshot ? 1 : 2});
+    for (int i = 0; i < 5; ++i) fixture.create("topic-" + std::to_string(i));
+    fixture.scheduler.run();
+    CHECK(fixture.images->get()->topic_count() == 6);
+
+    KeepSynced choices;
+    auto cut = fixture.disk.power_cut(choices);
+    QuorumFixture next{2, cut.clone()};
+    next.options.incarnation = fixture.options.incarnation;
+    next.start();
+    CHECK(same_content(*next.images->get(), *fixture.images->get()));
+
+    // From here on its vote is not to be forgotten.
+    REQUIRE(cut.remove("/metadata/quorum-state"));
+    QuorumFixture forgetful{3, std::move(cut)};
+    forgetful.restart.restarts_max = 0;
+    forgetful.start();
+    CHECK(forgetful.status().state == ActorState::failed);
+    INFO(forgetful.status().last_error.value_or(""));
+    CHECK(forgetful.status().last_error->find("hard state is missing") != std::string::npos);
+  }
+}
+
+TEST_CASE("a directory of another cluster than its metadata is refused", "[metadata_quorum]") {
+  QuorumFixture fixture;
+  fixture.start();
+  fixture.disk.process_kill();
+  QuorumFixture next{2, fixture.disk.clone()};
+  const auto state = storage::read_checkpoint(next.disk, "/metadata/quorum-state", quorum::hard_state_magic);
+  REQUIRE(state);
+  REQUIRE(*state);
+  auto hard = quorum::decode_hard_state(**state);
+  REQUIRE(hard);
+  hard->cluster_id = Uuid{{99}};
+  REQUIRE(storage::write_checkpoint(next.disk, "/metadata/quorum-state", quorum::hard_state_magic,
+                                    quorum::encode_hard_state(*hard)));
+  next.restart.restarts_max = 0;
+  next.start();
+  CHECK(next.status().state == ActorState::failed);
+  CHECK(next.status().last_error->find("wrong_owner: the metadata is of cluster") == 0);
 }

@@ -252,8 +252,8 @@ TEST_CASE("garbage from a peer changes nothing", "[metadata_quorum][cluster]") {
   const auto seed = seed_or(9'321);
   INFO("TROUPE_SEED=" << seed);
   Prng random{seed};
-  const auto ignore = [](caf::event_based_actor*) -> caf::behavior { return {[](const PeerAnswer&) {}}; };
-  const auto caller = cluster.scheduler.own(cluster.scheduler.system().spawn(ignore));
+  const auto ignore = [](caf::event_based_actor*, int) -> caf::behavior { return {[](const PeerAnswer&) {}}; };
+  const auto caller = cluster.scheduler.own(cluster.scheduler.system().spawn(ignore, 0));
   for (int i = 0; i < 200; ++i) {
     ByteBuffer bytes(random.below(200));
     for (auto& one : bytes) one = static_cast<std::byte>(random.next());

@@ -103,6 +103,7 @@ int main(int argc, char** argv) {
   }
   written &= fuzz::write_storage_seeds(corpus);
   written &= fuzz::write_link_seeds(corpus);
+  written &= fuzz::write_metadata_seeds(corpus);
   if (!written) std::fprintf(stderr, "%s: cannot be written\n", argv[1]);
   return written ? 0 : 1;
 }
