@@ -15,7 +15,7 @@ enum class LogFormat : std::uint8_t { automatic, text, json };
 /// How the actor system gives work to its threads: one queue for all, or one a thread with stealing.
 enum class SchedulerPolicy : std::uint8_t { sharing, stealing };
 
-/// How a node speaks to others of its cluster. decisions/0015
+/// How a node speaks to others of its cluster.
 struct ClusterConfig {
   std::string listen = {};               ///< ADDRESS:PORT; empty: a cluster of one that nobody can join
   std::string advertise = {};            ///< HOST:PORT by which the others reach this node; empty: as `listen`

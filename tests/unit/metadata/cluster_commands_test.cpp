@@ -1,5 +1,5 @@
-#include "core/metadata/metadata_machine.hpp"
-#include "tests/unit/metadata/metadata_fixture.hpp"
+#include "core/metadata/command_codec.hpp"
+#include "tests/unit/metadata/machine_fixture.hpp"
 
 using namespace troupe;
 using namespace troupe::test;
@@ -7,69 +7,121 @@ using namespace troupe::metadata;
 
 namespace {
 
-/// The machine on a disk that does everything at once.
-class Node {
- public:
-  Node() : machine_({.broker = {.id = BrokerId{1}}, .incarnation = uuid(50), .new_uuid = ids()}) {
-    perform(machine_.opened({.cluster_id = cluster}));
-    REQUIRE(machine_.ready());
-  }
+Result<MetadataAnswer> ask(MachineFixture& node, MetadataCommand command) {
+  const auto token = node.submit(std::move(command));
+  node.settle();
+  REQUIRE(node.answers.contains(token));
+  return node.answers.at(token);
+}
 
-  AnswerMetadata ask(const MetadataCommand& command) {
-    answers_.clear();
-    perform(machine_.submit(++token_, command, MonotonicMs{1'000}));
-    REQUIRE(answers_.size() == 1);
-    CHECK(answers_[0].token == token_);
-    return answers_[0];
-  }
-  const MetadataImage& image() const { return *machine_.image(); }
-
- private:
-  void perform(const MetadataEffects& effects) {
-    for (const auto& effect : effects) {
-      if (std::holds_alternative<WantTurn>(effect)) perform(machine_.turn(TimestampMs{1}));
-      if (const auto* append = std::get_if<AppendMetadata>(&effect)) {
-        perform(machine_.appended(append->place.token, ok(), MonotonicMs{1}));
-      }
-      if (const auto* answer = std::get_if<AnswerMetadata>(&effect)) answers_.push_back(*answer);
-    }
-  }
-
-  MetadataMachine machine_;
-  std::vector<AnswerMetadata> answers_;
-  std::uint64_t token_ = 0;
-};
+const ClusterAnswer& said(const Result<MetadataAnswer>& answer) {
+  REQUIRE(answer);
+  const auto* cluster = std::get_if<ClusterAnswer>(&answer->result);
+  REQUIRE(cluster != nullptr);
+  return *cluster;
+}
 
 }  // namespace
 
 TEST_CASE("requests of the cluster are decided, committed and answered like those for topics", "[metadata_machine]") {
-  Node node;
-  REQUIRE(node.ask(RegisterBrokerRequest{.broker = {.id = BrokerId{2}}, .incarnation = uuid(51)}).answer);
-  REQUIRE(node.image().find_broker(BrokerId{2})->fenced);
-  const BrokerEpoch epoch{node.image().find_broker(BrokerId{2})->broker_epoch.value()};
-  REQUIRE(node.ask(ClusterRequest{UnfenceBrokerRequest{BrokerId{2}, epoch}}).answer);
-  CHECK_FALSE(node.image().find_broker(BrokerId{2})->fenced);
-  const auto created = node.ask(CreateTopicCommand{{.name = "rides"}});
-  REQUIRE(created.answer);
-  CHECK(created.cluster == nullptr);
-  const TopicIdPartition id{(*created.answer)->id, PartitionId{0}};
-  const auto leader = node.image().find_topic("rides")->partitions[0].leader;
-  const auto other = leader == BrokerId{1} ? BrokerId{2} : BrokerId{1};
+  MachineFixture node;
+  node.become_ready();
+  REQUIRE(ask(node, RegisterBrokerCommand{.broker = {.id = BrokerId{2}}, .incarnation = uuid(51)}));
+  const auto broker = [&] { return *node.machine->image()->find_broker(BrokerId{2}); };
+  REQUIRE(broker().fenced);
+  const BrokerEpoch epoch{broker().broker_epoch.value()};
+  REQUIRE(ask(node, ClusterCommand{UnfenceBrokerRequest{BrokerId{2}, epoch}}));
+  CHECK_FALSE(broker().fenced);
+  const auto created = ask(node, CreateTopicCommand{{.name = "rides"}});
+  REQUIRE(created);
+  const TopicIdPartition id{created->topic->id, PartitionId{0}};
+  const auto rides = [&] { return node.machine->image()->find_topic("rides")->partitions[0]; };
+  const auto other = rides().leader == BrokerId{1} ? BrokerId{2} : BrokerId{1};
 
-  const auto elected = node.ask(ClusterRequest{ElectLeadersRequest{.partitions = {id}, .to = other}});
-  REQUIRE(elected.answer);
-  REQUIRE(elected.cluster != nullptr);
-  REQUIRE(elected.cluster->partitions.size() == 1);
-  CHECK(*elected.cluster->partitions[0] == node.image().find_topic("rides")->partitions[0]);
-  CHECK(node.image().find_topic("rides")->partitions[0].leader == other);
+  const auto elected = ask(node, ClusterCommand{ElectLeadersRequest{.partitions = {id}, .to = other}});
+  REQUIRE(said(elected).partitions.size() == 1);
+  CHECK(*said(elected).partitions[0] == rides());
+  CHECK(rides().leader == other);
 
   // Fulfilled as things are: an answer without a record.
-  const auto again = node.ask(ClusterRequest{ElectLeadersRequest{.partitions = {id}, .to = other}});
-  REQUIRE(again.cluster != nullptr);
-  CHECK(again.cluster->partitions[0].error().code == Errc::election_not_needed);
+  const auto before = node.proposals;
+  const auto again = ask(node, ClusterCommand{ElectLeadersRequest{.partitions = {id}, .to = other}});
+  CHECK(said(again).partitions[0].error().code == Errc::election_not_needed);
+  CHECK(node.proposals == before);
 
-  const auto refused = node.ask(ClusterRequest{FenceBrokerRequest{BrokerId{2}, BrokerEpoch{99}}});
-  REQUIRE_FALSE(refused.answer);
-  CHECK(refused.answer.error().code == Errc::stale_broker_epoch);
-  CHECK(refused.cluster == nullptr);
+  const auto refused = ask(node, ClusterCommand{FenceBrokerRequest{BrokerId{2}, BrokerEpoch{99}}});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::stale_broker_epoch);
+}
+
+TEST_CASE("a registration that the controller's node knows to be a duplicate is refused", "[metadata_machine]") {
+  MachineFixture node{{.may_register = [](const RegisterBrokerRequest& request) -> Status {
+    if (request.broker.id == BrokerId{1}) return ok();
+    return Error{Errc::duplicate_broker_registration, "another process is that broker"};
+  }}};
+  node.become_ready();
+  const auto refused = ask(node, RegisterBrokerCommand{.broker = {.id = BrokerId{2}}, .incarnation = uuid(51)});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::duplicate_broker_registration);
+  CHECK(node.machine->image()->find_broker(BrokerId{2}) == nullptr);
+}
+
+TEST_CASE("requests of the cluster and their answers come out of the wire as they went in", "[codec]") {
+  const TopicIdPartition id{uuid(7), PartitionId{3}};
+  const std::vector<ClusterRequest> requests{
+      RegisterBrokerRequest{{.id = BrokerId{2}, .host = "h", .port = 1, .cluster_host = "c", .cluster_port = 2, .rack = "r"},
+                            uuid(1),
+                            true,
+                            uuid(2)},
+      FenceBrokerRequest{BrokerId{2}, BrokerEpoch{5}},
+      UnfenceBrokerRequest{BrokerId{2}, BrokerEpoch{5}},
+      StopBrokerRequest{BrokerId{2}, BrokerEpoch{5}},
+      DrainBrokerRequest{BrokerId{2}, false, 17},
+      UnregisterBrokerRequest{BrokerId{2}},
+      AlterPartitionsRequest{
+          BrokerId{1},
+          BrokerEpoch{4},
+          {{id, LeaderEpoch{2}, PartitionEpoch{9}, {{BrokerId{1}, BrokerEpoch{4}}, {BrokerId{2}, no_broker_epoch}}}}},
+      ElectLeadersRequest{{id}, BrokerId{2}, true},
+      ReassignPartitionsRequest{{{id, std::vector{BrokerId{1}, BrokerId{3}}}, {id, std::nullopt}}},
+      BalanceLeadersRequest{12}};
+  REQUIRE(requests.size() == std::variant_size_v<ClusterRequest>);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    INFO(i);
+    const auto bytes = encode_command({ClusterCommand{requests[i]}, 500});
+    const auto read = decode_command(bytes);
+    REQUIRE(read);
+    CHECK(read->timeout_ms == 500);
+    // What was read is what was written if it is written the same.
+    CHECK(to_hex(encode_command(*read)) == to_hex(bytes));
+    CHECK(std::get<ClusterCommand>(read->command).request.index() == i);
+    for (std::size_t size = 0; size < bytes.size(); ++size) CHECK_FALSE(decode_command(ByteView{bytes}.first(size)));
+  }
+
+  ClusterAnswer answer;
+  answer.partitions.emplace_back(PartitionImage{.leader = BrokerId{1},
+                                                .leader_epoch = LeaderEpoch{2},
+                                                .replicas = {BrokerId{1}, BrokerId{2}},
+                                                .isr = {BrokerId{1}},
+                                                .partition_epoch = PartitionEpoch{7},
+                                                .eligible_leader_replicas = {BrokerId{2}},
+                                                .adding_replicas = {BrokerId{2}},
+                                                .removing_replicas = {BrokerId{3}},
+                                                .last_known_leader = BrokerId{4}});
+  answer.partitions.emplace_back(Error{Errc::fenced_leader_epoch, "led in epoch 3"});
+  answer.unclean.push_back({id, BrokerId{1}, LeaderEpoch{3}, true});
+  answer.moved = 5;
+  answer.left = 6;
+  const auto bytes = encode_command_answer(CommandDone{Offset{9}, answer});
+  const auto read = decode_command_answer(bytes);
+  REQUIRE(read);
+  const auto& got = std::get<ClusterAnswer>(std::get<CommandDone>(*read).result);
+  REQUIRE(got.partitions.size() == 2);
+  CHECK(*got.partitions[0] == *answer.partitions[0]);
+  CHECK(got.partitions[1].error().code == Errc::fenced_leader_epoch);
+  CHECK(got.partitions[1].error().message == "led in epoch 3");
+  CHECK(got.unclean == answer.unclean);
+  CHECK(got.moved == 5);
+  CHECK(got.left == 6);
+  for (std::size_t size = 0; size < bytes.size(); ++size) CHECK_FALSE(decode_command_answer(ByteView{bytes}.first(size)));
 }
