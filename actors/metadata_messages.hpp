@@ -14,10 +14,10 @@
 
 /// What is said to the metadata quorum, and what it says. Never leaves the node.
 ///
-/// Requests are answered after commit, in the order in which they came. Errors of all of them:
-///   leader_not_available  not decided within its timeout, because the disk is away: nothing was written
-///   request_timed_out     sent to the disk, and not heard of within its timeout: outcome unknown
-///   storage_full          nothing was written
+/// Any node takes them; they are answered after commit, when this node's image has the change. Errors of all of them:
+///   leader_not_available  there was no controller within its timeout, or the disk is away: nothing was written
+///   request_timed_out     on its way to a commit, and not heard of within its timeout: outcome unknown
+///   storage_full          the controller's disk: nothing was written
 ///   overloaded            too many wait: nothing was written
 namespace troupe::actors {
 
