@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "actors/broker_heartbeat.hpp"
 #include "tests/actors/quorum_fixture.hpp"
 #include "tests/support/fake_links.hpp"
 
@@ -28,6 +29,7 @@ struct QuorumClusterFixture {
     actors::HandleSlot<actors::DiskWorker> worker = {};
     actors::HandleSlot<actors::MetadataQuorum> quorum = {};
     std::shared_ptr<actors::ImageHolder> images = std::make_shared<actors::ImageHolder>();
+    std::shared_ptr<actors::BrokerStanding> standing = std::make_shared<actors::BrokerStanding>();
     std::vector<caf::actor> actors = {};
     actors::Supervisor supervisor = {};
     bool runs = true;
@@ -109,6 +111,18 @@ struct QuorumClusterFixture {
                                node->quorum.set(started);
                                return keep(*node, caf::actor_cast<caf::actor>(started));
                              }});
+    tree.children.push_back(
+        {"broker_heartbeat", "broker_heartbeat",
+         [this, options, node = node.get()](caf::actor_system& system, const actors::ActorRowPtr& row) {
+           actors::BrokerHeartbeatOptions heartbeat;
+           heartbeat.broker = options.broker;
+           heartbeat.incarnation = options.incarnation;
+           heartbeat.images = node->images;
+           heartbeat.metadata_quorum = [node] { return node->quorum.get(); };
+           heartbeat.links = options.links;
+           heartbeat.standing = node->standing;
+           return keep(*node, actors::spawn_broker_heartbeat(system, std::move(heartbeat), row));
+         }});
     node->supervisor = actors::spawn_supervisor(scheduler.system(), std::move(tree));
     scheduler.run();
     return *node;

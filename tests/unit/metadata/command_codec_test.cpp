@@ -23,6 +23,7 @@ std::vector<SentCommand> commands() {
       {AlterTopicCommand{.request = {.name = "rides", .partitions = 9, .config = {{"flush", std::nullopt}, {"a", "b"}}}}, 1},
       {DeleteTopicCommand{.name = "rides", .requester = Requester::system}, 0},
       {RegisterBrokerCommand{.broker = {BrokerId{7}, "host", 80, "inside", 90, "rack-1"}, .incarnation = uuid(4)}, 5'000},
+      {ClusterCommand{DrainBrokerRequest{BrokerId{2}}}, 500},
   };
 }
 
