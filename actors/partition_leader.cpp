@@ -344,7 +344,6 @@ class PartitionLeaderState {
     if (replica()) answer = turns_->turn(turn);
     if (const auto server = replica_server())
       self_->send(server, FollowerTurnAnswer{options_.partition, turn.session, std::move(answer)});
-    arm();
   }
 
   void tell_server(BrokerId replica) {

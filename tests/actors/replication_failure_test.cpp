@@ -80,8 +80,10 @@ TEST_CASE("whatever fails and heals: acknowledged records survive, each once, an
   std::size_t acknowledged = 0;
   for (std::uint64_t round = 0; round < 25; ++round) {
     CAPTURE(round);
-    FailureFixture cluster(seed + round);
-    Prng random(seed + round);
+    // 2012: a turn in an answer that came to a leader before its log was open.
+    const auto world = round == 0 ? 2'012 : seed + round;
+    FailureFixture cluster(world);
+    Prng random(world);
     std::vector<std::pair<std::string, ReplicaFixture::Answer<ProduceResponse>>> asked;
     for (int i = 0; i < 40; ++i) {
       // Also at nodes that do not lead now: their gateways wait for a leader, and may time out.
