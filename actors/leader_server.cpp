@@ -102,7 +102,9 @@ class LeaderServerState {
   }
 
   void hand_over(const LeaderCall& call, replication::ProduceSlotCall& body, const caf::actor& leader, std::uint64_t token) {
-    self_->send(leader, ProduceSlot{call.partition, token, std::move(body.batches), self_handle()});
+    replication::ProduceTerms terms{.acks = body.acks};
+    if (body.wait_ms_max) terms.deadline = now_of(*self_) + *body.wait_ms_max;
+    self_->send(leader, ProduceSlot{call.partition, token, std::move(body.batches), self_handle(), terms});
   }
   void hand_over(const LeaderCall& call, const replication::FetchCommittedCall& body, const caf::actor& leader,
                  std::uint64_t token) {

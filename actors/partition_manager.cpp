@@ -194,7 +194,11 @@ class PartitionManagerState {
     if (!incarnation_) return;  // the metadata knows of it
     const auto quorum = options_.metadata_quorum();
     if (!quorum) return not_registered();
-    self_->request(quorum, disk_timeout, RegisterBroker{options_.broker, *incarnation_})
+    // The run before was this process's, too: it is not another one with the same id.
+    const auto* before = image_ ? image_->find_broker(options_.node_id) : nullptr;
+    RegisterBroker registration{options_.broker, *incarnation_};
+    if (before != nullptr) registration.previous_incarnation = before->incarnation;
+    self_->request(quorum, disk_timeout, std::move(registration))
         .then([this, incarnation = *incarnation_](
                   const Done&) { handle([&] { registered_ = registered_ || incarnation_ == incarnation; }); },
               [this](caf::error&) { handle([&] { not_registered(); }); });

@@ -129,7 +129,10 @@ class RemoteLeaderState {
   // --- requests
 
   void produce(const ProduceSlot& request) {
-    call(replication::ProduceSlotCall{request.batches}, 0, Slot{request.slot, request.batches.size(), request.reply_to});
+    std::optional<Millis> wait;
+    if (request.terms.deadline) wait = std::max(Millis{0}, *request.terms.deadline - now());
+    call(replication::ProduceSlotCall{request.batches, request.terms.acks, wait}, wait.value_or(0),
+         Slot{request.slot, request.batches.size(), request.reply_to});
   }
 
   void fetch(const FetchPartition& request) {

@@ -21,6 +21,7 @@ enum class Kind : std::uint8_t {
   delete_answer = 132,
 };
 constexpr std::uint8_t flag_claim = 1;
+constexpr Millis no_wait_limit = -1;
 constexpr std::uint8_t flag_duplicate = 1;
 constexpr std::size_t sentence_bytes_max = 1024;
 constexpr std::size_t batch_bytes_min = 5 + record::batch_header_bytes;
@@ -43,6 +44,8 @@ struct WriteBody {
   ByteWriter& out;
 
   void operator()(const ProduceSlotCall& one) const {
+    out.integer(byte_of(one.acks));
+    out.integer(one.wait_ms_max.value_or(no_wait_limit));
     out.integer(static_cast<std::uint32_t>(one.batches.size()));
     for (const auto& batch : one.batches) {
       out.integer(byte_of(batch.claim ? flag_claim : 0));
@@ -102,6 +105,12 @@ LeaderCall::Body read_body(WireFields& in, const Bytes& all, Kind kind) {
   switch (kind) {
     case Kind::produce: {
       ProduceSlotCall one;
+      const auto acks = in.integer<std::uint8_t>();
+      if (acks > byte_of(Acks::quorum)) in.refuse();
+      one.acks = static_cast<Acks>(acks);
+      const auto wait = in.integer<Millis>();
+      if (wait < no_wait_limit) in.refuse();
+      if (wait != no_wait_limit) one.wait_ms_max = wait;
       const auto batches = in.count(slot_batches_max, batch_bytes_min);
       one.batches.reserve(batches);
       for (std::size_t i = 0; i < batches && in.good(); ++i) one.batches.push_back(read_batch(in, all));

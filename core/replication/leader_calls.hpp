@@ -15,6 +15,8 @@ namespace troupe::replication {
 /// Batches of one gateway, appended together. Answered by a ProduceSlotAnswer.
 struct ProduceSlotCall {
   std::vector<NewBatch> batches = {};
+  Acks acks = Acks::quorum;
+  std::optional<Millis> wait_ms_max = {};  ///< as ProduceTerms::deadline, from the arrival on
 };
 /// As FetchRequest, whose partition is the call's. Answered by a FetchResponse.
 struct FetchCommittedCall {

@@ -33,7 +33,7 @@ Bytes encoded_answer(const Answer& answer) {
 const Claim some_claim{.client = {9, 8, 7}, .sequence = 3, .digest = 17, .claimed_at = TimestampMs{1'000}};
 
 std::vector<LeaderCall> one_of_each() {
-  return {call_with(ProduceSlotCall{{batch_of("one"), batch_of("two", some_claim)}}),
+  return {call_with(ProduceSlotCall{{batch_of("one"), batch_of("two", some_claim)}, replication::Acks::leader, 700}),
           call_with(FetchCommittedCall{Offset{3}, 1'000, Offset{40}, 500}),
           call_with(FindOffsetCall{{OffsetSpec::Kind::timestamp, TimestampMs{-1}}}),
           call_with(DeleteRecordsCall{Offset{12}}), call_with(CancelFetchCall{})};
@@ -58,6 +58,11 @@ TEST_CASE("a call for a leader comes out as it went in", "[replication]") {
   CHECK(batches[0].header.records_count == 1);
   CHECK_FALSE(batches[0].claim);
   CHECK(batches[1].claim == some_claim);
+  CHECK(std::get<ProduceSlotCall>(produce->body).acks == replication::Acks::leader);
+  CHECK(std::get<ProduceSlotCall>(produce->body).wait_ms_max == 700);
+  const auto without = decode_leader_call(encoded(call_with(ProduceSlotCall{{batch_of("one")}})));
+  CHECK(std::get<ProduceSlotCall>(without->body).acks == replication::Acks::quorum);
+  CHECK_FALSE(std::get<ProduceSlotCall>(without->body).wait_ms_max);
   const auto fetch = std::get<FetchCommittedCall>(decode_leader_call(encoded(calls[1]))->body);
   CHECK(fetch.from == Offset{3});
   CHECK(fetch.bytes_max == 1'000);
