@@ -8,7 +8,7 @@
 
 #include "actors/actor_table.hpp"
 #include "actors/image_holder.hpp"
-#include "actors/link/peer_links.hpp"
+#include "actors/peer_links.hpp"
 #include "actors/metadata_messages.hpp"
 
 namespace troupe::actors {

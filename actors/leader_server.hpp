@@ -3,7 +3,7 @@
 #include <caf/fwd.hpp>
 
 #include "actors/actor_table.hpp"
-#include "actors/link/peer_links.hpp"
+#include "actors/peer_links.hpp"
 #include "actors/partition_directory.hpp"
 
 namespace troupe::actors {

@@ -16,7 +16,7 @@
 
 #include "actors/clock.hpp"
 #include "actors/errors.hpp"
-#include "actors/link/peer_links.hpp"
+#include "actors/peer_links.hpp"
 #include "actors/quorum_disk.hpp"
 #include "base/byte_codec.hpp"
 #include "base/crc32c.hpp"

@@ -10,7 +10,7 @@
 #include "actors/handles.hpp"
 #include "actors/image_holder.hpp"
 #include "actors/leader_locator.hpp"
-#include "actors/link/peer_links.hpp"
+#include "actors/peer_links.hpp"
 #include "actors/log_reader.hpp"
 #include "actors/metadata_messages.hpp"
 #include "actors/partition_directory.hpp"

@@ -5,7 +5,7 @@
 #include <caf/fwd.hpp>
 
 #include "actors/actor_table.hpp"
-#include "actors/link/peer_links.hpp"
+#include "actors/peer_links.hpp"
 #include "base/clock.hpp"
 #include "core/ids.hpp"
 

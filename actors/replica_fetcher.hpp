@@ -3,7 +3,7 @@
 #include <caf/fwd.hpp>
 
 #include "actors/actor_table.hpp"
-#include "actors/link/peer_links.hpp"
+#include "actors/peer_links.hpp"
 #include "actors/replica_messages.hpp"
 
 namespace troupe::actors {

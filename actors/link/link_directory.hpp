@@ -8,7 +8,7 @@
 #include <caf/actor.hpp>
 #include <caf/actor_addr.hpp>
 
-#include "actors/link/peer_links.hpp"
+#include "actors/peer_links.hpp"
 
 namespace troupe::actors {
 

@@ -9,7 +9,7 @@
 #include <caf/actor_addr.hpp>
 
 #include "actors/link/link_manager.hpp"
-#include "actors/link/peer_links.hpp"
+#include "actors/peer_links.hpp"
 
 namespace troupe::actors {
 

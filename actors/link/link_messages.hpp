@@ -13,7 +13,7 @@
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/send.hpp>
 
-#include "actors/link/peer_links.hpp"
+#include "actors/peer_links.hpp"
 #include "core/link/link_effects.hpp"
 
 /// What is said within one node to the actors of its links.

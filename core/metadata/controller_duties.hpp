@@ -20,8 +20,8 @@ struct AnswerHeartbeat {
 using DutyEffect = std::variant<DecideCluster, AnswerHeartbeat>;
 using DutyEffects = std::vector<DutyEffect>;
 
-/// What the active controller does unasked: it hears brokers' heartbeats, takes partitions from those that fell silent, lets back those that
-/// are there again, and keeps leaders where they belong.
+/// What the active controller does unasked: it hears brokers' heartbeats, takes partitions from those that fell silent, lets back those
+/// that are there again, and keeps leaders where they belong.
 ///
 ///   passive --- begin ---> active --- end ---> passive
 ///

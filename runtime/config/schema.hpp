@@ -32,8 +32,8 @@ struct Endpoint {
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 
-/// boolean: bool; integer, size, duration: int64; text, maybe_text: string; text_list: vector; endpoint: Endpoint; choice: int64, the index of
-/// the word.
+/// boolean: bool; integer, size, duration: int64; text, maybe_text: string; text_list: vector; endpoint: Endpoint; choice: int64, the
+/// index of the word.
 using SettingValue = std::variant<bool, std::int64_t, std::string, std::vector<std::string>, Endpoint>;
 
 struct Setting {

@@ -16,7 +16,8 @@
 
 namespace troupe::runtime {
 
-/// What a node has that is not alone: links to the others, and the actors that need nothing else. Made before the actor system, outlives it.
+/// What a node has that is not alone: links to the others, and the actors that need nothing else. Made before the actor system, outlives
+/// it.
 class Cluster {
  public:
   struct Parts {

@@ -111,18 +111,17 @@ struct QuorumClusterFixture {
                                node->quorum.set(started);
                                return keep(*node, caf::actor_cast<caf::actor>(started));
                              }});
-    tree.children.push_back(
-        {"broker_heartbeat", "broker_heartbeat",
-         [this, options, node = node.get()](caf::actor_system& system, const actors::ActorRowPtr& row) {
-           actors::BrokerHeartbeatOptions heartbeat;
-           heartbeat.broker = options.broker;
-           heartbeat.incarnation = options.incarnation;
-           heartbeat.images = node->images;
-           heartbeat.metadata_quorum = [node] { return node->quorum.get(); };
-           heartbeat.links = options.links;
-           heartbeat.standing = node->standing;
-           return keep(*node, actors::spawn_broker_heartbeat(system, std::move(heartbeat), row));
-         }});
+    tree.children.push_back({"broker_heartbeat", "broker_heartbeat",
+                             [this, options, node = node.get()](caf::actor_system& system, const actors::ActorRowPtr& row) {
+                               actors::BrokerHeartbeatOptions heartbeat;
+                               heartbeat.broker = options.broker;
+                               heartbeat.incarnation = options.incarnation;
+                               heartbeat.images = node->images;
+                               heartbeat.metadata_quorum = [node] { return node->quorum.get(); };
+                               heartbeat.links = options.links;
+                               heartbeat.standing = node->standing;
+                               return keep(*node, actors::spawn_broker_heartbeat(system, std::move(heartbeat), row));
+                             }});
     node->supervisor = actors::spawn_supervisor(scheduler.system(), std::move(tree));
     scheduler.run();
     return *node;

@@ -38,7 +38,7 @@ LAYERS = {
                          "caf boost benchmark nlohmann simdjson posix"),
     "tests":            ("base base/log.hpp base/metrics.hpp core storage kafka http tests/support",
                          "catch2 rapidcheck nlohmann boost posix"),
-    "tests/support":    ("base base/log.hpp base/metrics.hpp core storage actors/link/peer_links.hpp", "catch2 rapidcheck posix"),
+    "tests/support":    ("base base/log.hpp base/metrics.hpp core storage actors/peer_links.hpp", "catch2 rapidcheck posix"),
     "tests/node":       ("base base/log.hpp base/metrics.hpp core storage runtime tests/support", "catch2 posix"),
     "tests/actors":     ("base base/log.hpp base/metrics.hpp core storage actors tests/support", "catch2 caf posix"),
 }

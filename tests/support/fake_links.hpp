@@ -19,7 +19,7 @@
 #include <caf/exit_reason.hpp>
 #include <caf/send.hpp>
 
-#include "actors/link/peer_links.hpp"
+#include "actors/peer_links.hpp"
 #include "base/assert.hpp"
 
 namespace troupe::test {
