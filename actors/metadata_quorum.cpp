@@ -441,6 +441,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
   void perform_one(const quorum::RoleChanged& effect) {
     log::info("metadata quorum", {log::kv("role", quorum::to_string(effect.role)), log::kv("epoch", effect.epoch),
                                   log::kv("leader", effect.leader)});
+    note_other_voters();
     if (effect.leader != options_.broker.id) duties_->end();
     perform(machine_->leader_changed(effect.leader, now()));
   }
@@ -454,6 +455,26 @@ class MetadataQuorumState : public QuorumDiskOwner {
   }
   void perform_one(const quorum::NoteQuorum& effect) { log::warn("metadata quorum", {log::kv("note", effect.text)}); }
   void perform_one(const quorum::FailQuorum& effect) { fail(effect.error); }
+
+  /// The list is for the founding; who votes since then is in the log. A node that belongs to another cluster would not notice otherwise.
+  void note_other_voters() {
+    if (options_.voters.empty() || !node_ || node_->voters().empty()) return;
+    const auto listed = [](const auto& voters, auto id_of) {
+      std::set<BrokerId> ids;
+      for (const auto& one : voters) ids.insert(id_of(one));
+      return ids;
+    };
+    const auto told = listed(options_.voters, [](BrokerId id) { return id; });
+    const auto are = listed(node_->voters(), [](const quorum::ReplicaKey& key) { return key.id; });
+    if (told == are) return;
+    const auto text = [](const std::set<BrokerId>& ids) {
+      std::string all;
+      for (const auto id : ids) all += (all.empty() ? "" : ",") + to_string(id);
+      return all;
+    };
+    note_once("this node was told of the voters " + text(told) + ", its metadata has the voters " + text(are) +
+              ": those count. If it was to join another cluster, empty its data directory first");
+  }
 
   void note_once(const std::string& text) {
     constexpr std::size_t remembered_max = 64;

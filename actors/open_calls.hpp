@@ -70,7 +70,8 @@ inline bool leader_may_be_elsewhere(Errc code) {
     case Errc::unknown_leader_epoch:
     case Errc::offset_not_available:
     case Errc::log_offline:
-    case Errc::leadership_lost: return true;
+    case Errc::leadership_lost:
+    case Errc::request_timed_out: return true;  // the way to it was lost: of a call that changes nothing
     default: return false;
   }
 }

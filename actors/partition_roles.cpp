@@ -293,11 +293,12 @@ bool PartitionRoles::on_down(const caf::down_msg& down, MonotonicMs now) {
   const auto kind = kind_of(held.role);
   const auto row = options_.table->add(kind, name_of(*found), parent_.name());
   row->set_last_error(to_string(error));
-  const auto pause = error.code == Errc::log_damaged ? std::optional<Millis>{} : held.restarts.on_failure(now, random_);
+  constexpr Millis never{-1};
+  const Millis pause = error.code == Errc::log_damaged ? never : held.restarts.on_failure(now, random_).value_or(never);
   const auto actor_field = log::kv("actor", kind);
   const auto topic_field = log::kv("topic", held.topic->name);
   const auto partition_field = log::kv("partition", id.partition);
-  if (!pause) {
+  if (pause == never) {
     held.failed = true;
     row->set_state(ActorState::failed);
     log::error("the actor of a partition failed for good",
@@ -307,8 +308,8 @@ bool PartitionRoles::on_down(const caf::down_msg& down, MonotonicMs now) {
   row->count_restart();
   row->set_state(ActorState::waiting_restart);
   log::warn("the actor of a partition failed",
-            {actor_field, topic_field, partition_field, log::kv("error", error), log::kv("restart_ms", *pause)});
-  restart_later_(id, *pause);
+            {actor_field, topic_field, partition_field, log::kv("error", error), log::kv("restart_ms", pause)});
+  restart_later_(id, pause);
   return true;
 }
 

@@ -29,6 +29,11 @@ Outcome outcome_of(Errc code) {
   }
 }
 
+/// A refusal that another try may not meet. Who may have been written already waits for that: "nothing was written" would not be true.
+bool may_pass(Errc code) {
+  return code == Errc::not_enough_replicas || code == Errc::overloaded || code == Errc::storage_full;
+}
+
 constexpr std::size_t sequenced_max = record::ProducerStates::batches_kept;
 constexpr Errc unknown_outcome = Errc::request_timed_out;
 
@@ -151,11 +156,19 @@ void ProducePipeline::on_answer(std::uint64_t slot, std::vector<Result<PlacedRec
   for (std::size_t i = 0; i < results.size(); ++i) {
     auto& sent = found->batches[i];
     auto& result = results[i];
-    const auto outcome = result ? Outcome::final : outcome_of(result.error().code);
+    auto outcome = result ? Outcome::final : outcome_of(result.error().code);
+    if (!result && sent.unknown && may_pass(result.error().code)) outcome = Outcome::unknown;
     // A client's own sequence that is too old is for the client to hear.
     if (outcome == Outcome::final || (sent.batch.claim && result.error().code == Errc::out_of_order_sequence_number)) {
       if (!result && !sent.batch.claim) hole_ = true;
-      finish(sent, result, effects);
+      if (!result && sent.unknown) {
+        finish(sent,
+               Error{unknown_outcome,
+                     "whether an earlier try was written is unknown, the last one was refused: " + result.error().message},
+               effects);
+      } else {
+        finish(sent, result, effects);
+      }
       continue;
     }
     // All before it was answered for good, and yet it is missing: lost with a leader whose word was not the quorum's. No retry

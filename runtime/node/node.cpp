@@ -282,7 +282,7 @@ HealthReport Node::Impl::health() const {
 /// What a worker or the quorum said when it could not start.
 std::optional<Error> Node::Impl::start_failure() const {
   for (const auto& actor : table.snapshot()) {
-    const bool first = actor.kind == "disk_worker" || actor.kind == "metadata_quorum";
+    const bool first = actor.kind == "disk_worker" || actor.kind == "metadata_quorum" || actor.kind == "link_manager";
     if (first && actor.last_error) return Error{Errc::storage_error, *actor.last_error};
   }
   return std::nullopt;

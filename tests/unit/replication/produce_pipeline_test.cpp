@@ -175,6 +175,40 @@ TEST_CASE("at its deadline an unknown outcome is told as such", "[replication]")
   CHECK(next.batches[0].header.producer_epoch == ProducerEpoch{1});
 }
 
+TEST_CASE("what may be in the log is not told to be refused by who comes after the leader that may have written it",
+          "[replication]") {
+  for (const auto code : {Errc::not_enough_replicas, Errc::overloaded, Errc::storage_full}) {
+    Pipeline one;
+    one.add(1, {"a"});
+    one.flush();
+    PipelineEffects effects;
+    one.pipeline.on_leader_gone(MonotonicMs{10}, effects);
+    const auto second = one.at(100).sends.at(0);
+    CHECK(one.answer(second.slot, {Error{code, "not now"}}, 100).done.empty());
+    const auto third = one.at(200).sends.at(0);
+    CHECK(third.batches[0].header.base_sequence == second.batches[0].header.base_sequence);
+    CHECK(third.batches[0].header.producer_epoch == second.batches[0].header.producer_epoch);
+    const auto done = one.answer(third.slot, {placed(7)}, 200).done;
+    REQUIRE(done.size() == 1);
+    CHECK(done[0].result->base_offset == Offset{7});
+  }
+  Pipeline one;
+  one.add(1, {"a"}, Claim{.client = {1}, .sequence = 5});
+  one.flush();
+  PipelineEffects effects;
+  one.pipeline.on_leader_gone(MonotonicMs{10}, effects);
+  const auto again = one.at(100).sends.at(0);
+  const auto refused = one.answer(again.slot, {Error{Errc::out_of_order_sequence_number, "too old"}}, 100).done;
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].result.error().code == Errc::request_timed_out);
+  // What was never on its way before is refused as it was.
+  Pipeline fresh;
+  fresh.add(1, {"a"});
+  const auto first = fresh.flush().sends.at(0);
+  CHECK(fresh.answer(first.slot, {Error{Errc::not_enough_replicas, "not now"}}).done.at(0).result.error().code ==
+        Errc::not_enough_replicas);
+}
+
 TEST_CASE("whatever a leader does, each record is written once and in order, and every answer is true", "[replication]") {
   const auto seed = test::seed_or(20261122);
   INFO("TROUPE_SEED=" << seed);
