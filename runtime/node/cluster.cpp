@@ -155,7 +155,8 @@ HealthCheck Cluster::check() const {
   const auto image = parts_.images->get();
   if (image->controller_id() == no_broker) {
     return {"cluster", false,
-            "no controller: fewer than half of the voters can be reached; reads go on, produce with acks=quorum may wait"};
+            "no controller: fewer than half of the voters can be reached; partitions whose leader is alive go on as far as "
+            "their replicas do"};
   }
   if (standing_->fenced)
     return {"cluster", false, "this node is fenced: others lead its partitions until it is heard again"};

@@ -99,7 +99,7 @@ bool write_leader_calls(const fs::path& folder) {
   NewBatch batch{.bytes = Bytes::adopt(builder.build().value())};
   batch.claim = Claim{.client = {1, 2}, .sequence = 3, .digest = 4, .claimed_at = TimestampMs{5}};
   const std::pair<const char*, LeaderCall::Body> bodies[] = {
-      {"produce", ProduceSlotCall{{batch}, Acks::leader, 500}},
+      {"produce", ProduceSlotCall{{batch}, replication::Acks::leader, 500}},
       {"fetch", FetchCommittedCall{Offset{3}, 1'000, Offset{9}, 20}},
       {"find", FindOffsetCall{{OffsetSpec::Kind::timestamp, TimestampMs{7}}}},
       {"delete", DeleteRecordsCall{Offset{4}}},
