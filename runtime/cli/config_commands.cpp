@@ -71,8 +71,8 @@ int print_text(std::string_view text) {
 }
 
 Json describe_one(const Setting& setting) {
-  static constexpr std::string_view kinds[] = {"boolean", "integer",   "size",     "duration",
-                                               "text",    "text_list", "endpoint", "choice"};
+  static constexpr std::string_view kinds[] = {"boolean",    "integer",   "size",     "duration", "text",
+                                               "maybe_text", "text_list", "endpoint", "choice"};
   Json object{{"name", setting.name},
               {"kind", kinds[static_cast<std::size_t>(setting.kind)]},
               {"default", to_json(setting, setting.get(runtime::NodeConfig{}))}};

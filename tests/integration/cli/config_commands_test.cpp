@@ -71,7 +71,10 @@ TEST_CASE("serve refuses what check refuses", "[cli]") {
            {{"--http", "127.0.0.1:70000"}, "--http: got \"127.0.0.1:70000\", expected ADDRESS:PORT"},
            {{"--set", "gateway.io_threds=1"}, "did you mean \"gateway.io_threads\"?"},
            {{"--set", "gateway.io_threads"}, "got \"\", expected an integer"},
-           {{"--kafka", "127.0.0.1:9092"}, "without a Kafka port"},
+           {{"--kafka", "127.0.0.1:9092"}, "has no Kafka port yet"},
+           {{"--voters", "1@127.0.0.1:9071"}, "cluster.listen is not"},
+           {{"--cluster", "0.0.0.0:9071"}, "there is no TLS between nodes yet"},
+           {{"--cluster", "127.0.0.1:9071", "--join", "127.0.0.1"}, "expected HOST:PORT"},
            {{"--htpp", "127.0.0.1:1"}, "did you mean \"--http\"?"},
            {{"extra"}, "unexpected argument \"extra\""}}) {
     auto all = arguments;
