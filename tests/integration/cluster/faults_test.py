@@ -3,8 +3,9 @@
 
     faults_test.py PROGRAM        environment: TROUPE_ROUNDS (1), TROUPE_SEED
 
-A round: kill -9 of the node that leads most, kill -9 of the controller, SIGSTOP for 3 s of the node that leads most, SIGTERM of a node.
-Each fault is proven: others lead, its node is in no ISR, every partition was written since. After each the cluster has to become whole.
+A round: kill -9 of the node that leads most, kill -9 of the controller, SIGSTOP for 3 s of the node that leads most, SIGTERM of a node;
+kill -9 of two nodes one after the other, and of all at once. Each of the first four is proven: others lead, its node is in no ISR, every
+partition was written since. During the last two nothing is acknowledged. After each the cluster has to become whole.
 At the end history.violations() holds what the clients were told against what each of the nodes gives.
 Printed, and not judged: the longest time without an acknowledged write, of the topic and of its worst partition.
 """
@@ -24,6 +25,7 @@ SEED = int(os.environ.get("TROUPE_SEED", "1"))
 TOPIC = "orders"
 PARTITIONS = 6
 PAUSED_S = 3
+AWAY_S = 0.5
 FAILOVER_S_MAX = 15
 # A connection that was open while its node died may tell it later than the node is ready again.
 SLACK_S = 1.0
@@ -40,7 +42,7 @@ class Faults:
         controls = self.cluster.controller() == victim
         begin = time.monotonic()
         proof = break_it(self.cluster.nodes[victim])
-        self.moved(victim, begin)
+        self.moved(victim)
         moved = time.monotonic()
         mend_it(self.cluster.nodes[victim])
         mended = time.monotonic()
@@ -59,7 +61,28 @@ class Faults:
               f"{worst * 1000:.0f} ms (at {worst_at:.2f} s); others in charge and all written after {moved - begin:.2f} s, mended after "
               f"{mended - begin:.2f} s, whole {healed:.2f} s later; slowest failure {slowest:.2f} s; troubles {dict(troubles)}", flush=True)
 
-    def moved(self, victim, begin):
+    def lose(self, name, victims, one_by_one):
+        """More than the cluster can do without: nothing is acknowledged until they are back, and nothing is lost."""
+        begin = time.monotonic()
+        for number, victim in enumerate(victims):
+            self.kill(self.cluster.nodes[victim])
+            if one_by_one and number + 1 < len(victims):
+                until(lambda: self.cluster.without(victim, TOPIC), FAILOVER_S_MAX, f"node {victim} still counts")  # noqa: B023
+        gone = time.monotonic()
+        until(lambda: time.monotonic() - gone >= AWAY_S, AWAY_S + 1, "time stands still")
+        for victim in victims:
+            self.cluster.nodes[victim].start(wait=False)
+        lonely = [one for one in self.log.acknowledged(gone) if one.sent >= gone and one.done < gone + AWAY_S]
+        assert not lonely, f"{name}: acknowledged by a minority: {lonely[:3]}"
+        healed = self.cluster.wait_whole(TOPIC)
+        self.written(time.monotonic(), "after the fault")
+        end = time.monotonic()
+        self.windows += [(name, victim, begin, end) for victim in victims]
+        silence, at = self.log.longest_silence(begin, end)
+        print(f"{name}, nodes {victims}: silence {silence * 1000:.0f} ms (at {at:.2f} s), nothing acknowledged in the {AWAY_S} s without "
+              f"them; whole {healed:.2f} s after the restart", flush=True)
+
+    def moved(self, victim):
         """Every other node names other leaders and an ISR without the victim; each partition was written since."""
         until(lambda: self.cluster.without(victim, TOPIC), FAILOVER_S_MAX,
               lambda: f"node {victim} still counts: {[self.cluster.partitions(n, TOPIC) for n in self.cluster.nodes if n != victim]}")
@@ -101,6 +124,9 @@ class Faults:
         self.run("kill -9 of the controller", until(cluster.controller, 10, cluster.controllers), self.kill, self.start)
         self.run("SIGSTOP of the busiest leader", cluster.most_leading(TOPIC), self.pause, self.resume)
         self.run("SIGTERM of the busiest leader", cluster.most_leading(TOPIC), self.terminate, self.start)
+        first = cluster.most_leading(TOPIC)
+        self.lose("kill -9 of a leader, then of another", [first, next(n for n in cluster.nodes if n != first)], one_by_one=True)
+        self.lose("kill -9 of all", list(cluster.nodes), one_by_one=False)
 
 
 def bootstrap(cluster):
