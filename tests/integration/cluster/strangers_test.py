@@ -53,7 +53,8 @@ class Watch:
         processes = [node.process.pid for node in self.cluster.nodes.values()]
         began = time.monotonic()
         told = work()
-        until(lambda: self.written_through_all(time.monotonic() - 1), 10, f"{what}: writes do not go on")
+        after = time.monotonic()
+        until(lambda: self.written_through_all(after), 30, f"{what}: writes do not go on")
         for n, node in self.cluster.nodes.items():
             assert node.process.poll() is None, f"{what}: node {n} ended with {node.process.returncode}\n{node.log_tail()}"
         assert processes == [node.process.pid for node in self.cluster.nodes.values()]
@@ -223,7 +224,7 @@ def run(cluster):
     load = Load(cluster, TOPIC, PARTITIONS, log, SEED)
     load.start(writers_a_node=1, retriers=1)
     watch = Watch(cluster, log)
-    until(lambda: watch.written_through_all(0), 10, "nothing is written")
+    until(lambda: watch.written_through_all(0), 30, "nothing is written")
     failed = []
     for what, work in {"garbage at the cluster ports": lambda: garbage(cluster, random.Random(SEED)),
                        "connections without a word": lambda: comings_and_goings(cluster),
