@@ -48,6 +48,8 @@ class Cluster:
     """Nodes 1 to `count`; the same voters on each."""
 
     def __init__(self, program, folder, count=3):
+        # A test that is told to end ends its nodes, too.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         self.program = program
         self.folder = folder
         ports = free_ports(2 * count)
