@@ -15,7 +15,7 @@ namespace troupe::actors {
 
 /// What the active controller said last of this broker; read from any thread.
 struct BrokerStanding {
-  std::atomic<bool> fenced{false};
+  std::atomic<bool> fenced{true};  ///< it is, until the controller has heard it
   std::atomic<bool> drained{false};
   std::atomic<bool> may_stop{false};
   std::atomic<bool> heard{false};  ///< the last heartbeat was answered

@@ -159,7 +159,7 @@ HealthCheck Cluster::check() const {
             "their replicas do"};
   }
   if (standing_->fenced)
-    return {"cluster", false, "this node is fenced: others lead its partitions until it is heard again"};
+    return {"cluster", false, "this node is fenced: it leads nothing until the controller has heard it"};
   return {"cluster", true,
           "controller is node " + to_string(image->controller_id()) + ", " + std::to_string(mesh_.up().size()) +
               " other nodes can be reached"};
