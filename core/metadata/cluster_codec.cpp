@@ -1,5 +1,7 @@
 #include "core/metadata/cluster_codec.hpp"
 
+#include <concepts>
+
 #include "core/metadata/command_fields.hpp"
 
 namespace troupe::metadata {
@@ -33,7 +35,7 @@ void write(Out& out, const RegisterBrokerRequest& one) {
 }
 void read(In& in, RegisterBrokerRequest& one) {
   auto& broker = one.broker;
-  broker.id = in.broker();
+  broker.id = BrokerId{in.integer<std::int32_t>(0)};
   broker.host = in.text(metadata_string_bytes_max);
   broker.port = in.integer<std::uint16_t>();
   broker.cluster_host = in.text(metadata_string_bytes_max);
@@ -44,12 +46,9 @@ void read(In& in, RegisterBrokerRequest& one) {
   one.previous_incarnation = in.uuid();
 }
 
-/// FenceBrokerRequest, UnfenceBrokerRequest, StopBrokerRequest.
 template <class Request>
-concept OfOneRun = requires(Request one) {
-  one.broker_epoch;
-  requires sizeof(Request) == sizeof(FenceBrokerRequest);
-};
+concept OfOneRun = std::same_as<Request, FenceBrokerRequest> || std::same_as<Request, UnfenceBrokerRequest> ||
+    std::same_as<Request, StopBrokerRequest>;
 template <OfOneRun Request>
 void write(Out& out, const Request& one) {
   out.integer(one.broker.value());

@@ -8,6 +8,8 @@ namespace troupe::metadata {
 class In;
 class Out;
 
+void write(Out& out, const RegisterBrokerRequest& request);
+void read(In& in, RegisterBrokerRequest& request);
 void write(Out& out, const ClusterRequest& request);
 void read(In& in, ClusterRequest& request);
 void write(Out& out, const ClusterAnswer& answer);

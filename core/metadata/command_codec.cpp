@@ -89,29 +89,11 @@ void read(In& in, DeleteTopicCommand& command) {
   command.name = in.text();
 }
 
-void write(Out& out, const RegisterBrokerCommand& command) {
-  const auto& broker = command.broker;
-  out.integer(broker.id.value());
-  out.text(broker.host);
-  out.integer(broker.port);
-  out.text(broker.cluster_host);
-  out.integer(broker.cluster_port);
-  out.text(broker.rack);
-  out.uuid(command.incarnation);
-  out.flag(command.clean);
-  out.uuid(command.previous_incarnation);
-}
+void write(Out& out, const RegisterBrokerCommand& command) { write(out, command.request()); }
 void read(In& in, RegisterBrokerCommand& command) {
-  auto& broker = command.broker;
-  broker.id = BrokerId{in.integer<std::int32_t>(0)};
-  broker.host = in.text(metadata_string_bytes_max);
-  broker.port = in.integer<std::uint16_t>();
-  broker.cluster_host = in.text(metadata_string_bytes_max);
-  broker.cluster_port = in.integer<std::uint16_t>();
-  broker.rack = in.text(metadata_string_bytes_max);
-  command.incarnation = in.uuid();
-  command.clean = in.flag();
-  command.previous_incarnation = in.uuid();
+  RegisterBrokerRequest request;
+  read(in, request);
+  command = {std::move(request.broker), request.incarnation, request.clean, request.previous_incarnation};
 }
 
 void write(Out& out, const ClusterCommand& command) { write(out, command.request); }

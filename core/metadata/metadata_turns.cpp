@@ -135,17 +135,20 @@ std::optional<MetadataMachine::Decided> MetadataMachine::decide(ImageBuilder& bu
     if (builder.touched(decision->topic)) return std::nullopt;
     return Decided{.records = std::move(decision->records)};
   }
-  if (const auto* one = std::get_if<RegisterBrokerCommand>(&command)) {
-    const auto request = one->request();
-    if (options_.may_register) {
-      if (auto may = options_.may_register(request); !may) return Decided{.verdict = may.error()};
-    }
-    return Decided{.records = std::move(decide_register(image, request).records)};
+  const auto* of_registration = std::get_if<RegisterBrokerCommand>(&command);
+  const auto request =
+      of_registration != nullptr ? ClusterRequest{of_registration->request()} : std::get<ClusterCommand>(command).request;
+  // Asked in whatever way: who is alive is not in the image.
+  if (const auto* registration = std::get_if<RegisterBrokerRequest>(&request);
+      registration != nullptr && options_.may_register) {
+    if (auto may = options_.may_register(*registration); !may) return Decided{.verdict = may.error()};
   }
-  auto decision = decide_cluster(image, std::get<ClusterCommand>(command).request);
+  auto decision = decide_cluster(image, request);
   if (!decision) return Decided{.verdict = decision.error()};
-  if (decision->records.empty()) return Decided{.verdict = MetadataAnswer{std::move(decision->answer), {}}};
-  return Decided{.records = std::move(decision->records), .result = std::move(decision->answer)};
+  // A registration is answered with "done": who asks looks into its image.
+  const auto result = of_registration != nullptr ? CommandResult{} : CommandResult{std::move(decision->answer)};
+  if (decision->records.empty()) return Decided{.verdict = MetadataAnswer{result, {}}};
+  return Decided{.records = std::move(decision->records), .result = result};
 }
 
 // --- what became of a turn

@@ -144,3 +144,17 @@ def state_of(process):
     """The letter that the kernel has for a process: T is stopped by a signal."""
     with open(f"/proc/{process.pid}/stat", encoding="utf-8") as stat:
         return stat.read().rpartition(")")[2].split()[0]
+
+
+def run_on_cluster(reproduce, run):
+    """A test's whole program: `run` on a new cluster of the program that the command line names, the nodes' logs when it fails."""
+    print(f"reproduce: {reproduce}", flush=True)
+    with fresh_folder() as folder:
+        cluster = Cluster(sys.argv[1], folder)
+        try:
+            run(cluster)
+        except BaseException:
+            print(cluster.logs())
+            raise
+        finally:
+            cluster.end()

@@ -13,12 +13,11 @@ Printed, and not judged: the longest time without an acknowledged write, of the 
 import collections
 import os
 import signal
-import sys
 import time
 
 import history
 from clients import Load
-from cluster_process import Cluster, fresh_folder, state_of, until
+from cluster_process import run_on_cluster, state_of, until
 
 ROUNDS = int(os.environ.get("TROUPE_ROUNDS", "1"))
 SEED = int(os.environ.get("TROUPE_SEED", "1"))
@@ -216,17 +215,4 @@ def run(cluster):
         assert not node.error_lines(), f"node {n}:\n" + "\n".join(node.error_lines()[:5])
 
 
-def main():
-    print(f"reproduce: TROUPE_SEED={SEED} TROUPE_ROUNDS={ROUNDS} faults_test.py PROGRAM", flush=True)
-    with fresh_folder() as folder:
-        cluster = Cluster(sys.argv[1], folder)
-        try:
-            run(cluster)
-        except BaseException:
-            print(cluster.logs())
-            raise
-        finally:
-            cluster.end()
-
-
-main()
+run_on_cluster(f"reproduce: TROUPE_SEED={SEED} TROUPE_ROUNDS={ROUNDS} faults_test.py PROGRAM", run)

@@ -9,12 +9,11 @@ import concurrent.futures
 import http.client
 import json
 import os
-import sys
 import time
 
 import history
 from clients import ANSWER_S_MAX, REFUSALS, UNKNOWN, Load
-from cluster_process import Cluster, fresh_folder, until
+from cluster_process import run_on_cluster, until
 
 SEED = int(os.environ.get("TROUPE_SEED", "1"))
 TOPIC = "orders"
@@ -148,17 +147,4 @@ def lonely(writes):
             for p, future in enumerate(writes)]
 
 
-def main():
-    print(f"reproduce: TROUPE_SEED={SEED} majority_test.py PROGRAM", flush=True)
-    with fresh_folder() as folder:
-        cluster = Cluster(sys.argv[1], folder)
-        try:
-            run(cluster)
-        except BaseException:
-            print(cluster.logs())
-            raise
-        finally:
-            cluster.end()
-
-
-main()
+run_on_cluster(f"reproduce: TROUPE_SEED={SEED} majority_test.py PROGRAM", run)

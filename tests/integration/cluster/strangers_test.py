@@ -10,12 +10,11 @@ What the strangers are told is held against what it should be.
 import os
 import random
 import socket
-import sys
 import time
 
 import history
 from clients import Load
-from cluster_process import Cluster, free_ports, fresh_folder, until
+from cluster_process import Cluster, free_ports, run_on_cluster, until
 
 SEED = int(os.environ.get("TROUPE_SEED", "1"))
 TOPIC = "orders"
@@ -246,17 +245,4 @@ def run(cluster):
     assert not failed, f"failed: {failed}"
 
 
-def main():
-    print(f"reproduce: TROUPE_SEED={SEED} strangers_test.py PROGRAM", flush=True)
-    with fresh_folder() as folder:
-        cluster = Cluster(sys.argv[1], folder)
-        try:
-            run(cluster)
-        except BaseException:
-            print(cluster.logs())
-            raise
-        finally:
-            cluster.end()
-
-
-main()
+run_on_cluster(f"reproduce: TROUPE_SEED={SEED} strangers_test.py PROGRAM", run)

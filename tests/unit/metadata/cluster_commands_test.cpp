@@ -63,6 +63,10 @@ TEST_CASE("a registration that the controller's node knows to be a duplicate is 
   const auto refused = ask(node, RegisterBrokerCommand{.broker = {.id = BrokerId{2}}, .incarnation = uuid(51)});
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Errc::duplicate_broker_registration);
+  const auto as_request =
+      ask(node, ClusterCommand{RegisterBrokerRequest{.broker = {.id = BrokerId{2}}, .incarnation = uuid(51)}});
+  REQUIRE_FALSE(as_request);
+  CHECK(as_request.error().code == Errc::duplicate_broker_registration);
   CHECK(node.machine->image()->find_broker(BrokerId{2}) == nullptr);
 }
 
