@@ -363,3 +363,44 @@ TEST_CASE("whatever dies and is cut off: what was granted stays, once, on all no
     }
   }
 }
+
+TEST_CASE("a controller that is killed is fenced by the next one at once, not after a session",
+          "[metadata_quorum][cluster]") {
+  QuorumClusterFixture cluster;
+  cluster.start_voters(3);
+  REQUIRE(cluster.all_ready());
+  REQUIRE(cluster.until([&] { return cluster.converged() && cluster.controller() > 0; }));
+  const auto fenced = [&](std::int32_t looking, std::int32_t whom) {
+    const auto* broker = cluster.at(looking).image()->find_broker(BrokerId{whom});
+    return broker != nullptr && broker->fenced;
+  };
+  const auto killed = cluster.controller();
+  const auto other = killed == 1 ? 2 : 1;
+  REQUIRE(cluster.until([&] { return !fenced(other, 1) && !fenced(other, 2) && !fenced(other, 3); }));
+  cluster.kill(killed);
+  // An election takes some 0.1 s after a refused connection; the session of a silent broker is 1.5 s.
+  CHECK(cluster.until([&] { return fenced(other, killed); }, 1'000));
+  // Both that are left beat, and stay.
+  CHECK_FALSE(cluster.until([&] { return fenced(other, killed == 3 ? 2 : 3) || fenced(other, other); }, 3'000));
+}
+
+TEST_CASE("a broker that no longer beats is fenced after its session, and its return undoes that",
+          "[metadata_quorum][cluster]") {
+  QuorumClusterFixture cluster;
+  cluster.start_voters(3);
+  REQUIRE(cluster.all_ready());
+  REQUIRE(cluster.until([&] { return cluster.converged() && cluster.controller() > 0; }));
+  const auto looking = cluster.controller();
+  const auto cut_off = looking == 1 ? 2 : 1;
+  const auto fenced = [&] { return cluster.at(looking).image()->find_broker(BrokerId{cut_off})->fenced; };
+  REQUIRE(cluster.until([&] { return !fenced(); }));
+  for (std::int32_t id = 1; id <= 3; ++id) {
+    if (id != cut_off) cluster.network.cut(BrokerId{cut_off}, BrokerId{id});
+  }
+  CHECK_FALSE(cluster.until(fenced, 1'000));
+  CHECK(cluster.until(fenced, 1'500));
+  for (std::int32_t id = 1; id <= 3; ++id) {
+    if (id != cut_off) cluster.network.heal(BrokerId{cut_off}, BrokerId{id});
+  }
+  CHECK(cluster.until([&] { return !fenced(); }));
+}
