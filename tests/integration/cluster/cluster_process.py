@@ -52,17 +52,21 @@ class Cluster:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         self.program = program
         self.folder = folder
-        ports = free_ports(2 * count)
-        self.cluster_ports = dict(enumerate(ports[count:], 1))
-        self.voters = ",".join(f"{n}@127.0.0.1:{port}" for n, port in self.cluster_ports.items())
-        self.nodes = {n: self.process(f"node{n}", n, ports[n - 1], self.cluster_ports[n], self.voters) for n in range(1, count + 1)}
+        http_ports, addresses = self.addresses(count)
+        self.cluster_ports = {n: int(one.rpartition(":")[2]) for n, one in addresses.items()}
+        self.voters = ",".join(f"{n}@{one}" for n, one in addresses.items())
+        self.nodes = {n: self.process(f"node{n}", n, http_ports[n], addresses[n], self.voters) for n in addresses}
 
-    def process(self, name, node_id, http_port, cluster_port, voters):
+    def addresses(self, count):
+        """Of each node: the HTTP port, and where the others reach it."""
+        ports = free_ports(2 * count)
+        return dict(enumerate(ports[:count], 1)), {n: f"127.0.0.1:{port}" for n, port in enumerate(ports[count:], 1)}
+
+    def process(self, name, node_id, http_port, cluster_address, voters):
         """A node that is not started yet. Its folder outlives it."""
         folder = os.path.join(self.folder, name)
         os.makedirs(folder, exist_ok=True)
-        return NodeProcess(self.program, folder, ["--node-id", str(node_id), "--cluster", f"127.0.0.1:{cluster_port}",
-                                                  "--voters", voters], http_port)
+        return NodeProcess(self.program, folder, ["--node-id", str(node_id), "--cluster", cluster_address, "--voters", voters], http_port)
 
     def start(self, *numbers):
         for n in numbers or self.nodes:
