@@ -1,6 +1,6 @@
 // Loaded into a node before libc: its syncs fail or are slow, and its wall clock is wrong, when a test says so.
 //
-// The file that TROUPE_FAULT_SHIM names is shared with the test (fault_shim.py): the test writes the orders, this library the counters.
+// The file that FAULT_SHIM_FILE names is shared with the test (fault_shim.py): the test writes the orders, this library the counters.
 // Without that file everything is as it was. Monotonic time is never touched.
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -18,18 +18,18 @@ namespace {
 
 /// Eight words of 64 bits each, in the machine's order of bytes. The test has the same table.
 struct Orders {
-  std::atomic<std::int64_t> fail_syncs;       ///< so many of the next syncs fail with EIO
-  std::atomic<std::int64_t> sync_delay_us;    ///< each sync takes that much longer
-  std::atomic<std::int64_t> wall_offset_s;    ///< the wall clock is that far ahead
-  std::atomic<std::int64_t> failed_syncs;     ///< counted
-  std::atomic<std::int64_t> delayed_syncs;    ///< counted
-  std::atomic<std::int64_t> shifted_reads;    ///< counted: times the wrong wall clock was read
-  std::atomic<std::int64_t> syncs;            ///< counted: all of them
+  std::atomic<std::int64_t> fail_syncs;     ///< so many of the next syncs fail with EIO
+  std::atomic<std::int64_t> sync_delay_us;  ///< each sync takes that much longer
+  std::atomic<std::int64_t> wall_offset_s;  ///< the wall clock is that far ahead
+  std::atomic<std::int64_t> failed_syncs;   ///< counted
+  std::atomic<std::int64_t> delayed_syncs;  ///< counted
+  std::atomic<std::int64_t> shifted_reads;  ///< counted: times the wrong wall clock was read
+  std::atomic<std::int64_t> syncs;          ///< counted: all of them
   std::atomic<std::int64_t> reserved;
 };
 
 Orders* map_orders() {
-  const char* path = std::getenv("TROUPE_FAULT_SHIM");
+  const char* path = std::getenv("FAULT_SHIM_FILE");
   const int descriptor = path != nullptr ? ::open(path, O_RDWR | O_CLOEXEC) : -1;
   if (descriptor < 0) return nullptr;
   void* at = ::mmap(nullptr, sizeof(Orders), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
@@ -54,8 +54,7 @@ int sync_or_fail(int (*real)(int), int descriptor) {
   if (const auto delay = said->sync_delay_us.load(); delay > 0) {
     said->delayed_syncs.fetch_add(1);
     timespec left{static_cast<time_t>(delay / 1'000'000), static_cast<long>(delay % 1'000'000 * 1000)};
-    while (::clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR) {
-    }
+    while (::clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR) {}
   }
   for (auto rest = said->fail_syncs.load(); rest > 0;) {
     if (!said->fail_syncs.compare_exchange_weak(rest, rest - 1)) continue;

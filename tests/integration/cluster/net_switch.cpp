@@ -50,7 +50,8 @@ constexpr std::uint8_t network[3] = {127, 9, 0};
 
 [[noreturn]] void give_up(const std::string& what) {
   const bool forbidden = errno == EPERM || errno == EACCES || errno == ENOENT || errno == ENODEV;
-  std::cout << (forbidden ? "SKIPPED: machine: no " : "net_switch: ") << what << " (" << std::strerror(errno) << ")" << std::endl;
+  std::cout << (forbidden ? "SKIPPED: machine: no " : "net_switch: ") << what << " (" << std::strerror(errno) << ")"
+            << std::endl;
   std::exit(forbidden ? skipped : 1);
 }
 
@@ -81,7 +82,9 @@ struct Due {
   std::uint64_t number;  ///< of its arrival at the link
   std::size_t from, to;
   Packet packet;
-  bool operator<(const Due& other) const { return at != other.at ? at > other.at : order > other.order; }  // a heap's top is the next
+  bool operator<(const Due& other) const {
+    return at != other.at ? at > other.at : order > other.order;
+  }  // a heap's top is the next
 };
 
 /// `name` gets `address` and a mask of `bits`, and is up. In the namespace of the calling thread.
@@ -124,7 +127,8 @@ Node make_node(std::size_t number, int home) {
   if (::ioctl(node.device, TUNSETIFF, &request) != 0) give_up("TUN device");
   // The loopback's own net is one address: the others of 127/8 are on the wire.
   configure("lo", 0x7f000001, 32);
-  configure("wire", (std::uint32_t{network[0]} << 24) | (std::uint32_t{network[1]} << 16) | static_cast<std::uint32_t>(number), 24);
+  configure("wire",
+            (std::uint32_t{network[0]} << 24) | (std::uint32_t{network[1]} << 16) | static_cast<std::uint32_t>(number), 24);
   if (::setns(home, CLONE_NEWNET) != 0) give_up("way back from a namespace");
   return node;
 }
@@ -161,7 +165,9 @@ class Switch {
 
  private:
   Link& link(std::size_t from, std::size_t to) { return links_[from * nodes_.size() + to]; }
-  bool happens(double probability) { return probability > 0 && std::uniform_real_distribution<double>(0, 1)(random_) < probability; }
+  bool happens(double probability) {
+    return probability > 0 && std::uniform_real_distribution<double>(0, 1)(random_) < probability;
+  }
 
   void receive(std::size_t from) {
     std::array<std::uint8_t, 65536> bytes;
@@ -234,21 +240,30 @@ class Switch {
     words >> verb;
     if (verb == "count") return told();
     std::size_t from = 0, to = 0;
-    if (verb != "link" || !(words >> from >> to) || from < 1 || to < 1 || from > nodes_.size() || to > nodes_.size() || from == to)
+    if (verb != "link" || !(words >> from >> to) || from < 1 || to < 1 || from > nodes_.size() || to > nodes_.size() ||
+        from == to)
       return "error: no such command: " + line;
     Rule rule;
     for (std::string word; words >> word;) {
       const auto equals = word.find('=');
       const auto name = word.substr(0, equals);
       const double value = equals == std::string::npos ? 0 : std::atof(word.c_str() + equals + 1);
-      if (word == "cut") rule.cut = true;
-      else if (word == "hold") rule.hold = true;
-      else if (name == "lose") rule.lose = value;
-      else if (name == "duplicate") rule.duplicate = value;
-      else if (name == "reorder") rule.reorder = value;
-      else if (name == "delay") rule.delay_ms = value;
-      else if (name == "jitter") rule.jitter_ms = value;
-      else return "error: no such rule: " + word;
+      if (word == "cut")
+        rule.cut = true;
+      else if (word == "hold")
+        rule.hold = true;
+      else if (name == "lose")
+        rule.lose = value;
+      else if (name == "duplicate")
+        rule.duplicate = value;
+      else if (name == "reorder")
+        rule.reorder = value;
+      else if (name == "delay")
+        rule.delay_ms = value;
+      else if (name == "jitter")
+        rule.jitter_ms = value;
+      else
+        return "error: no such rule: " + word;
     }
     auto& at = link(from - 1, to - 1);
     at.rule = rule;
@@ -267,8 +282,8 @@ class Switch {
         if (from == to) continue;
         const auto& c = link(from, to).counts;
         text << comma << "\"" << from + 1 << "-" << to + 1 << "\":{\"seen\":" << c.seen << ",\"delivered\":" << c.delivered
-             << ",\"cut\":" << c.cut << ",\"lost\":" << c.lost << ",\"duplicated\":" << c.duplicated << ",\"delayed\":" << c.delayed
-             << ",\"reordered\":" << c.reordered << ",\"held\":" << c.held << "}";
+             << ",\"cut\":" << c.cut << ",\"lost\":" << c.lost << ",\"duplicated\":" << c.duplicated
+             << ",\"delayed\":" << c.delayed << ",\"reordered\":" << c.reordered << ",\"held\":" << c.held << "}";
         comma = ",";
       }
     }

@@ -26,15 +26,15 @@ def address(n):
 
 
 def enter_namespaces():
-    """Runs this script once more in a mount and a process namespace of its own: whatever ends it, its nodes, mounts and namespaces go with it."""
-    if os.environ.get("TROUPE_FAULTS_NAMESPACE") == "1" and os.getpid() == 1:
+    """Runs this script once more in a mount and a process namespace of its own: whatever ends it, its nodes and mounts go with it."""
+    if os.environ.get("FAULTS_NAMESPACE") == "1" and os.getpid() == 1:
         return
     flags = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
     support.need_program("unshare", "util-linux")
     probe = subprocess.run(["unshare", *flags, "true"], capture_output=True, text=True)
     if probe.returncode != 0:
         support.skip(f"machine: no mount or process namespaces ({probe.stderr.strip()})")
-    child = subprocess.Popen(["unshare", *flags, sys.executable] + sys.argv, env=dict(os.environ, TROUPE_FAULTS_NAMESPACE="1"),
+    child = subprocess.Popen(["unshare", *flags, sys.executable] + sys.argv, env=dict(os.environ, FAULTS_NAMESPACE="1"),
                              preexec_fn=support.die_with_parent)
     sys.exit(child.wait())
 

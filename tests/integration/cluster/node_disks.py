@@ -99,7 +99,7 @@ class Shim:
     def __init__(self, library, path):
         with open(path, "wb") as empty:
             empty.write(bytes(8 * len(self.WORDS)))
-        self.environment = {"LD_PRELOAD": library, "TROUPE_FAULT_SHIM": path}
+        self.environment = {"LD_PRELOAD": library, "FAULT_SHIM_FILE": path}
         with open(path, "r+b") as shared:
             self.words = mmap.mmap(shared.fileno(), 0)
 

@@ -36,6 +36,7 @@ TOPIC = "orders"
 PARTITIONS = 6
 # Generous: other programs may have the machine. What it took is printed.
 GO_ON_S_MAX = 40
+LAG_S_MAX = 90  # a replica that cannot write stays in the ISR for cluster.replica_lag_ms
 WHOLE_S_MAX = 90
 SAY_S_MAX = 30
 READY_S_MAX = 60
@@ -70,7 +71,8 @@ class Life:
     def begin(self):
         self.cluster.start()
         for n in self.cluster.nodes:
-            until(lambda: self.cluster.ready(n), READY_S_MAX, lambda: f"node {n} is not ready: {self.cluster.ask(n, '/readyz')}")  # noqa: B023
+            until(lambda: self.cluster.ready(n), READY_S_MAX,  # noqa: B023
+                  lambda: f"node {n} is not ready: {self.cluster.ask(n, '/readyz')}")  # noqa: B023
         self.cluster.nodes[1].call("POST", "/v1/topics", {"name": TOPIC, "partitions": PARTITIONS, "replication_factor": 3})
         self.wait_whole()
         self.load.start(writers_a_node=1, retriers=3)
@@ -79,12 +81,12 @@ class Life:
     def wait_whole(self):
         return self.cluster.wait_whole(TOPIC, seconds=WHOLE_S_MAX)
 
-    def written(self, since, what, partitions=range(PARTITIONS)):
+    def written(self, since, what, partitions=range(PARTITIONS), seconds=GO_ON_S_MAX):
         def told():
             counts = {p: len(self.log.acknowledged(since, p)) for p in partitions}
             recent = self.log.troubles_between(since, time.monotonic())
             return f"not all partitions were written {what}: {counts}; {collections.Counter(one.what for one in recent)}"
-        until(lambda: all(any(one.sent >= since for one in self.log.acknowledged(since, p)) for p in partitions), GO_ON_S_MAX, told)
+        until(lambda: all(any(one.sent >= since for one in self.log.acknowledged(since, p)) for p in partitions), seconds, told)
 
     def expected_end(self, n, code):
         if code is not None:
@@ -132,12 +134,12 @@ class Life:
         if one.expect == fault_kinds.GOES_ON:
             self.written(in_force, f"during {one.function.__name__}")
         elif one.expect == fault_kinds.OTHERS:
-            self.written(in_force, f"during {one.function.__name__}, of those that others led", rest)
+            self.written(in_force, f"during {one.function.__name__}, of those that others led", rest, LAG_S_MAX)
         elif one.expect == fault_kinds.NOTHING:
             for n in one.minority:
                 until(lambda: one.says_no_majority(n), SAY_S_MAX,  # noqa: B023
                       lambda: f"node {n} does not say that it has no majority: {self.cluster.ask(n, '/readyz')}")  # noqa: B023
-        one.rest(one.randomness.uniform(0.3, 2.5))
+        one.rest(one.randomness.uniform(*((1.5, 4) if one.expect == fault_kinds.WHATEVER else (0.3, 2.5))))
         if one.expect == fault_kinds.NOTHING:
             now = time.monotonic()
             lonely = [each for each in self.log.acknowledged(in_force) if each.sent >= in_force and each.done < now]
@@ -155,8 +157,8 @@ class Life:
             code, seconds = node.stop(seconds=30)
             if code != 0:
                 self.wrong.append(f"SIGTERM of node {n}: exit code {code} after {seconds:.2f} s")
-        print(f"life of {self.rounds} rounds: {dict(outcomes)}; {sum(map(len, logs[1].values()))} records; {self.log.repeats} repeats; readers saw "
-              f"{[len(seen) for seen in self.log.reads.values()]}; {len(self.log.troubles)} failed requests; errors logged: "
+        print(f"life of {self.rounds} rounds: {dict(outcomes)}; {sum(map(len, logs[1].values()))} records; {self.log.repeats} repeats; "
+              f"readers saw {[len(seen) for seen in self.log.reads.values()]}; {len(self.log.troubles)} failed requests; errors logged: "
               f"{self.errors_logged()}", flush=True)
         assert all(self.log.reads.values()), "a reader saw nothing"
         assert self.log.repeats > 0, "no request was repeated"
