@@ -184,6 +184,21 @@ def sync_fails_once(one):
 
 
 @kind(WHATEVER)
+def slow_start(one):
+    """A node whose disk is slow just when it comes back: the cluster knows of it long before its logs are open."""
+    shim = one.shims[one.victim]
+    one.node.kill()
+    before = shim.get("delayed_syncs")
+    milliseconds = one.randomness.choice([50, 100, 300])
+    shim.set("sync_delay_us", milliseconds * 1000)
+    one.start()
+    until(lambda: shim.get("delayed_syncs") > before + 2, 30, "it syncs nothing when it starts")
+    yield f"each sync takes {milliseconds} ms more"
+    shim.set("sync_delay_us", 0)
+    one.note(f"{shim.get('delayed_syncs') - before} slow syncs")
+
+
+@kind(WHATEVER)
 def slow_disk(one):
     shim = one.shims[one.victim]
     before = shim.get("delayed_syncs")

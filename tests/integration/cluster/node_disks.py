@@ -69,6 +69,11 @@ class Disk:
 
     def make_space(self):
         os.unlink(self.filler)
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # else the next power cut brings it back
+        finally:
+            os.close(folder)
 
     def wipe(self):
         """After the node has ended: another disk, empty."""

@@ -177,8 +177,12 @@ class Life:
             thread.join(1)
 
     def keep(self, folder):
-        """Logs, data and history of a life that ended badly."""
+        """Logs, data, trees of actors and history of a life that ended badly."""
         os.makedirs(folder, exist_ok=True)
+        for n in self.cluster.nodes:
+            for path in ("/v1/cluster/tree", "/readyz", "/v1/topics/" + TOPIC):
+                with open(os.path.join(folder, f"node{n}.{os.path.basename(path)}.json"), "wb") as out:
+                    out.write((self.cluster.ask(n, path, timeout=5) or (0, b"no answer"))[1])
         for n, node in self.cluster.nodes.items():
             shutil.copy(node.log_path, os.path.join(folder, f"node{n}.log"))
             shutil.copytree(self.disks[n].folder, os.path.join(folder, f"disk{n}"), dirs_exist_ok=True, ignore_dangling_symlinks=True)
