@@ -20,10 +20,12 @@ import socket
 import time
 
 import network
-from cluster_process import state_of, until
+from cluster_process import ASK_ERRORS, state_of, until
 
 GOES_ON, OTHERS, NOTHING, WHATEVER = "goes on", "others", "nothing", "whatever"
 HOUR_S = 3600
+STRANGER = 4  # the namespace of nodes that do not belong here
+OTHER_CLUSTER = ("inconsistent_cluster_id", "two clusters", "another cluster", "different cluster", "belongs to")
 KINDS = {}
 
 
@@ -307,6 +309,13 @@ def partial_one_way(one):
     yield from broken(one, [(one.victim, one.another())], "cut", "cut")
 
 
+@kind(GOES_ON, weight=1)
+def partial_beside_controller(one):
+    """Two do not reach each other, and the controller, which reaches both, thinks that all is well."""
+    controller = until(one.cluster.controller, 10, one.cluster.controllers)
+    yield from broken(one, both_ways([[n for n in one.cluster.nodes if n != controller]]), "cut", "cut")
+
+
 @kind(NOTHING, weight=2)
 def all_apart(one):
     one.minority = list(one.cluster.nodes)
@@ -377,6 +386,45 @@ def garbage_forms(randomness):
             bytes(4096), b"\xff" * 4096, randomness.randbytes(31), randomness.randbytes(1 << 16)]
 
 
+@kind(GOES_ON, weight=1)
+def same_id(one):
+    """Another process with the victim's id, its own empty folder and address, the others' addresses."""
+    here, there = f"{one.victim}@{network.address(one.victim)}:", f"{one.victim}@{network.address(STRANGER)}:"
+    stranger = one.stranger(one.victim, one.cluster.voters.replace(here, there))
+    try:
+        stranger.start(wait=False)
+        yield one.refused(stranger, "duplicate_broker_registration")
+        one.refused(stranger, "duplicate_broker_registration")
+    finally:
+        stranger.end()
+
+
+@kind(GOES_ON, weight=1)
+def foreign_node(one):
+    """A cluster of one that is told to join this one: it goes on alone."""
+    own = f"{network.address(STRANGER)}:{network.CLUSTER_PORT}"
+    stranger = one.stranger(STRANGER, f"{STRANGER}@{own}")
+    try:
+        stranger.start()
+        code, _ = stranger.stop(seconds=30)
+        assert code == 0, f"the stranger ended with {code}"
+        stranger.options = ["--node-id", str(STRANGER), "--cluster", own, "--join", f"{network.address(one.victim)}:{network.CLUSTER_PORT}"]
+        stranger.start(wait=False)
+        yield one.refused(stranger, *OTHER_CLUSTER, alone=True)
+        for n in one.cluster.nodes:
+            brokers = [broker["id"] for broker in one.cluster.nodes[n].call("GET", "/v1/cluster")["brokers"]]
+            assert brokers == list(one.cluster.nodes), f"node {n} says that the brokers are {brokers}"
+    finally:
+        stranger.end()
+
+
+def is_ready(node):
+    try:
+        return node.get("/readyz", timeout=1)[0] == 200
+    except ASK_ERRORS:
+        return False
+
+
 class Round:
     """One fault in one cluster: who it concerns, and the tools that faults use."""
 
@@ -429,6 +477,18 @@ class Round:
     def start_if_ended(self):
         if self.node.process.poll() is not None:
             self.start()
+
+    def stranger(self, node_id, voters):
+        """A node of nobody's, in a fresh folder; not started."""
+        return self.cluster.process(f"stranger{self.life.rounds}", node_id, network.HTTP_PORT,
+                                    f"{network.address(STRANGER)}:{network.CLUSTER_PORT}", voters)
+
+    def refused(self, stranger, *words, alone=False):
+        """A stranger that says with one of these words why it is not taken. It is not ready, unless it is a majority by itself."""
+        def said():
+            assert alone or not is_ready(stranger), f"it became ready:\n{stranger.log_tail()}"
+            return next((word for line in stranger.log_lines() for word in words if word in line), None)
+        return f"the stranger says {until(said, 30, stranger.log_tail)}"
 
     def hang_begins(self):
         self.hang = time.monotonic()

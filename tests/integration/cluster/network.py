@@ -66,9 +66,10 @@ class Connection(http.client.HTTPConnection):
 class Switch:
     """The process that holds the namespaces and the wires."""
 
-    def __init__(self, program, count, seed):
+    def __init__(self, program, count, seed, strangers=0):
+        """Namespaces 1 to `count`, and beyond them as many for strangers: their links stay as they are."""
         self.numbers = range(1, count + 1)
-        self.process = subprocess.Popen([program, str(count), str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        self.process = subprocess.Popen([program, str(count + strangers), str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         bufsize=1)
         self.namespaces = {}
         for line in iter(self.process.stdout.readline, "ready\n"):
@@ -133,10 +134,11 @@ class NetworkedCluster(Cluster):
         return http_ports, {n: f"{address(n)}:{CLUSTER_PORT}" for n in http_ports}
 
     def process(self, name, node_id, http_port, cluster_address, voters):
+        """In the namespace that has the address."""
         folder = os.path.join(self.folder, name)
         os.makedirs(folder, exist_ok=True)
         node = NetworkedNode(self.program, folder, ["--node-id", str(node_id), "--cluster", cluster_address, "--voters", voters], http_port)
-        node.namespace = self.switch.namespaces[node_id]
+        node.namespace = self.switch.namespaces[int(cluster_address.split(":")[0].split(".")[3])]
         return node
 
     def end(self):
