@@ -69,8 +69,8 @@ class Switch:
     def __init__(self, program, count, seed, strangers=0):
         """Namespaces 1 to `count`, and beyond them as many for strangers: their links stay as they are."""
         self.numbers = range(1, count + 1)
-        self.process = subprocess.Popen([program, str(count + strangers), str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        bufsize=1)
+        self.process = subprocess.Popen([program, str(count + strangers), str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, bufsize=1)
         self.namespaces = {}
         for line in iter(self.process.stdout.readline, "ready\n"):
             if not line.startswith("namespace "):
