@@ -1,10 +1,7 @@
 """The faults of rounds.py. Each begins, proves that it is in force, and is mended; each says what clients may still expect meanwhile.
 
-A fault is a function of a `Round`; what it does between `yield`s is told by its name:
-
-    begin ...; yield proof-of-begin; ... mend
-
-`round.victim` is the node it concerns; `round.expect` is what must hold while it lasts:
+A fault is a generator over a `Round`: what is before its `yield` begins it, the words that it yields say that it is in force, what is
+behind ends it. `round.victim` is the node that it concerns; `round.expect` is what must hold while it lasts:
   "goes on"   every partition is written again before the fault ends
   "others"    the same, of the partitions that the victim does not lead when it begins
   "nothing"   nothing that was sent while it lasts is acknowledged while it lasts, and `round.minority` says so in /readyz
@@ -121,13 +118,15 @@ def cut_power(one, numbers):
         one.cluster.nodes[n].process.send_signal(signal.SIGSTOP)
     for n in numbers:
         until(lambda: state_of(one.cluster.nodes[n].process) == "T", 5, "the process is not stopped")  # noqa: B023
+        one.disks[n].write_probe()
         one.disks[n].cut_power()
         assert one.disks[n].is_dead(), f"the disk of node {n} goes on"
     for n in numbers:
         one.cluster.nodes[n].kill()
     for n in numbers:
         one.disks[n].again()
-    return f"disks of {list(numbers)} shut down without their journals"
+        assert not one.disks[n].has_probe(), f"the disk of node {n} kept what was not synced"
+    return f"disks of {list(numbers)} lost what was not synced"
 
 
 @kind(GOES_ON, weight=4)

@@ -40,6 +40,15 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def write_probe(self):
+        """Not synced, so that a power cut takes it."""
+        with open(os.path.join(self.folder, "probe"), "wb") as probe:
+            probe.write(bytes(4096))
+
+    def has_probe(self):
+        path = os.path.join(self.folder, "probe")
+        return os.path.exists(path) and os.path.getsize(path) > 0
+
     def is_dead(self):
         try:
             with open(os.path.join(self.folder, "after"), "wb"):

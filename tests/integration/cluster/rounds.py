@@ -5,6 +5,8 @@
 
 --rounds M    that many random faults (20), of fault_kinds.py; a new cluster after each K rounds (20), or when a voter was given up
 --faults ...  these, one after the other, on one cluster; instead of random ones
+--flush       of the topic; with `interval` a power cut of all loses what was acknowledged
+--find C1     succeeds when such a violation is found, and fails when none is: the rounds themselves, checked
 --record      one more line in rounds.tsv
 --keep        where logs and histories of a failure are put (a new folder in the place for temporary files)
 
@@ -72,7 +74,8 @@ class Life:
         for n in self.cluster.nodes:
             until(lambda: self.cluster.ready(n), READY_S_MAX,  # noqa: B023
                   lambda: f"node {n} is not ready: {self.cluster.ask(n, '/readyz')}")  # noqa: B023
-        self.cluster.nodes[1].call("POST", "/v1/topics", {"name": TOPIC, "partitions": PARTITIONS, "replication_factor": 3})
+        self.cluster.nodes[1].call("POST", "/v1/topics", {"name": TOPIC, "partitions": PARTITIONS, "replication_factor": 3,
+                                                           "config": {"flush": self.arguments.flush, "flush.ms": "60000"}})
         self.wait_whole()
         self.load.start(writers_a_node=1, retriers=3)
         self.written(time.monotonic(), "in quiet")
@@ -249,6 +252,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--life", type=int, default=20)
     parser.add_argument("--faults", default="")
+    parser.add_argument("--flush", choices=["fsync", "interval"], default="fsync")
+    parser.add_argument("--find", default="")
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--keep", default="")
     arguments = parser.parse_args()
@@ -271,6 +276,11 @@ def main():
     if arguments.record:
         version = os.popen(f"'{arguments.program}' version").read().strip()
         record(arguments, done, len(wrong), seconds, version)
+    if arguments.find:
+        found = [one for one in wrong if one.startswith(arguments.find)]
+        print(f"{len(found)} violations of {arguments.find} were to be found", flush=True)
+        shutil.rmtree(arguments.keep, ignore_errors=True)
+        sys.exit(0 if found else 1)
     if os.path.isdir(arguments.keep) and not os.listdir(arguments.keep):
         os.rmdir(arguments.keep)
     sys.exit(1 if wrong else 0)
