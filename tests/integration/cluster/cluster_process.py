@@ -112,9 +112,14 @@ class Cluster:
     def partitions(self, n, topic):
         return (self.show(n, f"/v1/topics/{topic}") or {"partitions": []})["partitions"]
 
+    def asked(self):
+        """A node that shows topics."""
+        return until(lambda: next((n for n in self.nodes if self.ready(n)), 0), HEAL_S_MAX, self.logs)
+
     def most_leading(self, topic, n=1):
         """The node that leads most partitions; the lowest of them when there are several."""
-        led = collections.Counter(one["leader"] for one in self.partitions(n, topic))
+        shown = until(lambda: self.partitions(n, topic), HEAL_S_MAX, f"node {n} does not show {topic}")
+        led = collections.Counter(one["leader"] for one in shown)
         return max(sorted(led), key=lambda number: led[number])
 
     def whole(self, topic, replicas):

@@ -21,6 +21,7 @@ from cluster_process import ASK_ERRORS, state_of, until
 
 GOES_ON, OTHERS, NOTHING, WHATEVER = "goes on", "others", "nothing", "whatever"
 HOUR_S = 3600
+PATIENCE_S = 60  # for what takes a second where nothing else runs
 STRANGER = 4  # the namespace of nodes that do not belong here
 OTHER_CLUSTER = ("inconsistent_cluster_id", "two clusters", "another cluster", "different cluster", "belongs to")
 KINDS = {}
@@ -73,7 +74,7 @@ def short_pauses(one):
 
 @kind(GOES_ON)
 def terminate(one):
-    code, seconds = one.node.stop(seconds=30)
+    code, seconds = one.node.stop(PATIENCE_S)
     assert code == 0, f"SIGTERM: exit code {code} after {seconds:.2f} s\n{one.node.log_tail()}"
     yield f"exit code 0 after {seconds:.2f} s"
     one.start()
@@ -82,7 +83,7 @@ def terminate(one):
 @kind(WHATEVER, weight=1)
 def rolling_restart(one):
     for n in one.cluster.nodes:
-        code, seconds = one.cluster.nodes[n].stop(seconds=30)
+        code, seconds = one.cluster.nodes[n].stop(PATIENCE_S)
         assert code == 0, f"SIGTERM: exit code {code} after {seconds:.2f} s\n{one.cluster.nodes[n].log_tail()}"
         one.start(n)
         one.wait_whole()
@@ -150,6 +151,39 @@ def power_cut_of_two(one):
     one.start(*gone)
 
 
+@kind(WHATEVER, weight=4)
+def chase(one):
+    """Who leads is killed, or loses power, and its successor as soon as the first one is back, long before all are in sync (KIP-279)."""
+    victims = []
+    for _ in range(3):
+        leader = one.cluster.most_leading(one.life.topic, n=one.cluster.asked())
+        victims.append(leader)
+        if one.randomness.random() < 0.5:
+            cut_power(one, [leader])
+        else:
+            one.cluster.nodes[leader].kill()
+        one.rest(one.randomness.uniform(0, 0.6))
+        one.start(leader)
+        until(lambda: one.cluster.ready(leader), PATIENCE_S, f"node {leader} is not ready")  # noqa: B023
+    yield f"nodes {victims}, each ended while it led most"
+
+
+@kind(WHATEVER, weight=3)
+def fall_while_isolated(one):
+    """Cut off, it leads on for a while, for nobody; then it dies, and comes back to those who went on without it."""
+    cut = broken(one, both_ways((one.victim, n) for n in one.others()), "cut", "cut")
+    proof = next(cut)
+    one.rest(one.randomness.uniform(0.2, 3))
+    if one.randomness.random() < 0.5:
+        cut_power(one, [one.victim])
+    else:
+        one.node.kill()
+    one.start()
+    one.rest(one.randomness.uniform(0, 1))
+    yield f"{proof}, and ended while it was"
+    next(cut, None)
+
+
 @kind(GOES_ON)
 def dead_disk(one):
     """Every write and sync fails with EIO, and the process lives on or not."""
@@ -178,7 +212,7 @@ def sync_fails_once(one):
     shim = one.shims[one.victim]
     before = shim.get("failed_syncs")
     shim.set("fail_syncs", 1)
-    until(lambda: shim.get("failed_syncs") == before + 1, 20, "no sync came that could fail")
+    until(lambda: shim.get("failed_syncs") == before + 1, PATIENCE_S, "no sync came that could fail")
     yield "one sync ended with EIO"
     one.fate("a sync failed")
     one.start_if_ended()
@@ -193,7 +227,7 @@ def slow_start(one):
     milliseconds = one.randomness.choice([50, 100, 300])
     shim.set("sync_delay_us", milliseconds * 1000)
     one.start()
-    until(lambda: shim.get("delayed_syncs") > before + 2, 30, "it syncs nothing when it starts")
+    until(lambda: shim.get("delayed_syncs") > before + 2, PATIENCE_S, "it syncs nothing when it starts")
     yield f"each sync takes {milliseconds} ms more"
     shim.set("sync_delay_us", 0)
     one.note(f"{shim.get('delayed_syncs') - before} slow syncs")
@@ -218,7 +252,7 @@ def empty_disk(one):
     one.node.kill()
     one.disks[one.victim].wipe()
     assert not os.path.exists(one.node.data_dir), "the disk is not empty"
-    until(lambda: one.without(one.victim), 20, f"node {one.victim} still counts")
+    until(lambda: one.without(one.victim), PATIENCE_S, f"node {one.victim} still counts")
     yield "an empty file system"
     one.start()
 
@@ -227,20 +261,20 @@ def empty_disk(one):
 def old_disk(one):
     """A copy of the disk, made while the node was stopped; some seconds later the node is put back to it. A voter that has forgotten
     what it acknowledged is not heard, and the quorum's leader says so. With its metadata emptied it comes back, without a vote."""
-    one.node.stop(seconds=30)
+    one.node.stop(PATIENCE_S)
     copy = one.disks[one.victim].copy()
     one.start()
     one.wait_whole()
     one.written(time.monotonic())
-    one.node.stop(seconds=30)
-    until(lambda: one.without(one.victim), 20, f"node {one.victim} still counts")
+    one.node.stop(PATIENCE_S)
+    until(lambda: one.without(one.victim), PATIENCE_S, f"node {one.victim} still counts")
     one.disks[one.victim].restore(copy)
     one.start()
-    until(lambda: one.said("has forgotten what it acknowledged: its disk was put back"), 30, "nobody says that an old disk was put back")
+    until(lambda: one.said("has forgotten what it acknowledged: its disk was put back"), PATIENCE_S, "nobody says that an old disk was put back")
     assert not one.cluster.ready(one.victim), "it is ready, and has forgotten what it acknowledged"
     yield "refused: an old copy of its disk"
     assert not one.cluster.ready(one.victim), "it is ready, and has forgotten what it acknowledged"
-    one.node.stop(seconds=30)
+    one.node.stop(PATIENCE_S)
     shutil.rmtree(os.path.join(one.node.data_dir, "metadata"))
     one.start()
 
@@ -249,10 +283,19 @@ def old_disk(one):
 
 @kind(GOES_ON)
 def wall_clock(one):
-    """Hours off, and back. Monotonic time goes on. Less than a day: idempotency keys are kept for one, by the times in the log."""
+    """Hours off, and back. Monotonic time goes on."""
+    yield from shift_wall_clock(one, one.randomness.choice([-10, -1, 1, 10]))
+
+
+@kind(GOES_ON, weight=0)
+def wall_clock_days(one):
+    """Not drawn: idempotency keys are kept for a day by the times in the log, and retries of forgotten ones are written twice (P1, P3)."""
+    yield from shift_wall_clock(one, 24 * 30)
+
+
+def shift_wall_clock(one, hours):
     shim = one.shims[one.victim]
     before = shim.get("shifted_reads")
-    hours = one.randomness.choice([-10, -1, 1, 10])
     shim.set("wall_offset_s", hours * HOUR_S)
     yield f"{hours:+d} h"
     read = shim.get("shifted_reads") - before
@@ -311,7 +354,7 @@ def partial_one_way(one):
 @kind(GOES_ON, weight=1)
 def partial_beside_controller(one):
     """Two do not reach each other, and the controller, which reaches both, thinks that all is well."""
-    controller = until(one.cluster.controller, 10, one.cluster.controllers)
+    controller = until(one.cluster.controller, PATIENCE_S, one.cluster.controllers)
     yield from broken(one, both_ways([[n for n in one.cluster.nodes if n != controller]]), "cut", "cut")
 
 
@@ -405,7 +448,7 @@ def foreign_node(one):
     stranger = one.stranger(STRANGER, f"{STRANGER}@{own}")
     try:
         stranger.start()
-        code, _ = stranger.stop(seconds=30)
+        code, _ = stranger.stop(PATIENCE_S)
         assert code == 0, f"the stranger ended with {code}"
         stranger.options = ["--node-id", str(STRANGER), "--cluster", own, "--join", f"{network.address(one.victim)}:{network.CLUSTER_PORT}"]
         stranger.start(wait=False)
@@ -443,7 +486,7 @@ class Round:
         if role == "the busiest leader":
             return role, self.cluster.most_leading(self.life.topic)
         if role == "the controller":
-            return role, until(self.cluster.controller, 10, self.cluster.controllers)
+            return role, until(self.cluster.controller, PATIENCE_S, self.cluster.controllers)
         return role, self.randomness.choice(list(self.cluster.nodes))
 
     @property
@@ -487,7 +530,7 @@ class Round:
         def said():
             assert alone or not is_ready(stranger), f"it became ready:\n{stranger.log_tail()}"
             return next((word for line in stranger.log_lines() for word in words if word in line), None)
-        return f"the stranger says {until(said, 30, stranger.log_tail)}"
+        return f"the stranger says {until(said, PATIENCE_S, stranger.log_tail)}"
 
     def hang_begins(self):
         self.hang = time.monotonic()

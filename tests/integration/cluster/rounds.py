@@ -18,10 +18,12 @@ gives. A violation ends the life and is told with its seed. Root only; skipped, 
 import argparse
 import collections
 import datetime
+import http.client
 import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -39,7 +41,7 @@ PARTITIONS = 6
 # Generous: other programs may have the machine. What it took is printed.
 GO_ON_S_MAX = 90
 WHOLE_S_MAX = 90
-SAY_S_MAX = 30
+SAY_S_MAX = 60
 READY_S_MAX = 60
 PACE_S = 0.02
 FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -156,7 +158,7 @@ class Life:
         self.wrong += [f"not to be tried again: {one}" for one in self.log.troubles if not one.retry]
         outcomes = collections.Counter(one.outcome for one in self.log.attempts)
         for n, node in self.cluster.nodes.items():
-            code, seconds = node.stop(seconds=30)
+            code, seconds = node.stop(fault_kinds.PATIENCE_S)
             if code != 0:
                 self.wrong.append(f"SIGTERM of node {n}: exit code {code} after {seconds:.2f} s")
         print(f"life of {self.rounds} rounds: {dict(outcomes)}; {sum(map(len, logs[1].values()))} records; {self.log.repeats} repeats; "
@@ -204,8 +206,8 @@ def live(arguments, scratch, number, seed, wanted):
                 life.round(function, fault_seed)
             life.doing = "the last judgement"
             life.finish()
-        except AssertionError as failure:
-            life.wrong.append(f"{life.doing}: {failure}")
+        except (AssertionError, OSError, subprocess.TimeoutExpired, http.client.HTTPException) as failure:
+            life.wrong.append(f"{life.doing}: {type(failure).__name__}: {failure}")
         if life.wrong:
             folder = os.path.join(arguments.keep, f"seed{seed}-life{number}")
             life.keep(folder)
