@@ -246,7 +246,7 @@ def slow_disk(one):
     one.note(f"{slow} slow syncs")
 
 
-@kind(WHATEVER, last=True)
+@kind(WHATEVER, weight=1, last=True)
 def empty_disk(one):
     """The same id with nothing: it copies what it should hold, without a vote."""
     one.node.kill()
@@ -257,7 +257,7 @@ def empty_disk(one):
     one.start()
 
 
-@kind(GOES_ON, last=True)
+@kind(GOES_ON, weight=1, last=True)
 def old_disk(one):
     """A copy of the disk, made while the node was stopped; some seconds later the node is put back to it. A voter that has forgotten
     what it acknowledged is not heard, and the quorum's leader says so. With its metadata emptied it comes back, without a vote."""
@@ -270,7 +270,7 @@ def old_disk(one):
     until(lambda: one.without(one.victim), PATIENCE_S, f"node {one.victim} still counts")
     one.disks[one.victim].restore(copy)
     one.start()
-    until(lambda: one.said("has forgotten what it acknowledged: its disk was put back"), PATIENCE_S, "nobody says that an old disk was put back")
+    until(lambda: one.said("has forgotten what it acknowledged: its disk was put back"), PATIENCE_S, "nobody says that it is an old disk")
     assert not one.cluster.ready(one.victim), "it is ready, and has forgotten what it acknowledged"
     yield "refused: an old copy of its disk"
     assert not one.cluster.ready(one.victim), "it is ready, and has forgotten what it acknowledged"
@@ -289,7 +289,7 @@ def wall_clock(one):
 
 @kind(GOES_ON, weight=0)
 def wall_clock_days(one):
-    """Not drawn: idempotency keys are kept for a day by the times in the log, and retries of forgotten ones are written twice (P1, P3)."""
+    """Not drawn: idempotency keys are kept for a day by the times in the log; retries of forgotten ones are written twice (P1, P3)."""
     yield from shift_wall_clock(one, 24 * 30)
 
 

@@ -7,7 +7,7 @@
 --faults ...  these, one after the other, on one cluster; instead of random ones
 --flush       of the topic; with `interval` a power cut of all loses what was acknowledged
 --find C1     succeeds when such a violation is found, and fails when none is: the rounds themselves, checked
---record      one more line in rounds.tsv
+--record      one more line in rounds.tsv; what a violation came from is noted by hand
 --keep        where logs and histories of a failure are put (a new folder in the place for temporary files)
 
 A round: a fault begins, is proven to be in force, clients get what may be expected meanwhile, the fault is mended, the cluster is whole
@@ -240,9 +240,9 @@ def lives(arguments):
 def record(arguments, done, violations, seconds, version):
     path = os.path.join(FOLDER, "rounds.tsv")
     kinds = " ".join(f"{name}={count}" for name, count in sorted(done.items()))
+    row = [datetime.date.today().isoformat(), version, arguments.seed, sum(done.values()), violations, round(seconds), kinds, "-"]
     with open(path, "a", encoding="utf-8") as table:
-        print(datetime.date.today().isoformat(), version, arguments.seed, sum(done.values()), violations, round(seconds), kinds, sep="\t",
-              file=table)
+        print(*row, sep="\t", file=table)
 
 
 def main():
