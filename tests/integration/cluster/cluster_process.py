@@ -52,21 +52,27 @@ class Cluster:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         self.program = program
         self.folder = folder
-        http_ports, addresses = self.addresses(count)
-        self.cluster_ports = {n: int(one.rpartition(":")[2]) for n, one in addresses.items()}
-        self.voters = ",".join(f"{n}@{one}" for n, one in addresses.items())
-        self.nodes = {n: self.process(f"node{n}", n, http_ports[n], addresses[n], self.voters) for n in addresses}
+        http_ports, self.cluster_ports = self.ports(count)
+        self.voters = ",".join(f"{n}@{self.host(n)}:{port}" for n, port in self.cluster_ports.items())
+        self.nodes = {n: self.process(f"node{n}", n, http_ports[n], self.cluster_ports[n], self.voters, self.host(n)) for n in http_ports}
 
-    def addresses(self, count):
-        """Of each node: the HTTP port, and where the others reach it."""
+    def ports(self, count):
+        """Of each node: the HTTP port, and the one for the other nodes."""
         ports = free_ports(2 * count)
-        return dict(enumerate(ports[:count], 1)), {n: f"127.0.0.1:{port}" for n, port in enumerate(ports[count:], 1)}
+        return dict(enumerate(ports[:count], 1)), dict(enumerate(ports[count:], 1))
 
-    def process(self, name, node_id, http_port, cluster_address, voters):
+    def host(self, n):
+        """Where the others reach node n."""
+        return "127.0.0.1"
+
+    def process(self, name, node_id, http_port, cluster_port, voters, host="127.0.0.1"):
         """A node that is not started yet. Its folder outlives it."""
         folder = os.path.join(self.folder, name)
         os.makedirs(folder, exist_ok=True)
-        return NodeProcess(self.program, folder, ["--node-id", str(node_id), "--cluster", cluster_address, "--voters", voters], http_port)
+        return self.node(host, folder, ["--node-id", str(node_id), "--cluster", f"{host}:{cluster_port}", "--voters", voters], http_port)
+
+    def node(self, host, folder, options, http_port):
+        return NodeProcess(self.program, folder, options, http_port)
 
     def start(self, *numbers):
         for n in numbers or self.nodes:

@@ -522,8 +522,8 @@ class Round:
 
     def stranger(self, node_id, voters):
         """A node of nobody's, in a fresh folder; not started."""
-        return self.cluster.process(f"stranger{self.life.rounds}", node_id, network.HTTP_PORT,
-                                    f"{network.address(STRANGER)}:{network.CLUSTER_PORT}", voters)
+        return self.cluster.process(f"stranger{self.life.rounds}", node_id, network.HTTP_PORT, network.CLUSTER_PORT, voters,
+                                    network.address(STRANGER))
 
     def refused(self, stranger, *words, alone=False):
         """A stranger that says with one of these words why it is not taken. It is not ready, unless it is a majority by itself."""

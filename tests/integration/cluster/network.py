@@ -129,17 +129,19 @@ class NetworkedCluster(Cluster):
         self.switch = switch
         super().__init__(program, folder, count)
 
-    def addresses(self, count):
-        http_ports = {n: HTTP_PORT for n in range(1, count + 1)}
-        return http_ports, {n: f"{address(n)}:{CLUSTER_PORT}" for n in http_ports}
+    def ports(self, count):
+        """The same on each node: namespaces have ports of their own."""
+        numbers = range(1, count + 1)
+        return dict.fromkeys(numbers, HTTP_PORT), dict.fromkeys(numbers, CLUSTER_PORT)
 
-    def process(self, name, node_id, http_port, cluster_address, voters):
+    def host(self, n):
+        return address(n)
+
+    def node(self, host, folder, options, http_port):
         """In the namespace that has the address."""
-        folder = os.path.join(self.folder, name)
-        os.makedirs(folder, exist_ok=True)
-        node = NetworkedNode(self.program, folder, ["--node-id", str(node_id), "--cluster", cluster_address, "--voters", voters], http_port)
-        node.namespace = self.switch.namespaces[int(cluster_address.split(":")[0].split(".")[3])]
-        return node
+        made = NetworkedNode(self.program, folder, options, http_port)
+        made.namespace = self.switch.namespaces[int(host.rpartition(".")[2])]
+        return made
 
     def end(self):
         super().end()

@@ -157,7 +157,7 @@ def duplicate(cluster):
     """Another process with node id 2, its own empty folder and ports, the others' addresses."""
     http_port, port = free_ports(2)
     voters = cluster.voters.replace(f"2@127.0.0.1:{cluster.cluster_ports[2]}", f"2@127.0.0.1:{port}")
-    stranger = cluster.process("duplicate", 2, http_port, f"127.0.0.1:{port}", voters)
+    stranger = cluster.process("duplicate", 2, http_port, port, voters)
     try:
         stranger.start(wait=False)
         line = stranger_says(stranger, 10, "duplicate_broker_registration")
@@ -171,8 +171,8 @@ def foreign(cluster):
     """A voter 3 of another cluster of three, which is then told the addresses of these nodes 1 and 2."""
     elsewhere = Cluster(cluster.program, os.path.join(cluster.folder, "elsewhere"))
     mine = elsewhere.nodes[3]
-    here, there = f"127.0.0.1:{cluster.cluster_ports[3]}", f"127.0.0.1:{elsewhere.cluster_ports[3]}"
-    stranger = cluster.process("elsewhere/node3", 3, mine.port, there, cluster.voters.replace(f"3@{here}", f"3@{there}"))
+    stranger = cluster.process("elsewhere/node3", 3, mine.port, elsewhere.cluster_ports[3], cluster.voters.replace(
+        f"3@127.0.0.1:{cluster.cluster_ports[3]}", f"3@127.0.0.1:{elsewhere.cluster_ports[3]}"))
     try:
         elsewhere.start()
         until(lambda: all(elsewhere.ready(n) for n in elsewhere.nodes), 30, "the other cluster is not ready")
@@ -188,8 +188,8 @@ def foreign(cluster):
 def foreign_join(cluster):
     """A cluster of one that is told to join this one."""
     http_port, port = free_ports(2)
-    alone = cluster.process("alone", 7, http_port, f"127.0.0.1:{port}", f"7@127.0.0.1:{port}")
-    stranger = cluster.process("alone", 7, http_port, f"127.0.0.1:{port}", "")
+    alone = cluster.process("alone", 7, http_port, port, f"7@127.0.0.1:{port}")
+    stranger = cluster.process("alone", 7, http_port, port, "")
     stranger.options = ["--node-id", "7", "--cluster", f"127.0.0.1:{port}", "--join", f"127.0.0.1:{cluster.cluster_ports[1]}"]
     try:
         alone.start()
