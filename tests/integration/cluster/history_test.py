@@ -5,6 +5,7 @@ import copy
 import random
 
 import history
+import replica_logs
 from history import Attempt
 
 
@@ -132,6 +133,13 @@ def late_answers():
         assert [one[:3] for one in history.answered([late], stopped)] == ["C9:"]
 
 
+def replicas():
+    one = {0: [(0, b"a"), (1, b"b")], 1: []}
+    assert not list(replica_logs.differences({1: one, 2: copy.deepcopy(one), 3: copy.deepcopy(one)}))
+    for other in ({0: one[0][:1], 1: []}, {0: [(0, b"a"), (1, b"c")], 1: []}, {0: one[0], 1: [(0, b"x")]}, {1: []}):
+        assert [each[:4] for each in replica_logs.differences({1: one, 2: one, 3: other})] == ["R14:"], other
+
+
 def main():
     tried = 0
     for seed in range(200):
@@ -148,6 +156,7 @@ def main():
             assert any(one.startswith(name) for one in found), f"seed {seed}: {plant.__name__} was not found as {name}: {found[:3]}"
             tried += 1
     late_answers()
+    replicas()
     print(f"200 clean histories without an alarm; {tried} planted violations of {len(PLANTED)} kinds found")
 
 

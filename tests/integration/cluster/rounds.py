@@ -31,6 +31,7 @@ import time
 import fault_kinds
 import history
 import network
+import replica_logs
 import support
 from clients import Load
 from cluster_process import until
@@ -161,6 +162,11 @@ class Life:
             code, seconds = node.stop(fault_kinds.PATIENCE_S)
             if code != 0:
                 self.wrong.append(f"SIGTERM of node {n}: exit code {code} after {seconds:.2f} s")
+        replicas = {n: replica_logs.batches(node.data_dir) for n, node in self.cluster.nodes.items()}
+        ends = {p: replica_logs.log_end(log) for p, log in replicas[1].items()}
+        told = {p: len(logs[1].get(p, [])) for p in range(PARTITIONS)}
+        assert ends == told, f"the logs on disk end at {ends}, and clients were told {told}"
+        self.wrong += replica_logs.differences(replicas)
         print(f"life of {self.rounds} rounds: {dict(outcomes)}; {sum(map(len, logs[1].values()))} records; {self.log.repeats} repeats; "
               f"readers saw {[len(seen) for seen in self.log.reads.values()]}; {len(self.log.troubles)} failed requests; errors logged: "
               f"{self.errors_logged()}", flush=True)
