@@ -22,6 +22,8 @@ REMEMBERED = 200
 LATEST_EVERY_S = 0.5
 # Codes that say that nothing was written: (status, code).
 REFUSALS = {(503, "no_leader"), (503, "overloaded"), (500, "not_enough_replicas"), (503, "draining"), (507, "storage_full")}
+# A read of a log whose disk has just died ends with 500, which says so; others lead soon.
+DEAD_DISK = "Input/output error"
 UNKNOWN = {(500, "outcome_unknown"), (503, "timeout")}
 
 
@@ -228,8 +230,9 @@ class Load:
                 continue
             content = json.loads(answer)
             if status != 200:
-                self.history.trouble(began, time.monotonic(), reader, n, f"{status} {content.get('code')}",
-                                     (status, content.get("code")) in REFUSALS | UNKNOWN, str(content.get("message"))[:200])
+                message = str(content.get("message"))
+                retry = (status, content.get("code")) in REFUSALS | UNKNOWN or DEAD_DISK in message
+                self.history.trouble(began, time.monotonic(), reader, n, f"{status} {content.get('code')}", retry, message[:200])
                 self.stopping.wait(PAUSE_S)
                 continue
             for record in content["records"]:
