@@ -52,7 +52,9 @@ struct PartitionManagerOptions {
   PeerLinks* links = nullptr;             ///< outlives the actor; null: this node is alone
   /// As in IsrDeskOptions; needed with `links`.
   std::function<void(metadata::AlterPartitionsRequest, std::uint64_t token, caf::actor reply_to)> ask_controller = {};
-  Millis replica_lag_max_ms = 30'000;  ///< who is behind for longer leaves the ISR
+  /// Who is behind for longer leaves the ISR. Until then nothing is acknowledged that it does not have: two nodes that do not reach each
+  /// other, a follower whose disk is full. A leader looks twice in that time, so it may take twice as long.
+  Millis replica_lag_max_ms = 10'000;
   std::shared_ptr<std::atomic<bool>> serving = std::make_shared<std::atomic<bool>>(false);  ///< set while leaders may run
 };
 

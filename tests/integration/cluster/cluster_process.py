@@ -52,17 +52,27 @@ class Cluster:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         self.program = program
         self.folder = folder
-        ports = free_ports(2 * count)
-        self.cluster_ports = dict(enumerate(ports[count:], 1))
-        self.voters = ",".join(f"{n}@127.0.0.1:{port}" for n, port in self.cluster_ports.items())
-        self.nodes = {n: self.process(f"node{n}", n, ports[n - 1], self.cluster_ports[n], self.voters) for n in range(1, count + 1)}
+        http_ports, self.cluster_ports = self.ports(count)
+        self.voters = ",".join(f"{n}@{self.host(n)}:{port}" for n, port in self.cluster_ports.items())
+        self.nodes = {n: self.process(f"node{n}", n, http_ports[n], self.cluster_ports[n], self.voters, self.host(n)) for n in http_ports}
 
-    def process(self, name, node_id, http_port, cluster_port, voters):
+    def ports(self, count):
+        """Of each node: the HTTP port, and the one for the other nodes."""
+        ports = free_ports(2 * count)
+        return dict(enumerate(ports[:count], 1)), dict(enumerate(ports[count:], 1))
+
+    def host(self, n):
+        """Where the others reach node n."""
+        return "127.0.0.1"
+
+    def process(self, name, node_id, http_port, cluster_port, voters, host="127.0.0.1"):
         """A node that is not started yet. Its folder outlives it."""
         folder = os.path.join(self.folder, name)
         os.makedirs(folder, exist_ok=True)
-        return NodeProcess(self.program, folder, ["--node-id", str(node_id), "--cluster", f"127.0.0.1:{cluster_port}",
-                                                  "--voters", voters], http_port)
+        return self.node(host, folder, ["--node-id", str(node_id), "--cluster", f"{host}:{cluster_port}", "--voters", voters], http_port)
+
+    def node(self, host, folder, options, http_port):
+        return NodeProcess(self.program, folder, options, http_port)
 
     def start(self, *numbers):
         for n in numbers or self.nodes:
@@ -108,9 +118,14 @@ class Cluster:
     def partitions(self, n, topic):
         return (self.show(n, f"/v1/topics/{topic}") or {"partitions": []})["partitions"]
 
+    def asked(self):
+        """A node that shows topics."""
+        return until(lambda: next((n for n in self.nodes if self.ready(n)), 0), HEAL_S_MAX, self.logs)
+
     def most_leading(self, topic, n=1):
         """The node that leads most partitions; the lowest of them when there are several."""
-        led = collections.Counter(one["leader"] for one in self.partitions(n, topic))
+        shown = until(lambda: self.partitions(n, topic), HEAL_S_MAX, f"node {n} does not show {topic}")
+        led = collections.Counter(one["leader"] for one in shown)
         return max(sorted(led), key=lambda number: led[number])
 
     def whole(self, topic, replicas):

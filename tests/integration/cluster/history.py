@@ -5,12 +5,19 @@ An attempt is one record that a client tried to write, however often it sent it.
   fail     refused with an error that says that nothing was written, or never sent;
   unknown  anything else.
 
-The claims have the names of docs/invariants.md's sources: C1 to C4, P1, R14.
+The claims have the names of docs/invariants.md's sources: C1 to C4, C6 to C9, P1, P3, R14. C5 is C2 for a reader who was too early.
+P2 (a producer's order) is C4 for clients who send one request after the other; P4 is P1 and P3 across restarts and failovers.
 """
 
 import collections
 import dataclasses
+import itertools
 import threading
+
+# The timeout of a produce, and a second (C9).
+ANSWER_S_MAX = 31
+# Attempts are added when they are done, by many threads: in order but for so much.
+DISORDER_S = 1.0
 
 
 @dataclasses.dataclass
@@ -25,6 +32,7 @@ class Attempt:
     done: float = 0.0  # when the answer was there
     outcome: str = "unknown"
     offset: int = -1
+    batch: str = ""    # records of one request for one partition have the same one
 
 
 @dataclasses.dataclass
@@ -46,6 +54,8 @@ class History:
         self.lock = threading.Lock()
         self.attempts = []
         self.troubles = []
+        self.wrong = []    # claims that were seen to be broken while it was filled, one sentence each
+        self.repeats = 0   # requests that were sent again after their acknowledgement, and acknowledged again
         self.reads = collections.defaultdict(dict)  # reader -> {(partition, offset): identity}
 
     def add(self, attempt):
@@ -56,10 +66,15 @@ class History:
         with self.lock:
             self.troubles.append(Trouble(*arguments))
 
+    def broken(self, sentence):
+        with self.lock:
+            self.wrong.append(sentence)
+
     def acknowledged(self, since=0.0, partition=None, node=None):
         with self.lock:
-            return [one for one in self.attempts if one.outcome == "ok" and one.done >= since and
-                    partition in (None, one.partition) and node in (None, one.node)]
+            recent = itertools.takewhile(lambda one: one.done >= since - DISORDER_S, reversed(self.attempts))
+            return [one for one in recent if one.outcome == "ok" and one.done >= since and
+                    partition in (None, one.partition) and node in (None, one.node)][::-1]
 
     def all_written_since(self, since, partitions):
         """Whether each partition has an acknowledged record that was sent later than that."""
@@ -89,6 +104,7 @@ def violations(attempts, logs, reads=None):
     found += refused_absent(attempts, at)
     found += known(attempts, at)
     found += real_time(attempts)
+    found += whole_batches(attempts, at)
     for reader, seen in (reads or {}).items():
         found += steady(reader, seen, at)
     return found
@@ -169,6 +185,26 @@ def real_time(attempts):
                        f"{latest.identity} at {latest.offset} was sent")
             if latest is None or one.sent > latest.sent:
                 latest = one
+
+
+def whole_batches(attempts, at):
+    """C7: all records of a batch are there, one after the other, or none of them is."""
+    batches = collections.defaultdict(list)
+    for one in attempts:
+        batches[one.batch or one.identity].append(one)
+    places = {identity(record): offset for (_, offset), record in at.items()}
+    for name, batch in batches.items():
+        offsets = [places[one.identity] for one in batch if one.identity in places]
+        if offsets and offsets != list(range(offsets[0], offsets[0] + len(batch))):
+            yield f"C7: {name}: a batch of {len(batch)} records is at {offsets}"
+
+
+def answered(troubles, may_hang=()):
+    """C9: no answer took longer than the timeout and a second. `may_hang`: (node, begin, end), when a node could not answer."""
+    for one in troubles:
+        if one.done - one.sent > ANSWER_S_MAX and not any(
+                node == one.node and one.sent <= end and one.done >= begin for node, begin, end in may_hang):
+            yield f"C9: {one.client}, through node {one.node}: {one.what} after {one.done - one.sent:.1f} s"
 
 
 def steady(reader, seen, at):

@@ -5,6 +5,7 @@ import copy
 import random
 
 import history
+import replica_logs
 from history import Attempt
 
 
@@ -107,9 +108,36 @@ def passed_over(attempts, logs, reads):
     del reads["reader"][(busiest(logs), 1)]
 
 
+def torn_batch(attempts, logs, reads):
+    one = first(attempts, "ok")
+    attempts.append(Attempt("c", 1, "c/rest", one.partition, "k", {"id": "c/rest"}, 900, 901, "unknown", batch="torn"))
+    one.batch = "torn"
+
+
+def scattered_batch(attempts, logs, reads):
+    p = busiest(logs)
+    two = [one for one in attempts if one.outcome == "ok" and one.partition == p][:4:3]
+    two[0].batch = two[-1].batch = "scattered"
+
+
 PLANTED = [(lose_last, "C1"), (replace_one, "C1"), (other_key, "C1"), (repeat, "P1"), (refused_and_there, "C3"), (hole, "dense"),
            (one_node_differs, "R14"), (one_node_is_behind, "R14"), (nobody_sent, "C2"), (back_in_time, "C4"), (read_and_gone, "C2"),
-           (read_another, "C2"), (passed_over, "C6")]
+           (read_another, "C2"), (passed_over, "C6"), (torn_batch, "C7"), (scattered_batch, "C7")]
+
+
+def late_answers():
+    late = history.Trouble(10, 45, "writer", 2, "503 no_leader", True)
+    assert not list(history.answered([history.Trouble(10, 40, "writer", 2, "503 no_leader", True)]))
+    assert not list(history.answered([late], [(2, 20, 30)]))
+    for stopped in ([], [(1, 20, 30)], [(2, 0, 5)]):
+        assert [one[:3] for one in history.answered([late], stopped)] == ["C9:"]
+
+
+def replicas():
+    one = {0: [(0, b"a"), (1, b"b")], 1: []}
+    assert not list(replica_logs.differences({1: one, 2: copy.deepcopy(one), 3: copy.deepcopy(one)}))
+    for other in ({0: one[0][:1], 1: []}, {0: [(0, b"a"), (1, b"c")], 1: []}, {0: one[0], 1: [(0, b"x")]}, {1: []}):
+        assert [each[:4] for each in replica_logs.differences({1: one, 2: one, 3: other})] == ["R14:"], other
 
 
 def main():
@@ -127,6 +155,8 @@ def main():
             found = history.violations(*planted)
             assert any(one.startswith(name) for one in found), f"seed {seed}: {plant.__name__} was not found as {name}: {found[:3]}"
             tried += 1
+    late_answers()
+    replicas()
     print(f"200 clean histories without an alarm; {tried} planted violations of {len(PLANTED)} kinds found")
 
 

@@ -239,7 +239,7 @@ def run(cluster):
     load.stop()
     cluster.wait_whole(TOPIC)
     logs = {n: node.read_all(TOPIC) for n, node in cluster.nodes.items()}
-    wrong = history.violations(log.attempts, logs, log.reads)
+    wrong = log.wrong + history.violations(log.attempts, logs, log.reads)
     assert not wrong, f"{len(wrong)} violations:\n" + "\n".join(wrong[:20])
     print(f"{len(log.attempts)} writes, {len(log.troubles)} failed requests")
     assert not failed, f"failed: {failed}"

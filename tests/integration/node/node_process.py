@@ -28,6 +28,7 @@ class NodeProcess:
         self.folder = folder
         self.options = list(options)
         self.port = port or free_port()
+        self.data_dir = os.path.join(folder, "data")
         self.log_path = os.path.join(folder, "node.log")
         self.process = None
         self.starts = 0
@@ -38,13 +39,18 @@ class NodeProcess:
 
     def start(self, wait=True):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                [self.program, "serve", "--data-dir", os.path.join(self.folder, "data"), "--http", f"127.0.0.1:{self.port}",
-                 "--log-format", "json", *self.options],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = self.launch([self.program, "serve", "--data-dir", self.data_dir, "--http", f"127.0.0.1:{self.port}",
+                                        "--log-format", "json", *self.options], log)
         self.starts += 1
         if wait:
             self.wait_ready()
+
+    def launch(self, command, log):
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def connection(self, timeout):
+        """A connection that is not open yet."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def wait_ready(self, seconds=START_S_MAX):
         deadline = time.monotonic() + seconds
@@ -88,7 +94,7 @@ class NodeProcess:
 
     def request(self, method, path, body=None, headers=None, timeout=30):
         """(status, headers, body) of one request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = self.connection(timeout)
         try:
             if isinstance(body, (dict, list)):
                 body = json.dumps(body)
