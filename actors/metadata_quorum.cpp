@@ -276,12 +276,13 @@ class MetadataQuorumState : public QuorumDiskOwner {
   void on_peer_state(const PeerState& state) {
     const auto time = now();
     const Handling handling{*row_, time};
-    if (!state.up && state.refused) {
-      gone_[state.id] = state.incarnation;
-      duties_->on_image(machine_->image(), time);
+    duties_->on_image(machine_->image(), time);
+    if (state.up) {
+      perform(duties_->peer_up(state.id, state.incarnation, time));
+    } else if (state.refused) {
       perform(duties_->peer_gone(state.id, state.incarnation, time));
-    } else if (state.up) {
-      gone_.erase(state.id);
+    } else {
+      perform(duties_->peer_down(state.id, state.incarnation, state.heard_at, time));
     }
     state.up ? static_cast<void>(up_.insert(state.id)) : static_cast<void>(up_.erase(state.id));
     if (!node_) return;
@@ -448,10 +449,8 @@ class MetadataQuorumState : public QuorumDiskOwner {
   void perform_one(const quorum::LeaderReady&) {
     perform(machine_->ready_to_lead(now()));
     if (options_.links == nullptr) return;  // alone there is nobody to hear
-    duties_->begin(machine_->image(), now());
-    // Those whose end made this node the leader, for one.
-    for (const auto& [id, incarnation] : std::map<BrokerId, Uuid>{gone_})
-      perform(duties_->peer_gone(id, incarnation, now()));
+    // Those whose end made this node the leader are fenced first.
+    perform(duties_->begin(machine_->image(), now()));
   }
   void perform_one(const quorum::NoteQuorum& effect) { log::warn("metadata quorum", {log::kv("note", effect.text)}); }
   void perform_one(const quorum::FailQuorum& effect) { fail(effect.error); }
@@ -592,8 +591,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
   std::unordered_map<std::uint64_t, PeerMessage> peers_;  ///< whose commands are being seen to
   std::vector<caf::typed_response_promise<MetadataReady>> awaiting_;
   std::vector<caf::actor> subscribers_;
-  std::set<BrokerId> up_;          ///< there is a link to them
-  std::map<BrokerId, Uuid> gone_;  ///< the run that has ended, of those that have not come back
+  std::set<BrokerId> up_;  ///< there is a link to them
   std::set<std::string> noted_;
 
   std::uint64_t timer_ = 0;

@@ -41,7 +41,8 @@ struct PeerState {
   BrokerId id{-1};
   Uuid incarnation = {};
   bool up = false;
-  bool refused = false;  ///< its connection closed and a new one was refused: the process is gone
+  bool refused = false;     ///< its connection closed and a new one was refused: the process is gone
+  MonotonicMs heard_at{0};  ///< for the last time, when it is not up; by the actors' clock
 };
 
 /// A node's links, as the actors that use them see them. Any thread; calls never block.

@@ -32,7 +32,7 @@ class LinkState {
   /// Calls that wait are ended by their tickets.
   ~LinkState() {
     if (machine_ && machine_->state() == LinkMachine::State::up) {
-      options_.directory->tell({options_.machine.peer, machine_->incarnation(), false, false});
+      options_.directory->tell({options_.machine.peer, machine_->incarnation(), false, false, now()});
     }
   }
 
@@ -194,7 +194,7 @@ class LinkState {
 
   void perform_one(const TellState& effect) {
     const auto peer = options_.machine.peer;
-    options_.directory->tell({peer, effect.incarnation, effect.up, effect.refused});
+    options_.directory->tell({peer, effect.incarnation, effect.up, effect.refused, effect.heard_at});
     if (effect.reason) row_->set_last_error(to_string(*effect.reason));
     if (effect.up) {
       log::info("link up", {log::kv("broker", peer), log::kv("incarnation", effect.incarnation)});

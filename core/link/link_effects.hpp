@@ -71,6 +71,7 @@ struct TellState {
   Uuid incarnation = {};
   bool up = false;
   bool refused = false;
+  MonotonicMs heard_at{0};                     ///< for the last time, when it is not up
   std::optional<Error> reason = std::nullopt;  ///< why it is not up
 };
 /// Who answers at an address that was asked.

@@ -10,6 +10,8 @@ namespace {
 constexpr Millis shell_grace_ms = 200;
 /// After so many bytes the other side hears of them at once, and not with the next packet.
 constexpr std::uint64_t acknowledge_bytes = packet_bytes_max;
+/// Marks the number of a probe that only looks whether the process is there.
+constexpr std::uint64_t look_bit = std::uint64_t{1} << 63;
 constexpr Millis timeout_ms_max = Millis{24} * 3600 * 1000;
 
 Error timed_out(const std::string& what) { return {Errc::request_timed_out, what + ": the outcome is unknown"}; }
@@ -66,6 +68,10 @@ void LinkMachine::probe(MonotonicMs now) {
 }
 
 LinkEffects LinkMachine::probed(MonotonicMs now, std::uint64_t attempt, const ProbeResult& result) {
+  if ((attempt & look_bit) != 0) {
+    looked(now, attempt, result);
+    return take_effects();
+  }
   if (state_ != State::probing || attempt != attempt_) return {};
   switch (result.outcome) {
     case ProbeResult::Outcome::open:
@@ -78,18 +84,38 @@ LinkEffects LinkMachine::probed(MonotonicMs now, std::uint64_t attempt, const Pr
                static_cast<Millis>(random_.below(static_cast<std::uint64_t>(options_.patience_ms) + 1));
       }
       break;
-    case ProbeResult::Outcome::refused:
-      if (std::exchange(tell_refused_, false)) {
-        effects_.emplace_back(
-            TellState{peer_.incarnation, false, true,
-                      Error{Errc::broker_not_available, "nobody listens at " + to_string(*options_.address)}});
-      }
-      [[fallthrough]];
+    case ProbeResult::Outcome::refused: tell_refused(); [[fallthrough]];
     case ProbeResult::Outcome::failed:
       fail(now, {Errc::broker_not_available, to_string(*options_.address) + ": " + result.reason});
       break;
   }
   return take_effects();
+}
+
+bool LinkMachine::waits_for_peer() const {
+  return state_ == State::expecting || state_ == State::connecting || state_ == State::greeting;
+}
+
+void LinkMachine::look_again(MonotonicMs now) {
+  look_at_.reset();
+  if (!tell_refused_ || !options_.address) return;
+  look_pause_ms_ *= 2;
+  if (look_pause_ms_ <= options_.look_ms_max) look_at_ = now + look_pause_ms_;
+  if (waits_for_peer()) effects_.emplace_back(StartProbe{look_bit | ++looks_, *options_.address, options_.probe_timeout_ms});
+}
+
+void LinkMachine::looked(MonotonicMs now, std::uint64_t attempt, const ProbeResult& result) {
+  const bool gone = tell_refused_ && waits_for_peer() && result.outcome == ProbeResult::Outcome::refused;
+  if (attempt != (look_bit | looks_) || !gone) return;
+  drop_greeting();
+  tell_refused();
+  fail(now, {Errc::broker_not_available, to_string(*options_.address) + ": " + result.reason});
+}
+
+void LinkMachine::tell_refused() {
+  if (!std::exchange(tell_refused_, false)) return;
+  effects_.emplace_back(TellState{peer_.incarnation, false, true, heard_at_,
+                                  Error{Errc::broker_not_available, "nobody listens at " + to_string(*options_.address)}});
 }
 
 void LinkMachine::connect(MonotonicMs now) {
@@ -228,7 +254,7 @@ void LinkMachine::rise() {
   pause_ms_ = 0;
   trouble_.reset();
   tell_refused_ = false;
-  effects_.emplace_back(TellState{peer_.incarnation, true, false, std::nullopt});
+  effects_.emplace_back(TellState{peer_.incarnation, true, false, heard_at_, std::nullopt});
 }
 
 /// A session that never came to be.
@@ -284,7 +310,7 @@ void LinkMachine::end_session(const Error& reason, Remote keep) {
   end_calls(outbox_.reset(), "the link to broker " + to_string(options_.peer) + " went down: " + reason.message);
   inbox_.reset();
   for (const auto number : incoming_.numbers()) incoming_.take(number);
-  effects_.emplace_back(TellState{peer_.incarnation, false, false, reason});
+  effects_.emplace_back(TellState{peer_.incarnation, false, false, heard_at_, reason});
 }
 
 void LinkMachine::lose(MonotonicMs now, Error reason) {
@@ -292,6 +318,8 @@ void LinkMachine::lose(MonotonicMs now, Error reason) {
   const bool broken = reason.code == Errc::corrupt_message;
   trouble_ = std::move(reason);
   tell_refused_ = true;
+  look_pause_ms_ = options_.look_ms_min;
+  look_at_ = now + look_pause_ms_;
   if (options_.address && broken) {  // the next session may be no better
     state_ = State::resting;
     due_ = now + less_by_chance(options_.retry_ms_max);
@@ -493,6 +521,7 @@ std::optional<MonotonicMs> LinkMachine::next_deadline() const {
     sooner(sent_at_ + options_.ping_ms);
     sooner(heard_at_ + options_.suspicion_ms);
   }
+  sooner(look_at_);
   sooner(calls_.next_deadline());
   sooner(incoming_.next_deadline());
   return next;
@@ -509,6 +538,7 @@ void LinkMachine::expire_calls(MonotonicMs now) {
 
 LinkEffects LinkMachine::tick(MonotonicMs now) {
   expire_calls(now);
+  if (look_at_ && *look_at_ <= now) look_again(now);
   if (state_ == State::up) {
     // A tick that is late by a ping or more shows that it was we who stood still: what the peer said meanwhile may be waiting unread.
     const auto late = now - std::min(sent_at_ + options_.ping_ms, now);

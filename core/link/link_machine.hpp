@@ -26,7 +26,8 @@ namespace troupe::link {
 /// (duplicate, until the old one has ended or been silent for too long), and while greeting it when our id is the lower one (busy).
 ///
 /// A peer is suspected, and the session ended, when nothing came for `suspicion_ms`; both sides send something at least every `ping_ms`.
-/// A session that ends is tried anew at once: if nobody listens there any more, the process is gone, and that is told (`refused`).
+/// A session that ends is tried anew at once: if nobody listens there any more, the process is gone, and that is told (`refused`). It is
+/// looked for again meanwhile, in `expecting`, `connecting` and `greeting`.
 class LinkMachine {
  public:
   struct Options {
@@ -42,6 +43,10 @@ class LinkMachine {
     Millis patience_ms = 300;  ///< for a peer that is to connect to us; and up to as much again, by chance
     Millis retry_ms_min = 50;  ///< after an attempt, doubled each time up to the most, and up to half less by chance
     Millis retry_ms_max = 1'000;
+    /// A process that ends closes its connections first and its listener last, so that it seems to be there. After a loss it is looked for
+    /// again at these pauses, which double, while an answer is waited for.
+    Millis look_ms_min = 25;
+    Millis look_ms_max = 400;
     Millis misfit_retry_ms = 3'000;  ///< after an answer that time alone will not change: another cluster, another broker
     std::size_t calls_max = 4'096;   ///< of this node, under way; beyond it: overloaded
     std::size_t incoming_max = 16'384;
@@ -93,6 +98,10 @@ class LinkMachine {
   void connect(MonotonicMs now);
   void greet(MonotonicMs now, Remote remote);
   void rest(MonotonicMs now, Millis at_most_ms);
+  bool waits_for_peer() const;
+  void look_again(MonotonicMs now);
+  void looked(MonotonicMs now, std::uint64_t attempt, const ProbeResult& result);
+  void tell_refused();
   void fail(MonotonicMs now, Error error);
   void misfit(MonotonicMs now, Error error);
   void note(Error error);
@@ -131,6 +140,9 @@ class LinkMachine {
   PeerAddress numeric_ = {};  ///< as the last probe found it
   std::optional<Error> trouble_ = std::nullopt;
   bool tell_refused_ = false;  ///< it was up, and nobody knows yet that its process is gone
+  std::optional<MonotonicMs> look_at_ = std::nullopt;
+  Millis look_pause_ms_ = 0;
+  std::uint64_t looks_ = 0;
 
   // greeting
   Remote greeted_ = 0;

@@ -4,10 +4,13 @@
 
 namespace troupe::metadata {
 
-void ControllerDuties::begin(const ImagePtr& image, MonotonicMs now) {
+DutyEffects ControllerDuties::begin(const ImagePtr& image, MonotonicMs now) {
   image_ = image;
   liveness_.start(*image_, now);
   balance_at_ = now + options_.balance_ms;
+  DutyEffects effects;
+  fence_silent(now, effects);
+  return effects;
 }
 
 void ControllerDuties::on_image(const ImagePtr& image, MonotonicMs now) {
@@ -32,9 +35,22 @@ DutyEffects ControllerDuties::heartbeat(std::uint64_t token, const HeartbeatRequ
   return effects;
 }
 
+DutyEffects ControllerDuties::peer_up(BrokerId broker, const Uuid& incarnation, MonotonicMs now) {
+  DutyEffects effects;
+  liveness_.peer_up(broker, incarnation, now);
+  fence_silent(now, effects);
+  return effects;
+}
+
+DutyEffects ControllerDuties::peer_down(BrokerId broker, const Uuid& incarnation, MonotonicMs heard_at, MonotonicMs now) {
+  DutyEffects effects;
+  liveness_.peer_down(broker, incarnation, heard_at);
+  fence_silent(now, effects);
+  return effects;
+}
+
 DutyEffects ControllerDuties::peer_gone(BrokerId broker, const Uuid& incarnation, MonotonicMs now) {
   DutyEffects effects;
-  if (!image_) return effects;
   liveness_.peer_gone(broker, incarnation, now);
   fence_silent(now, effects);
   return effects;
@@ -65,6 +81,7 @@ DutyEffects ControllerDuties::on_deadline(MonotonicMs now) {
 }
 
 void ControllerDuties::fence_silent(MonotonicMs now, DutyEffects& effects) {
+  if (!image_) return;
   for (auto& one : liveness_.take_silent(now)) effects.emplace_back(DecideCluster{one});
 }
 

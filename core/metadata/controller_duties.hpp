@@ -25,7 +25,7 @@ using DutyEffects = std::vector<DutyEffect>;
 ///
 ///   passive --- begin ---> active --- end ---> passive
 ///
-/// Passive it answers heartbeats with not_controller, and does nothing.
+/// Passive it answers heartbeats with not_controller, and does nothing but remember what the links tell of other nodes.
 class ControllerDuties {
  public:
   struct Options {
@@ -38,7 +38,7 @@ class ControllerDuties {
   explicit ControllerDuties(const Options& options) : options_(options), liveness_(options.liveness) {}
 
   /// This node may decide from now on; `image` is what it decides from.
-  void begin(const ImagePtr& image, MonotonicMs now);
+  DutyEffects begin(const ImagePtr& image, MonotonicMs now);
   /// Another one may.
   void end() { image_ = nullptr; }
   /// The image has changed.
@@ -46,6 +46,10 @@ class ControllerDuties {
 
   /// Errors of the answer: not_controller, broker_id_not_registered, stale_broker_epoch.
   DutyEffects heartbeat(std::uint64_t token, const HeartbeatRequest& request, MonotonicMs now);
+  /// There is a link to that run of a broker.
+  DutyEffects peer_up(BrokerId broker, const Uuid& incarnation, MonotonicMs now);
+  /// The link to that run is lost, which was heard last at `heard_at`.
+  DutyEffects peer_down(BrokerId broker, const Uuid& incarnation, MonotonicMs heard_at, MonotonicMs now);
   /// That run of a broker is gone: its connection closed, and a new one was refused.
   DutyEffects peer_gone(BrokerId broker, const Uuid& incarnation, MonotonicMs now);
   /// Whether a registration may be decided. Errors: duplicate_broker_registration.

@@ -15,14 +15,22 @@ void Liveness::update(const MetadataImage& image, MonotonicMs now) {
   std::erase_if(sessions_, [&](const auto& session) { return image.find_broker(session.first) == nullptr; });
   for (const auto& broker : image.registrations()) {
     auto& session = sessions_[broker.broker.id];
-    if (session.broker_epoch != broker.broker_epoch) {
-      session = {.incarnation = broker.incarnation,
-                 .broker_epoch = broker.broker_epoch,
-                 .silent_at = now + options_.session_timeout_ms};
-    }
+    if (session.broker_epoch != broker.broker_epoch) session = begin(broker, now);
     session.fenced = broker.fenced;
     if (broker.stopping && !session.stopping) session.stopping = image.applied();
   }
+}
+
+Liveness::Session Liveness::begin(const BrokerRegistration& broker, MonotonicMs now) const {
+  const auto full = now + options_.session_timeout_ms;
+  Session session{
+      .incarnation = broker.incarnation, .broker_epoch = broker.broker_epoch, .silent_at = full, .granted = full};
+  const auto seen = runs_.of(broker.broker.id, broker.incarnation);
+  if (seen.standing == PeerRuns::Standing::ended) session.silent_at = now;
+  if (seen.standing == PeerRuns::Standing::silent) {
+    session.silent_at = std::clamp(seen.heard_at + options_.session_timeout_ms, now, full);
+  }
+  return session;
 }
 
 Result<Liveness::Outcome> Liveness::heartbeat(const MetadataImage& image, const HeartbeatRequest& request, MonotonicMs now) {
@@ -68,7 +76,27 @@ bool Liveness::everybody_knows(BrokerId stopping, Offset offset, MonotonicMs now
   });
 }
 
+void Liveness::peer_up(BrokerId broker, const Uuid& incarnation, MonotonicMs now) {
+  runs_.up(broker, incarnation);
+  const auto at = sessions_.find(broker);
+  if (at == sessions_.end()) return;
+  auto& session = at->second;
+  if (session.incarnation == incarnation) {
+    session.silent_at = std::max(session.silent_at, session.granted);
+  } else if (runs_.of(broker, session.incarnation).standing == PeerRuns::Standing::ended) {
+    session.silent_at = std::min(session.silent_at, now);
+  }
+}
+
+void Liveness::peer_down(BrokerId broker, const Uuid& incarnation, MonotonicMs heard_at) {
+  runs_.down(broker, incarnation, heard_at);
+  const auto at = sessions_.find(broker);
+  if (at == sessions_.end() || incarnation != at->second.incarnation) return;
+  at->second.silent_at = std::min(at->second.silent_at, heard_at + options_.session_timeout_ms);
+}
+
 void Liveness::peer_gone(BrokerId broker, const Uuid& incarnation, MonotonicMs now) {
+  runs_.gone(broker, incarnation);
   const auto at = sessions_.find(broker);
   if (at == sessions_.end() || (!incarnation.is_nil() && incarnation != at->second.incarnation)) return;
   at->second.silent_at = std::min(at->second.silent_at, now);

@@ -105,7 +105,14 @@ void QuorumNode::count_votes() {
     if (role_ == QuorumRole::prospective) return begin_election(false);
     return become_leader();
   }
-  if (role_ != QuorumRole::candidate || voters().size() - refused >= voters().majority()) return;
+  // Who is gone does not answer. Somebody else has to have: else there is nobody to ask again.
+  const auto silent = static_cast<std::size_t>(std::ranges::count_if(voters(), [&](const ReplicaKey& one) {
+    return gone_.contains(one.id) && !granted_.contains(one) && !refused_.contains(one);
+  }));
+  const bool open = voters().size() - refused - silent >= voters().majority();
+  if (open || refused == 0 || voters().size() - silent < voters().majority()) return;
+  // A pre-vote is refused while the leader is near. It soon will not be, if what is gone is the leader.
+  if (role_ == QuorumRole::prospective && silent == 0) return;
   // Lost, or the votes were split: another try soon, and not at the same time as the others.
   refused_.clear();
   election_at_ =

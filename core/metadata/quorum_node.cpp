@@ -110,6 +110,7 @@ QuorumEffects QuorumNode::receive(const Message& message, MonotonicMs now) {
   const bool mine =
       message.to.id == options_.id && (message.to.directory_id.is_nil() || message.to.directory_id == hard_.directory_id);
   if (!mine || message.from.id == options_.id) return finish();
+  gone_.erase(message.from.id);
   if (const auto* hello = std::get_if<Hello>(&message.body)) {
     on(message, *hello);
     return finish();
@@ -449,6 +450,7 @@ QuorumEffects QuorumNode::on_deadline(MonotonicMs now) {
 
 QuorumEffects QuorumNode::peer_down(BrokerId id, MonotonicMs now) {
   begin(now);
+  gone_.insert(id);
   if (leadership_) {
     for (auto& [to, progress] : leadership_->followers) {
       if (to.id == id && progress.state() == Progress::State::replicate) progress.probe(progress.next());
@@ -464,6 +466,7 @@ QuorumEffects QuorumNode::peer_down(BrokerId id, MonotonicMs now) {
 
 QuorumEffects QuorumNode::peer_up(BrokerId id, MonotonicMs now) {
   begin(now);
+  gone_.erase(id);
   constexpr std::size_t met_max = 64;
   if (options_.bootstrap_voters.empty() && options_.contacts.empty() && met_.size() < met_max) met_.insert(id);
   if (leadership_) {

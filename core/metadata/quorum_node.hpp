@@ -256,6 +256,7 @@ class QuorumNode {
   std::optional<ReplicaKey> leader_;
   MonotonicMs leader_heard_at_{0};
   MonotonicMs election_at_{0};
+  std::set<BrokerId> gone_;  ///< whose process has ended, as the links say
   std::set<ReplicaKey> granted_;
   std::set<ReplicaKey> refused_;
 

@@ -384,6 +384,35 @@ TEST_CASE("a controller that is killed is fenced by the next one at once, not af
   CHECK_FALSE(cluster.until([&] { return fenced(other, killed == 3 ? 2 : 3) || fenced(other, other); }, 3'000));
 }
 
+TEST_CASE("a controller that falls silent is fenced a session after it was heard last, not after the next one's",
+          "[metadata_quorum][cluster]") {
+  QuorumClusterFixture cluster;
+  cluster.start_voters(3);
+  REQUIRE(cluster.all_ready());
+  REQUIRE(cluster.until([&] { return cluster.converged() && cluster.controller() > 0; }));
+  const auto silent = cluster.controller();
+  const auto other = silent == 1 ? 2 : 1;
+  const auto fenced = [&](std::int32_t whom) { return cluster.at(other).image()->find_broker(BrokerId{whom})->fenced; };
+  REQUIRE(cluster.until([&] { return !fenced(1) && !fenced(2) && !fenced(3); }));
+  cluster.cut_off(silent);
+  // The election alone takes 0.4 s and more.
+  CHECK_FALSE(cluster.until([&] { return fenced(silent); }, 1'400));
+  CHECK(cluster.until([&] { return fenced(silent); }, 300));
+  CHECK_FALSE(cluster.until([&] { return fenced(silent == 3 ? 2 : 3) || fenced(other); }, 3'000));
+}
+
+TEST_CASE("a controller that is killed and started at once does not wait for its own session",
+          "[metadata_quorum][cluster]") {
+  QuorumClusterFixture cluster;
+  cluster.start_voters(3);
+  REQUIRE(cluster.all_ready());
+  REQUIRE(cluster.until([&] { return cluster.converged() && cluster.controller() > 0; }));
+  const auto killed = cluster.controller();
+  cluster.kill(killed);
+  cluster.restart(killed);
+  CHECK(cluster.until([&] { return cluster.at(killed).ready(); }, 1'000));
+}
+
 TEST_CASE("a broker that no longer beats is fenced after its session, and its return undoes that",
           "[metadata_quorum][cluster]") {
   QuorumClusterFixture cluster;

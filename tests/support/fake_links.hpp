@@ -64,6 +64,7 @@ class FakeLinks {
         if (const auto state = weak.lock()) state->expire(expired.call);
       }};
     };
+    state_->system = &system;
     state_->timer = system.spawn<caf::hidden>(timer, std::weak_ptr<State>(state_));
   }
   ~FakeLinks() { caf::anon_send_exit(std::exchange(state_->timer, nullptr), caf::exit_reason::kill); }
@@ -285,8 +286,9 @@ class FakeLinks {
       };
       return runs_now(a) && runs_now(b) && !cuts.contains(ordered(a, b));
     }
-    static actors::PeerState state_of(const Node& node, bool up, bool refused) {
-      return {node.id, node.incarnation, up, refused};
+    actors::PeerState state_of(const Node& node, bool up, bool refused) const {
+      const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(system->clock().now().time_since_epoch());
+      return {node.id, node.incarnation, up, refused, MonotonicMs{now.count()}};
     }
     void tell_of(BrokerId here, BrokerId there, bool up) {
       const auto a = nodes.find(here);
@@ -314,6 +316,7 @@ class FakeLinks {
         end_call(number, Error{Errc::request_timed_out, "the link went down: the outcome is unknown"});
     }
 
+    caf::actor_system* system = nullptr;
     std::recursive_mutex mutex;
     std::map<BrokerId, Node> nodes;
     std::map<std::uint64_t, Call> calls;

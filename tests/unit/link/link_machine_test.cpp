@@ -115,6 +115,69 @@ TEST_CASE("a closed connection is tried anew at once, and a refusal says that th
   CHECK(pair.one().troubles == std::vector{Errc::broker_not_available});
 }
 
+TEST_CASE("a process that takes connections while it ends is seen to be gone while it is waited for", "[link]") {
+  LinkPair pair;
+  pair.start();
+  SECTION("by the side that is to be greeted") {
+    auto& two = pair.two();
+    two.take(two.machine->remote_down(pair.now, two.peer_link));
+    pair.one().take(pair.one().machine->stop());
+    pair.run();
+    REQUIRE(two.machine->state() == LinkMachine::State::expecting);
+    pair.listening[0] = false;
+    pair.advance(30);
+    CHECK(two.states == Words{"up", "down", "refused"});
+    CHECK(two.machine->state() == LinkMachine::State::resting);
+    pair.advance(5'000);
+    CHECK(two.states.size() == 3);
+  }
+  SECTION("by the side that greets, and was given a handle of nobody") {
+    auto& one = pair.one();
+    one.take(one.machine->remote_down(pair.now, one.peer_link));
+    pair.joined = false;
+    one.take(one.machine->probed(pair.now, one.probes.at(0).attempt, {ProbeResult::Outcome::open, "10.0.0.1", {}}));
+    one.take(one.machine->connected(pair.now, one.connects.at(0).attempt, Remote{44}));
+    REQUIRE(one.machine->state() == LinkMachine::State::greeting);
+    one.probes.clear();
+    pair.advance(20);
+    CHECK(one.probes.empty());
+    pair.advance(10);
+    REQUIRE(one.probes.size() == 1);
+    // Still there. The pauses double.
+    one.take(one.machine->probed(pair.now, one.probes.at(0).attempt, {ProbeResult::Outcome::open, "10.0.0.1", {}}));
+    CHECK(one.machine->state() == LinkMachine::State::greeting);
+    pair.advance(50);
+    REQUIRE(one.probes.size() == 2);
+    one.take(one.machine->probed(pair.now, one.probes.at(0).attempt, {ProbeResult::Outcome::refused, {}, "late"}));
+    CHECK(one.states == Words{"up", "down"});
+    one.take(one.machine->probed(pair.now, one.probes.at(1).attempt, {ProbeResult::Outcome::refused, {}, "refused"}));
+    CHECK(one.states == Words{"up", "down", "refused"});
+    CHECK(std::ranges::count(one.forgotten, Remote{44}) == 1);
+  }
+}
+
+TEST_CASE("who only stands still is looked for a few times, and not for ever", "[link]") {
+  LinkPair pair;
+  pair.start();
+  pair.joined = false;
+  auto& two = pair.two();
+  two.take(two.machine->remote_down(pair.now, two.peer_link));
+  std::size_t probes = 0;
+  for (int i = 0; i < 300; ++i) {
+    pair.advance(10);
+    for (const auto& probe : std::exchange(two.probes, {})) {
+      ++probes;
+      two.take(two.machine->probed(pair.now, probe.attempt, {ProbeResult::Outcome::open, "10.0.0.1", {}}));
+    }
+    for (const auto& connect : std::exchange(two.connects, {})) {
+      two.take(two.machine->connected(pair.now, connect.attempt, Remote{1'000 + probes}));
+    }
+  }
+  CHECK(probes > 4);
+  CHECK(probes < 12);
+  CHECK(two.states == Words{"up", "down"});
+}
+
 TEST_CASE("calls that were not sent say so when the link goes down", "[link]") {
   LinkPair pair;
   pair.start();

@@ -100,6 +100,35 @@ TEST_CASE("a new controller fences nobody before a whole session", "[duties]") {
   CHECK(fixture.cluster.broker(3).fenced);
 }
 
+TEST_CASE("a new controller fences at once who was gone before, and the next run registers without waiting", "[duties]") {
+  DutiesFixture fixture{3};
+  const auto topic = fixture.cluster.add_topic("t", {{2, 1, 3}});
+  const auto run = fixture.cluster.broker(2).incarnation;
+  fixture.perform(fixture.duties.peer_up(BrokerId{2}, run, fixture.now));
+  fixture.perform(fixture.duties.peer_up(BrokerId{3}, fixture.cluster.broker(3).incarnation, fixture.now));
+  fixture.perform(fixture.duties.peer_gone(BrokerId{2}, run, fixture.now));
+  fixture.perform(fixture.duties.peer_up(BrokerId{2}, Uuid{{9}}, fixture.now));
+  CHECK(fixture.decided == 0);
+  fixture.perform(fixture.duties.begin(fixture.cluster.image, fixture.now));
+  CHECK(fixture.cluster.partition(topic).leader == BrokerId{1});
+  CHECK(fixture.decided == 1);
+  CHECK(fixture.duties.check_registration({.broker = {.id = BrokerId{2}}, .incarnation = Uuid{{9}}}, fixture.now));
+}
+
+TEST_CASE("a broker that fell silent before its controller did has no second session", "[duties]") {
+  DutiesFixture fixture{3};
+  const auto run = fixture.cluster.broker(2).incarnation;
+  fixture.perform(fixture.duties.peer_up(BrokerId{2}, run, fixture.now));
+  fixture.now += 600;
+  fixture.perform(fixture.duties.begin(fixture.cluster.image, fixture.now));
+  fixture.now += 200;
+  fixture.perform(fixture.duties.peer_down(BrokerId{2}, run, fixture.now - 800, fixture.now));
+  CHECK(fixture.duties.next_deadline() == fixture.now + 200);
+  fixture.pass(200, {1, 3});
+  CHECK(fixture.cluster.broker(2).fenced);
+  CHECK_FALSE(fixture.cluster.broker(3).fenced);
+}
+
 TEST_CASE("leaders come back to their preferred replicas in time", "[duties]") {
   DutiesFixture fixture{3};
   const auto topic = fixture.cluster.add_topic("t", {{2, 1, 3}});

@@ -71,6 +71,95 @@ TEST_CASE("a new controller gives everybody a full session", "[liveness]") {
   CHECK(next.take_silent(fixture.now + session).size() == 2);
 }
 
+TEST_CASE("a new controller begins with what its links know", "[liveness]") {
+  LivenessFixture fixture{4};
+  const auto run = [&](std::int32_t id) { return fixture.cluster.broker(id).incarnation; };
+  Liveness next{{.session_timeout_ms = session}};
+  // Of broker 1 nothing is known.
+  next.peer_up(BrokerId{2}, run(2), fixture.now);
+  next.peer_up(BrokerId{3}, run(3), fixture.now);
+  next.peer_up(BrokerId{4}, run(4), fixture.now);
+  fixture.now += 300;
+  next.peer_down(BrokerId{3}, run(3), fixture.now - 200);
+  next.peer_gone(BrokerId{4}, run(4), fixture.now);
+  fixture.now += 500;
+  const auto began = fixture.now;
+  next.start(*fixture.cluster.image, began);
+  const auto silent_at = [&](MonotonicMs when) {
+    Ids all;
+    for (const auto& one : next.take_silent(when)) all.push_back(one.broker.value());
+    return all;
+  };
+  CHECK(silent_at(began) == Ids{4});
+  SECTION("a broker whose link is lost has the rest of its session") {
+    CHECK(silent_at(began - 700 + session - 1) == Ids{4});  // no image says that it is fenced
+    CHECK(silent_at(began - 700 + session) == Ids{3});
+    CHECK(silent_at(began + session - 1) == Ids{3, 4});
+    CHECK(silent_at(began + session) == Ids{1, 2});
+  }
+  SECTION("its link is back: it has all of it") {
+    next.peer_up(BrokerId{3}, run(3), began + 100);
+    CHECK(silent_at(began + session - 1) == Ids{4});
+    CHECK(silent_at(began + session) == Ids{1, 2, 3});
+  }
+  SECTION("a link is lost when the controller has begun, and was silent before") {
+    next.peer_down(BrokerId{2}, run(2), began - 600);
+    CHECK(silent_at(began - 600 + session) == Ids{2, 3, 4});
+  }
+  SECTION("a link that was lost long ago") {
+    next.start(*fixture.cluster.image, began + 10 * session);
+    CHECK(silent_at(began + 10 * session) == Ids{3, 4});
+  }
+}
+
+TEST_CASE("a heartbeat counts for more than a link that was silent before it", "[liveness]") {
+  LivenessFixture fixture{2};
+  const auto run = fixture.cluster.broker(2).incarnation;
+  fixture.liveness.peer_up(BrokerId{2}, run, fixture.now);
+  fixture.now += 900;
+  REQUIRE(fixture.beat(2));
+  fixture.liveness.peer_down(BrokerId{2}, run, fixture.now);
+  fixture.now += session - 1;
+  CHECK(fixture.silent() == Ids{1});
+  fixture.now += 1;
+  CHECK(fixture.silent() == Ids{2});
+}
+
+TEST_CASE("a run that another one took the place of has ended, and the new one may register", "[liveness]") {
+  LivenessFixture fixture{2};
+  const auto run = fixture.cluster.broker(2).incarnation;
+  const RegisterBrokerRequest next_run{.broker = {.id = BrokerId{2}}, .incarnation = uuid(88)};
+  const auto check = [&](const Liveness& liveness) {
+    return liveness.check_registration(next_run, fixture.now).has_value();
+  };
+  SECTION("while this one is the controller") {
+    fixture.liveness.peer_up(BrokerId{2}, run, fixture.now);
+    fixture.liveness.peer_down(BrokerId{2}, run, fixture.now);
+    CHECK_FALSE(check(fixture.liveness));
+    fixture.liveness.peer_up(BrokerId{2}, next_run.incarnation, fixture.now);
+    CHECK(check(fixture.liveness));
+    CHECK(fixture.silent() == Ids{2});
+  }
+  SECTION("before it was") {
+    Liveness next{{.session_timeout_ms = session}};
+    next.peer_up(BrokerId{2}, run, fixture.now);
+    next.peer_gone(BrokerId{2}, run, fixture.now);
+    next.peer_up(BrokerId{2}, next_run.incarnation, fixture.now);
+    next.start(*fixture.cluster.image, fixture.now);
+    CHECK(check(next));
+  }
+  SECTION("a link to an older run says nothing of a newer one") {
+    Liveness next{{.session_timeout_ms = session}};
+    next.peer_up(BrokerId{2}, uuid(70), fixture.now);
+    next.peer_down(BrokerId{2}, uuid(70), fixture.now - 900);
+    next.start(*fixture.cluster.image, fixture.now);
+    CHECK_FALSE(check(next));
+    next.peer_gone(BrokerId{2}, uuid(70), fixture.now);
+    CHECK_FALSE(check(next));
+    CHECK(next.take_silent(fixture.now + session - 1).empty());
+  }
+}
+
 TEST_CASE("a process that is gone is fenced at once, an older run of it does not count", "[liveness]") {
   LivenessFixture fixture{2};
   const auto run = fixture.cluster.broker(1).incarnation;

@@ -357,6 +357,54 @@ TEST_CASE("after a split vote the next try comes within 0.1 s (KIP-996)", "[quor
   CHECK(one.node().epoch() == LeaderEpoch{1});
 }
 
+TEST_CASE("a candidate does not wait for the vote of a process that is gone", "[quorum]") {
+  ReplicaFixture one{voters({1, 2, 3})};
+  one.start();
+  one.take(one.node().peer_down(BrokerId{2}, one.now));
+  one.time_out();
+  one.grant(3, 0, true);
+  one.persist();
+  REQUIRE(one.node().role() == QuorumRole::candidate);
+  SECTION("the votes are split: at once again") {
+    one.receive(3, 1, VoteResponse{false, false, LeaderEpoch{1}});
+    CHECK(*one.node().next_deadline() - one.now <= 100);
+  }
+  SECTION("it is back, and may still answer") {
+    one.take(one.node().peer_up(BrokerId{2}, one.now));
+    one.receive(3, 1, VoteResponse{false, false, LeaderEpoch{1}});
+    CHECK(*one.node().next_deadline() - one.now >= 400);
+  }
+}
+
+TEST_CASE("a pre-vote that is refused for a leader whose process is gone is tried again soon", "[quorum]") {
+  ReplicaFixture one{voters({1, 2, 3})};
+  one.start();
+  one.append(2, 1, 0, -1, {});
+  one.persist();
+  one.take(one.node().peer_down(BrokerId{2}, one.now));
+  one.time_out();
+  REQUIRE(one.node().role() == QuorumRole::prospective);
+  // Broker 3 has not noticed yet.
+  for (int i = 0; i < 5; ++i) {
+    one.receive(3, 1, VoteResponse{true, false, LeaderEpoch{1}, BrokerId{2}});
+    CHECK(*one.node().next_deadline() - one.now >= 50);
+    CHECK(*one.node().next_deadline() - one.now <= 100);
+    one.time_out();
+    CHECK(one.node().epoch() == LeaderEpoch{1});
+  }
+  one.grant(3, 1, true);
+  CHECK(one.node().role() == QuorumRole::candidate);
+}
+
+TEST_CASE("without a majority of living processes nobody is asked more often", "[quorum]") {
+  ReplicaFixture one{voters({1, 2, 3, 4, 5})};
+  one.start();
+  for (const auto id : {2, 3, 4}) one.take(one.node().peer_down(BrokerId{id}, one.now));
+  one.time_out();
+  one.receive(5, 0, VoteResponse{true, false, LeaderEpoch{0}});
+  CHECK(*one.node().next_deadline() - one.now >= 400);
+}
+
 TEST_CASE("a leader whose disk does not answer for 2 s steps down, and does not try again meanwhile (F9)", "[quorum]") {
   ReplicaFixture one{voters({1, 2, 3})};
   one.start();
