@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "base/byte_codec.hpp"
 
@@ -15,7 +16,7 @@ Error violation(std::string what) { return {Errc::policy_violation, std::move(wh
 Status BaspGuard::begin_frame() {
   const auto operation = std::to_integer<std::uint8_t>(header_[0]);
   payload_left_ = load_big_endian<std::uint32_t>(&header_[4]);
-  claim_.reset();
+  claims_ = false;
   if (payload_left_ > payload_bytes_max) {
     return violation("a frame of " + std::to_string(payload_left_) + " bytes, at most " + std::to_string(payload_bytes_max) +
                      " are taken");
@@ -26,11 +27,13 @@ Status BaspGuard::begin_frame() {
     case Operation::client_handshake:
       if (static_cast<Operation>(operation) != wanted) return violation("a handshake of the wrong side");
       if (greeted_ && side_ == Side::opened) return violation("a second handshake");
-      return begin_claim(true);
+      return begin_claim(true, node_bytes, side_ == Side::accepted ? std::uint32_t{node_bytes} : claim_bytes_max);
     case Operation::monitor:
+      if (!greeted_) break;
+      return begin_claim(false, 2 * node_bytes, 2 * node_bytes);
     case Operation::down:
       if (!greeted_) break;
-      return begin_claim(false);
+      return begin_claim(false, 2 * node_bytes, claim_bytes_max);
     case Operation::direct_message:
       if (payload_left_ == 0) return violation("a message without content");
       break;
@@ -44,11 +47,13 @@ Status BaspGuard::begin_frame() {
   return ok();
 }
 
-Status BaspGuard::begin_claim(bool handshake) {
-  if (payload_left_ == 0 || payload_left_ > claim_bytes_max) {
+Status BaspGuard::begin_claim(bool handshake, std::uint32_t size_min, std::uint32_t size_max) {
+  if (payload_left_ < size_min || payload_left_ > size_max) {
     return violation("a frame about nodes of " + std::to_string(payload_left_) + " bytes");
   }
-  claim_ = Claim{handshake, {}};
+  claims_ = true;
+  handshake_ = handshake;
+  claim_.clear();
   return ok();
 }
 
@@ -64,17 +69,18 @@ Result<std::optional<BaspGuard::Claim>> BaspGuard::take(ByteView bytes) {
       TROUPE_TRY(begin_frame());
     } else {
       const auto part = bytes.first(std::min<std::size_t>(bytes.size(), payload_left_));
-      if (claim_) claim_->payload.insert(claim_->payload.end(), part.begin(), part.end());
+      if (claims_) claim_.insert(claim_.end(), part.begin(), part.end());
       payload_left_ -= static_cast<std::uint32_t>(part.size());
       bytes = bytes.subspan(part.size());
     }
     if (payload_left_ != 0) continue;
     header_size_ = 0;
-    if (!claim_) continue;
+    if (!std::exchange(claims_, false)) continue;
     if (complete) return violation("two frames about nodes at once");
-    greeted_ = greeted_ || claim_->handshake;
-    complete = std::move(claim_);
-    claim_.reset();
+    complete = Claim{.handshake = handshake_};
+    std::copy_n(claim_.begin(), node_bytes, complete->from.begin());
+    if (!handshake_) std::copy_n(claim_.begin() + node_bytes, node_bytes, complete->to.begin());
+    greeted_ = greeted_ || handshake_;
   }
   return complete;
 }

@@ -20,15 +20,19 @@ class BaspGuard {
     accepted,  ///< the other side has connected: it begins with a client handshake, and may repeat it
     opened,    ///< it answers with one server handshake
   };
-  /// A frame about nodes, whole: its payload begins with the node id of the one that sends it, and unless it is a handshake, goes on with
-  /// that of the one that it is for.
+  /// How CAF writes a node's id: its class, its process and its host.
+  static constexpr std::size_t node_bytes = 32;
+  using NodeId = std::array<std::byte, node_bytes>;
+
+  /// Whom a frame is from, by its own words, and whom it is for. A handshake is for nobody.
   struct Claim {
     bool handshake = true;
-    ByteBuffer payload = {};
+    NodeId from = {};
+    NodeId to = {};
   };
   /// Frames hold one packet of a link and what CAF adds to it.
   static constexpr std::uint32_t payload_bytes_max = std::uint32_t{1} << 20;
-  static constexpr std::uint32_t claim_bytes_max = 16U << 10;
+  static constexpr std::uint32_t claim_bytes_max = 16U << 10;  ///< of a frame about nodes
 
   explicit BaspGuard(Side side) : side_(side) {}
 
@@ -52,14 +56,16 @@ class BaspGuard {
   };
 
   Status begin_frame();
-  Status begin_claim(bool handshake);
+  Status begin_claim(bool handshake, std::uint32_t size_min, std::uint32_t size_max);
 
   Side side_;
   bool greeted_ = false;
   std::array<std::byte, header_bytes> header_ = {};
   std::size_t header_size_ = 0;
   std::uint32_t payload_left_ = 0;
-  std::optional<Claim> claim_ = std::nullopt;  ///< whose payload is coming
+  bool claims_ = false;  ///< the payload that comes begins with node ids
+  bool handshake_ = false;
+  ByteBuffer claim_ = {};
 };
 
 }  // namespace troupe::link

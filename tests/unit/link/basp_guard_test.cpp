@@ -1,5 +1,7 @@
 #include "core/link/basp_guard.hpp"
 
+#include <algorithm>
+
 #include "base/byte_codec.hpp"
 #include "base/prng.hpp"
 #include "core/link/proof.hpp"
@@ -38,18 +40,23 @@ bool refuses(Side side, const ByteBuffer& bytes) {
 TEST_CASE("what two nodes say to each other over CAF is let through", "[link]") {
   BaspGuard accepted{Side::accepted};
   CHECK_FALSE(accepted.greeted());
-  const auto claim = accepted.take(frame(client_handshake, 40));
+  const auto claim = accepted.take(frame(client_handshake, 32));
   REQUIRE(claim);
   REQUIRE(*claim);
   CHECK((*claim)->handshake);
-  CHECK((*claim)->payload == ByteBuffer(40, std::byte{0x5a}));
+  CHECK(std::ranges::count((*claim)->from, std::byte{0x5a}) == 32);
   CHECK(accepted.greeted());
-  CHECK(accepted.take(frame(client_handshake, 40)));
+  CHECK(accepted.take(frame(client_handshake, 32)));
   CHECK(accepted.take(frame(direct, 300'000) + frame(heartbeat, 0) + frame(direct, 1)));
-  const auto watched = accepted.take(frame(monitor, 80));
+  auto watch = frame(monitor, 64);
+  watch[64] = std::byte{1};
+  const auto watched = accepted.take(watch);
   REQUIRE(watched);
   REQUIRE(*watched);
   CHECK_FALSE((*watched)->handshake);
+  CHECK((*watched)->from == (*claim)->from);
+  CHECK((*watched)->to[0] == std::byte{1});
+  CHECK((*watched)->to[1] == std::byte{0x5a});
   CHECK(accepted.take(frame(down, 90)));
 
   BaspGuard opened{Side::opened};
@@ -59,7 +66,7 @@ TEST_CASE("what two nodes say to each other over CAF is let through", "[link]") 
 }
 
 TEST_CASE("frames that harm CAF are refused at their header, before their payload has come", "[link]") {
-  const auto hello = frame(client_handshake, 40);
+  const auto hello = frame(client_handshake, 32);
   // Each of these two ends a process of CAF 0.17.
   CHECK(refuses(Side::accepted, frame(client_handshake, 0)));
   CHECK(refuses(Side::opened, frame(server_handshake, 0)));
@@ -69,13 +76,19 @@ TEST_CASE("frames that harm CAF are refused at their header, before their payloa
   CHECK(refuses(Side::accepted, hello + frame(direct, 0, BaspGuard::payload_bytes_max + 1)));
   CHECK_FALSE(refuses(Side::accepted, hello + frame(direct, 0, BaspGuard::payload_bytes_max)));
   CHECK(refuses(Side::accepted, frame(client_handshake, 0, BaspGuard::claim_bytes_max + 1)));
+  CHECK(refuses(Side::accepted, frame(client_handshake, 31)));
+  CHECK(refuses(Side::accepted, frame(client_handshake, 33)));
+  CHECK(refuses(Side::opened, frame(server_handshake, 31)));
   CHECK(refuses(Side::accepted, hello + frame(monitor, 0)));
+  CHECK(refuses(Side::accepted, hello + frame(monitor, 65)));
+  CHECK(refuses(Side::accepted, hello + frame(down, 63)));
+  CHECK(refuses(Side::accepted, hello + frame(down, 0, BaspGuard::claim_bytes_max + 1)));
   CHECK(refuses(Side::accepted, hello + frame(direct, 0)));
 }
 
 TEST_CASE("nobody speaks before it has said who it is, or for another", "[link]") {
-  const auto hello = frame(client_handshake, 40);
-  for (const auto operation : {direct, monitor, down}) CHECK(refuses(Side::accepted, frame(operation, 40)));
+  const auto hello = frame(client_handshake, 32);
+  for (const auto operation : {direct, monitor, down}) CHECK(refuses(Side::accepted, frame(operation, 64)));
   CHECK(refuses(Side::accepted, frame(heartbeat, 0)));
   CHECK(refuses(Side::accepted, hello + frame(routed, 40)));
   CHECK(refuses(Side::accepted, frame(server_handshake, 40)));
@@ -90,11 +103,11 @@ TEST_CASE("bytes are judged the same however they are cut", "[link]") {
   const auto seed = test::seed_or(1);
   Prng random{seed};
   for (int round = 0; round < 300; ++round) {
-    auto all = frame(client_handshake, 1 + random.below(60));
+    auto all = frame(client_handshake, 32);
     const auto count = random.below(8);
     for (std::uint64_t i = 0; i < count; ++i) {
       const auto operation = static_cast<std::uint8_t>(random.below(8));
-      all = all + frame(operation, operation == heartbeat ? 0 : random.below(70));
+      all = all + frame(operation, operation == heartbeat ? 0 : operation == monitor ? 64 : 64 * random.below(3));
     }
     // Byte by byte at first: no two claims come in one piece.
     const auto judge = [&](bool by_chance) {
