@@ -31,6 +31,8 @@ class WireConnection {
   virtual void ended() = 0;
   /// The other side has said who it is: the connection may be silent from now on.
   virtual void greeted() = 0;
+  /// It is ended, since the other side has broken the rules.
+  virtual void refuse(const std::string& why) = 0;
 
   /// Whom the certificate names; no_broker without TLS.
   virtual BrokerId broker() const = 0;

@@ -7,8 +7,6 @@
 #include <caf/io/network/default_multiplexer.hpp>
 #include <caf/io/network/stream_impl.hpp>
 
-#include "base/log.hpp"
-
 namespace troupe::actors {
 namespace {
 
@@ -35,8 +33,7 @@ class WirePolicy {
     result = moved.bytes;
     if (!moved.open) return network::rw_state::failure;
     if (auto status = judge(view.first(moved.bytes)); !status) {
-      log::warn("a connection between nodes is ended",
-                {log::kv("remote", connection_->remote()), log::kv("reason", status.error().message)});
+      connection_->refuse(status.error().message);
       result = 0;
       return network::rw_state::failure;
     }

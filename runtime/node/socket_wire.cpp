@@ -20,7 +20,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#include "base/log.hpp"
+#include "runtime/node/wire_book.hpp"
 #include "runtime/node/wire_connection.hpp"
 
 namespace troupe::runtime {
@@ -33,19 +33,18 @@ using Failure = boost::system::error_code;
 using Done = std::function<void(Result<std::shared_ptr<SocketConnection>>)>;
 
 constexpr std::chrono::milliseconds accept_pause{100};
-constexpr std::chrono::seconds tell_pause{10};
 
 Error no_connection(std::string why) { return {Errc::broker_not_available, std::move(why)}; }
 
 /// A connection on its way to being one of ours. Lives as long as something of it is under way; calls `done` once.
 class Attempt : public std::enable_shared_from_this<Attempt> {
  public:
-  /// `open`: counts the connection, when the other side has opened it; null: we open it.
-  Attempt(tcp::socket socket, SSL_CTX* tls, std::shared_ptr<std::atomic<std::uint64_t>> open, Done done)
+  Attempt(tcp::socket socket, SSL_CTX* tls, bool accepts, std::shared_ptr<WireBook> book, Done done)
       : socket_(std::move(socket)),
         timer_(socket_.get_executor()),
         context_(tls),
-        open_(std::move(open)),
+        accepts_(accepts),
+        book_(std::move(book)),
         done_(std::move(done)) {}
   ~Attempt() { give_up("the node is stopping"); }
   Attempt(const Attempt&) = delete;
@@ -79,7 +78,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
     if (context_ == nullptr) return finish(no_broker);
     tls_.reset(SSL_new(context_));
     if (!tls_ || SSL_set_fd(tls_.get(), socket_.native_handle()) != 1) return give_up(take_tls_errors());
-    open_ ? SSL_set_accept_state(tls_.get()) : SSL_set_connect_state(tls_.get());
+    accepts_ ? SSL_set_accept_state(tls_.get()) : SSL_set_connect_state(tls_.get());
     step();
   }
 
@@ -129,7 +128,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
     Failure failed;
     const auto descriptor = socket_.release(failed);
     if (failed) return give_up(failed.message());
-    end(std::make_shared<SocketConnection>(descriptor, std::move(tls_), broker, remote_, open_));
+    end(std::make_shared<SocketConnection>(descriptor, std::move(tls_), broker, remote_, accepts_, book_));
   }
 
   void end(Result<std::shared_ptr<SocketConnection>> result) {
@@ -144,7 +143,8 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   tcp::socket socket_;
   asio::steady_timer timer_;
   SSL_CTX* const context_;
-  const std::shared_ptr<std::atomic<std::uint64_t>> open_;
+  const bool accepts_;
+  const std::shared_ptr<WireBook> book_;
   Done done_;
   SslPtr tls_ = {};
   std::string remote_ = "somebody who has gone";
@@ -199,7 +199,7 @@ struct SocketWire::Impl {
 
   /// No descriptors, most likely: trying at once would only cost more.
   void pause_accepting(const std::string& why) {
-    tell("connections from other nodes cannot be accepted", "nobody", why);
+    book->cannot_accept(why);
     pause.expires_after(accept_pause);
     pause.async_wait([this](Failure failed) {
       if (!failed && acceptor) accept();
@@ -207,10 +207,7 @@ struct SocketWire::Impl {
   }
 
   void begin(tcp::socket socket) {
-    if (open->load() >= options.accepted_max) {
-      ++refused;
-      return tell("a connection was refused", "somebody", "too many are there");
-    }
+    if (book->open >= options.accepted_max) return book->refuse("somebody", "too many connections are there");
     std::erase_if(attempts, [](const auto& one) {
       const auto attempt = one.lock();
       return !attempt || !attempt->under_way();
@@ -220,7 +217,7 @@ struct SocketWire::Impl {
       attempts.pop_front();
     }
     const auto name = std::make_shared<std::weak_ptr<Attempt>>();
-    const auto attempt = std::make_shared<Attempt>(std::move(socket), context(), open,
+    const auto attempt = std::make_shared<Attempt>(std::move(socket), context(), true, book,
                                                    [this, name](const auto& result) { end(*name, result); });
     *name = attempt;
     attempts.push_back(attempt);
@@ -232,11 +229,10 @@ struct SocketWire::Impl {
     const auto attempt = name.lock();
     if (!result) {
       if (!attempt || attempt->is_probe()) return;
-      ++refused;
-      return tell("a connection was refused", attempt->remote(), result.error().message);
+      return book->refuse(attempt->remote(), result.error().message);
     }
     if (!on_accepted) return;
-    ++accepted;
+    ++book->accepted;
     const auto timer = std::make_shared<asio::steady_timer>(io, std::chrono::milliseconds(options.greeting_timeout_ms));
     timer->async_wait([timer, silent = std::weak_ptr(*result)](Failure) {
       if (const auto connection = silent.lock()) connection->end_unless_greeted();
@@ -244,22 +240,9 @@ struct SocketWire::Impl {
     on_accepted(*result);
   }
 
-  /// Strangers may not fill the log.
-  void tell(const char* event, const std::string& remote, const std::string& why) {
-    const auto now = std::chrono::steady_clock::now();
-    if (told && now - *told < tell_pause) {
-      ++untold;
-      return;
-    }
-    told = now;
-    log::warn(event, {log::kv("remote", remote), log::kv("reason", why), log::kv("others_since", std::exchange(untold, 0))});
-  }
-
   const std::optional<TlsContext> tls;
   const Options options;
-  std::atomic<std::uint64_t> accepted = 0;
-  std::atomic<std::uint64_t> refused = 0;
-  const std::shared_ptr<std::atomic<std::uint64_t>> open = std::make_shared<std::atomic<std::uint64_t>>(0);
+  const std::shared_ptr<WireBook> book = std::make_shared<WireBook>();
 
   // The thread's own.
   asio::io_context io{1};
@@ -269,8 +252,6 @@ struct SocketWire::Impl {
   std::uint16_t port = 0;
   std::function<void(WireConnectionPtr)> on_accepted = {};
   std::list<std::weak_ptr<Attempt>> attempts = {};  ///< of others, oldest first
-  std::optional<std::chrono::steady_clock::time_point> told = std::nullopt;
-  std::uint64_t untold = 0;
 
   std::thread thread{[this] { io.run(); }};
 };
@@ -297,7 +278,7 @@ void SocketWire::connect(const link::PeerAddress& address, Millis timeout_ms,
   const auto ip = asio::ip::make_address(address.host, failed);
   if (failed)
     return told(Result<std::shared_ptr<SocketConnection>>{no_connection("\"" + address.host + "\" is no IP address")});
-  const auto attempt = std::make_shared<Attempt>(tcp::socket{impl_->io}, impl_->context(), nullptr, told);
+  const auto attempt = std::make_shared<Attempt>(tcp::socket{impl_->io}, impl_->context(), false, impl_->book, told);
   asio::post(impl_->io, [attempt, timeout_ms, to = tcp::endpoint{ip, address.port}] {
     attempt->limit(timeout_ms);
     attempt->connect(to);
@@ -316,8 +297,6 @@ void SocketWire::close(std::uint16_t port) {
   });
 }
 
-SocketWire::Counts SocketWire::counts() const {
-  return {impl_->accepted.load(), impl_->refused.load(), impl_->open->load()};
-}
+SocketWire::Counts SocketWire::counts() const { return {impl_->book->accepted, impl_->book->refused, impl_->book->open}; }
 
 }  // namespace troupe::runtime

@@ -31,14 +31,19 @@ void block_sigpipe() {
   static_cast<void>(blocked);
 }
 
-SocketConnection::SocketConnection(int descriptor, SslPtr tls, BrokerId broker, std::string remote,
-                                   std::shared_ptr<std::atomic<std::uint64_t>> open)
-    : tls_(std::move(tls)), broker_(broker), remote_(std::move(remote)), open_(std::move(open)), descriptor_(descriptor) {
-  if (open_) ++*open_;
+SocketConnection::SocketConnection(int descriptor, SslPtr tls, BrokerId broker, std::string remote, bool accepted,
+                                   std::shared_ptr<WireBook> book)
+    : tls_(std::move(tls)),
+      broker_(broker),
+      remote_(std::move(remote)),
+      accepted_(accepted),
+      book_(std::move(book)),
+      descriptor_(descriptor) {
+  if (accepted_) ++book_->open;
 }
 
 SocketConnection::~SocketConnection() {
-  if (open_) --*open_;
+  if (accepted_) --book_->open;
   if (!taken_) ::close(descriptor_);
 }
 

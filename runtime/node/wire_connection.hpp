@@ -9,6 +9,7 @@
 #include <openssl/types.h>
 
 #include "actors/link/peer_wire.hpp"
+#include "runtime/node/wire_book.hpp"
 
 namespace troupe::runtime {
 
@@ -20,9 +21,9 @@ using SslPtr = std::unique_ptr<SSL, FreeSsl>;
 /// A socket, and the TLS session on it if there is one.
 class SocketConnection final : public actors::WireConnection {
  public:
-  /// Takes the socket, which does not block. `tls` has done its handshake; null: without. `open` counts it while it lives; may be null.
-  SocketConnection(int descriptor, SslPtr tls, BrokerId broker, std::string remote,
-                   std::shared_ptr<std::atomic<std::uint64_t>> open);
+  /// Takes the socket, which does not block. `tls` has done its handshake; null: without. `accepted`: by the other side's wish.
+  SocketConnection(int descriptor, SslPtr tls, BrokerId broker, std::string remote, bool accepted,
+                   std::shared_ptr<WireBook> book);
   ~SocketConnection() override;
   SocketConnection(const SocketConnection&) = delete;
   SocketConnection& operator=(const SocketConnection&) = delete;
@@ -33,6 +34,7 @@ class SocketConnection final : public actors::WireConnection {
   int take_descriptor() override;
   void ended() override;
   void greeted() override { greeted_ = true; }
+  void refuse(const std::string& why) override { book_->refuse(remote_, why); }
   BrokerId broker() const override { return broker_; }
   std::string remote() const override { return remote_; }
 
@@ -45,7 +47,8 @@ class SocketConnection final : public actors::WireConnection {
   const SslPtr tls_;
   const BrokerId broker_;
   const std::string remote_;
-  const std::shared_ptr<std::atomic<std::uint64_t>> open_;
+  const bool accepted_;
+  const std::shared_ptr<WireBook> book_;
   std::atomic<bool> greeted_ = false;
   mutable std::mutex mutex_;
   int descriptor_;  ///< -1: ended

@@ -191,6 +191,7 @@ TEST_CASE("frames that end a process of CAF's end only the connection, without T
   Stranger impostor{one.port()};
   impostor.say(with(basp_frame(1, 32, 32), self, {}));
   CHECK(impostor.is_closed(10'000));
+  CHECK(eventually([&] { return one.wire.counts().refused >= frames.size() + 3; }));
   Stranger silent{one.port()};
   CHECK(silent.is_closed(10'000));
   one.call(2, 5);
