@@ -45,6 +45,10 @@ using WireConnectionPtr = std::shared_ptr<WireConnection>;
 /// thread. Outlives the actors.
 class PeerWire {
  public:
+  struct Listener {
+    std::uint16_t port = 0;
+    std::uint64_t number = 0;  ///< of this one, never given twice
+  };
   virtual ~PeerWire() = default;
 
   /// Whether connections prove whom they lead to.
@@ -52,12 +56,10 @@ class PeerWire {
   /// To a numeric address. `done` is called once, after `timeout_ms` at the latest. Errors: broker_not_available.
   virtual void connect(const link::PeerAddress& address, Millis timeout_ms,
                        std::function<void(Result<WireConnectionPtr>)> done) = 0;
-  /// Listens at an IP address and a port, 0: the kernel chooses; whatever listened before does not any more. Returns the port.
-  /// Errors: wrong_owner.
-  virtual Result<std::uint16_t> listen(const link::PeerAddress& address,
-                                       std::function<void(WireConnectionPtr)> accepted) = 0;
-  /// Nobody is listened to any more; connections stay.
-  virtual void close(std::uint16_t port) = 0;
+  /// Listens at an IP address and a port, 0: the kernel chooses; what listened before does not any more. Errors: wrong_owner.
+  virtual Result<Listener> listen(const link::PeerAddress& address, std::function<void(WireConnectionPtr)> accepted) = 0;
+  /// Ends that listener, unless another one has taken its place; connections stay.
+  virtual void close(const Listener& listener) = 0;
 };
 
 }  // namespace troupe::actors

@@ -1,6 +1,7 @@
 #include "actors/link/wire_gate.hpp"
 
 #include <chrono>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -54,9 +55,9 @@ class WireGateState {
   static constexpr const char* name = "wire_gate";
 
   ~WireGateState() {
-    if (port_ == 0) return;
-    options_.wire->close(port_);
-    caf::anon_send(broker_, caf::close_atom::value, port_);
+    if (!listener_) return;
+    options_.wire->close(*listener_);
+    caf::anon_send(broker_, caf::close_atom::value, listener_->port);
   }
 
   caf::behavior make_behavior(Self* self, WireGateOptions options) {
@@ -77,12 +78,12 @@ class WireGateState {
         },
         [this](const WireAccepted& accepted) {
           if (endpoint_ == nullptr) return;
-          caf::anon_send(broker_, caf::publish_atom::value, scribe_of(accepted.connection, Sides::accepted), port_,
+          caf::anon_send(broker_, caf::publish_atom::value, scribe_of(accepted.connection, Sides::accepted), listener_->port,
                          endpoint_, Interfaces{});
         },
-        [this](caf::close_atom, std::uint16_t port) {
+        [this](caf::close_atom, std::uint16_t) {
           endpoint_ = nullptr;
-          options_.wire->close(port);
+          if (listener_) options_.wire->close(*listener_);
         },
     };
   }
@@ -129,18 +130,18 @@ class WireGateState {
     const auto accepted = [to = self_->address()](WireConnectionPtr connection) {
       if (const auto gate = caf::actor_cast<caf::actor>(to)) caf::anon_send(gate, WireAccepted{std::move(connection)});
     };
-    const auto port = options_.wire->listen(address, accepted);
-    if (!port) return to_caf_error(port.error());
+    const auto listener = options_.wire->listen(address, accepted);
+    if (!listener) return to_caf_error(listener.error());
     endpoint_ = endpoint;
-    port_ = *port;
-    return *port;
+    listener_ = *listener;
+    return listener_->port;
   }
 
   Self* self_ = nullptr;
   WireGateOptions options_;
   caf::actor broker_ = {};
   caf::strong_actor_ptr endpoint_ = nullptr;
-  std::uint16_t port_ = 0;
+  std::optional<PeerWire::Listener> listener_ = std::nullopt;
   std::unordered_map<std::uint64_t, Waiting> waiting_;
   std::uint64_t last_number_ = 0;
 };

@@ -158,7 +158,7 @@ struct SocketWire::Impl {
 
   SSL_CTX* context() const { return tls ? tls->get() : nullptr; }
 
-  Result<std::uint16_t> listen(const link::PeerAddress& address, std::function<void(WireConnectionPtr)> callback) {
+  Result<Listener> listen(const link::PeerAddress& address, std::function<void(WireConnectionPtr)> callback) {
     stop_listening();
     Failure failed;
     const auto ip = asio::ip::make_address(address.host, failed);
@@ -171,38 +171,38 @@ struct SocketWire::Impl {
     if (!failed) opened.listen(tcp::acceptor::max_listen_connections, failed);
     if (!failed) ::fcntl(opened.native_handle(), F_SETFD, FD_CLOEXEC);
     if (failed) return Error{Errc::wrong_owner, failed.message()};
-    port = opened.local_endpoint(failed).port();
+    const auto port = opened.local_endpoint(failed).port();
     acceptor.emplace(std::move(opened));
     on_accepted = std::move(callback);
-    accept();
-    return port;
+    accept(listener);
+    return Listener{port, listener};
   }
 
   void stop_listening() {
+    ++listener;  // what is under way for the one before does nothing
     acceptor.reset();
     on_accepted = nullptr;
-    port = 0;
     for (const auto& attempt : attempts) {
       if (const auto one = attempt.lock()) one->give_up("this node does not listen any more");
     }
     attempts.clear();
   }
 
-  void accept() {
-    acceptor->async_accept([this](Failure failed, tcp::socket socket) {
-      if (failed == asio::error::operation_aborted || !acceptor) return;
-      if (failed) return pause_accepting(failed.message());
+  void accept(std::uint64_t number) {
+    acceptor->async_accept([this, number](Failure failed, tcp::socket socket) {
+      if (number != listener) return;
+      if (failed) return pause_accepting(number, failed.message());
       begin(std::move(socket));
-      accept();
+      accept(number);
     });
   }
 
   /// No descriptors, most likely: trying at once would only cost more.
-  void pause_accepting(const std::string& why) {
+  void pause_accepting(std::uint64_t number, const std::string& why) {
     book->cannot_accept(why);
     pause.expires_after(accept_pause);
-    pause.async_wait([this](Failure failed) {
-      if (!failed && acceptor) accept();
+    pause.async_wait([this, number](Failure) {
+      if (number == listener) accept(number);
     });
   }
 
@@ -249,7 +249,7 @@ struct SocketWire::Impl {
   asio::executor_work_guard<asio::io_context::executor_type> guard = asio::make_work_guard(io);
   asio::steady_timer pause{io};
   std::optional<tcp::acceptor> acceptor = std::nullopt;
-  std::uint16_t port = 0;
+  std::uint64_t listener = 0;  ///< number of the one that is there, or was the last
   std::function<void(WireConnectionPtr)> on_accepted = {};
   std::list<std::weak_ptr<Attempt>> attempts = {};  ///< of others, oldest first
 
@@ -285,15 +285,16 @@ void SocketWire::connect(const link::PeerAddress& address, Millis timeout_ms,
   });
 }
 
-Result<std::uint16_t> SocketWire::listen(const link::PeerAddress& address, std::function<void(WireConnectionPtr)> accepted) {
-  std::promise<Result<std::uint16_t>> answer;
+Result<SocketWire::Listener> SocketWire::listen(const link::PeerAddress& address,
+                                                std::function<void(WireConnectionPtr)> accepted) {
+  std::promise<Result<Listener>> answer;
   asio::post(impl_->io, [&] { answer.set_value(impl_->listen(address, std::move(accepted))); });
   return answer.get_future().get();
 }
 
-void SocketWire::close(std::uint16_t port) {
-  asio::post(impl_->io, [impl = impl_.get(), port] {
-    if (impl->port == port) impl->stop_listening();
+void SocketWire::close(const Listener& listener) {
+  asio::post(impl_->io, [impl = impl_.get(), number = listener.number] {
+    if (impl->listener == number) impl->stop_listening();
   });
 }
 

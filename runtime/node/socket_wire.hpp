@@ -36,9 +36,9 @@ class SocketWire final : public actors::PeerWire {
   bool proves() const override;
   void connect(const link::PeerAddress& address, Millis timeout_ms,
                std::function<void(Result<actors::WireConnectionPtr>)> done) override;
-  Result<std::uint16_t> listen(const link::PeerAddress& address,
-                               std::function<void(actors::WireConnectionPtr)> accepted) override;
-  void close(std::uint16_t port) override;
+  Result<Listener> listen(const link::PeerAddress& address,
+                          std::function<void(actors::WireConnectionPtr)> accepted) override;
+  void close(const Listener& listener) override;
 
   Counts counts() const;
 

@@ -158,6 +158,27 @@ TEST_CASE("connections that never finish TLS are bounded in number and time, and
   CHECK(eventually([&] { return one.wire.counts().refused >= 200; }));
 }
 
+TEST_CASE("links go on when the actor that listens is started anew, and others can still connect", "[link_tls]") {
+  TempDirectory directory;
+  Authority ours{directory / "ours"};
+  if (!ours.works()) TROUPE_SKIP("package openssl is missing");
+  Board board;
+  TcpNode one{board, 1, {}, ours.of(1)};
+  const std::map<BrokerId, link::PeerAddress> first{{BrokerId{1}, at(one.port())}};
+  TcpNode two{board, 2, first, ours.of(2)};
+  REQUIRE(board.sees("node 1: 2 up"));
+  for (int run = 1; run <= 3; ++run) {
+    caf::anon_send_exit(one.manager, caf::exit_reason::kill);
+    one.manager = one.mesh.start(*one.system, one.table.add("link_manager", "links"));
+    REQUIRE(board.sees("node 1: 2 up", run + 1));
+    REQUIRE(board.sees("node 2: 1 up", run + 1));
+  }
+  TcpNode three{board, 3, first, ours.of(3)};
+  REQUIRE(board.sees("node 1: 3 up"));
+  one.call(3, 10);
+  CHECK(board.sees("node 1: answer 10"));
+}
+
 TEST_CASE("frames that end a process of CAF's end only the connection, without TLS too", "[link_tls]") {
   Board board;
   TcpNode one{board, 1, {}, std::nullopt, 0, {.greeting_timeout_ms = 300}};
