@@ -1,11 +1,11 @@
 # Finds CAF 0.17, which Debian ships without CMake or pkg-config files.
 #
-#   CAF_FOUND, CAF_VERSION, CAF::core, CAF::io, CAF::openssl
+#   CAF_FOUND, CAF_VERSION, CAF::core, CAF::io
 #
 # TROUPE_CAF_ROOT (or CAF_ROOT) names another installation, for example one built with ThreadSanitizer.
 set(_caf_hints ${TROUPE_CAF_ROOT} ${CAF_ROOT})
 find_path(CAF_INCLUDE_DIR caf/actor_system.hpp HINTS ${_caf_hints} PATH_SUFFIXES include)
-foreach(_part core io openssl)
+foreach(_part core io)
   find_library(CAF_${_part}_LIBRARY caf_${_part} HINTS ${_caf_hints} PATH_SUFFIXES lib)
 endforeach()
 if(CAF_INCLUDE_DIR AND EXISTS "${CAF_INCLUDE_DIR}/caf/config.hpp")
@@ -22,7 +22,7 @@ include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(CAF REQUIRED_VARS CAF_core_LIBRARY CAF_io_LIBRARY CAF_INCLUDE_DIR VERSION_VAR CAF_VERSION)
 if(CAF_FOUND AND NOT TARGET CAF::core)
   find_package(Threads REQUIRED)
-  foreach(_part core io openssl)
+  foreach(_part core io)
     if(CAF_${_part}_LIBRARY)
       add_library(CAF::${_part} UNKNOWN IMPORTED)
       set_target_properties(CAF::${_part} PROPERTIES
@@ -33,8 +33,5 @@ if(CAF_FOUND AND NOT TARGET CAF::core)
   endforeach()
   target_link_libraries(CAF::core INTERFACE Threads::Threads)
   target_link_libraries(CAF::io INTERFACE CAF::core)
-  if(TARGET CAF::openssl)
-    target_link_libraries(CAF::openssl INTERFACE CAF::io)
-  endif()
 endif()
-mark_as_advanced(CAF_INCLUDE_DIR CAF_core_LIBRARY CAF_io_LIBRARY CAF_openssl_LIBRARY)
+mark_as_advanced(CAF_INCLUDE_DIR CAF_core_LIBRARY CAF_io_LIBRARY)

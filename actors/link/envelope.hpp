@@ -63,11 +63,6 @@ typename Inspector::result_type inspect(Inspector& f, Envelope& envelope) {
 struct LinkWire {
   std::uint64_t heartbeat_ms = 500;  ///< CAF's own, as a backstop: it closes what hangs
   std::uint64_t connection_timeout_ms = 3'000;
-  std::string certificate = {};  ///< files; all three or none: link::check_listener
-  std::string key = {};
-  std::string ca = {};
-
-  bool tls() const { return !certificate.empty(); }
 };
 
 /// What an actor system needs for links: CAF's middleman, the message type and the timeouts. Before the system is made.

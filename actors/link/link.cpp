@@ -112,7 +112,9 @@ class LinkState {
     const auto from = known != numbers_.end()         ? known->second
                       : type == EnvelopeType::welcome ? number_of(sender)
                                                       : Remote{0};
-    perform(machine_->received(now(), from, type, envelope.version, envelope.body.bytes));
+    const bool begins = type == EnvelopeType::welcome && options_.names;
+    perform(machine_->received(now(), from, type, envelope.version, envelope.body.bytes,
+                               begins ? options_.names->proof_of(sender.node()) : Proof{}));
   }
 
   void on_call(const LinkCall& call) {

@@ -5,17 +5,17 @@
 
 #include <caf/actor.hpp>
 #include <caf/fwd.hpp>
-#include <caf/io/middleman_actor.hpp>
 
 #include "actors/actor_table.hpp"
 #include "actors/link/link_directory.hpp"
+#include "actors/link/node_names.hpp"
 #include "actors/link/peer_probe.hpp"
 #include "core/link/link_machine.hpp"
 
 namespace troupe::actors {
 
-/// CAF's actor that connects and publishes: with TLS or without.
-using Middleman = std::function<caf::io::middleman_actor(caf::actor_system&)>;
+/// The actor that connects and publishes: CAF's middleman, or spawn_wire_gate.
+using Middleman = std::function<caf::actor(caf::actor_system&)>;
 
 /// Keeps the link to one other node: a shell around LinkMachine. It holds the only handle of an actor of that node, its link.
 struct LinkOptions {
@@ -23,7 +23,8 @@ struct LinkOptions {
   std::shared_ptr<LinkDirectory> directory = {};
   PeerProbe* probe = nullptr;  ///< outlives the actor
   Middleman middleman = {};
-  caf::actor manager = {};  ///< told who answers, when machine.peer is not known
+  std::shared_ptr<const NodeNames> names = {};  ///< null: nobody has to prove who it is
+  caf::actor manager = {};                      ///< told who answers, when machine.peer is not known
 };
 
 /// It ends by itself, without error, when it has found out who a contact is, and when it has neither a session nor an address.

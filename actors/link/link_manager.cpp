@@ -127,7 +127,7 @@ class LinkManagerState {
         .then(published, failed);
   }
 
-  caf::io::middleman_actor middleman() { return options_.middleman(self_->system()); }
+  caf::actor middleman() { return options_.middleman(self_->system()); }
 
   // --- hellos
 
@@ -136,7 +136,9 @@ class LinkManagerState {
     if (!from || envelope.type != static_cast<std::uint16_t>(EnvelopeType::hello)) return;
     const auto hello = decode_hello(envelope.body.bytes);
     if (!hello) return log::warn("a hello that cannot be read", {log::kv("error", hello.error())});
-    if (const auto refusal = object_to(options_.self, options_.machine.versions, *hello)) return refuse(from, *refusal);
+    const auto proof = options_.names ? options_.names->proof_of(from.node()) : Proof{};
+    if (const auto refusal = object_to(options_.self, options_.machine.versions, *hello, proof))
+      return refuse(from, *refusal);
     if (hello->asks) {
       const Welcome welcome{*common_version(options_.machine.versions, hello->versions), options_.self, hello->session, 0};
       return answer(from, EnvelopeType::welcome, encode(welcome));
@@ -237,6 +239,7 @@ class LinkManagerState {
                        .directory = options_.directory,
                        .probe = options_.probe,
                        .middleman = options_.middleman,
+                       .names = options_.names,
                        .manager = {}};
       link.machine.self = options_.self;
       link.machine.peer = child.peer;

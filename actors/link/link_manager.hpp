@@ -31,7 +31,8 @@ struct LinkManagerOptions {
   PeerProbe* probe = nullptr;   ///< outlives the actor
   ActorTable* table = nullptr;  ///< outlives the actor
   Middleman middleman = {};
-  std::size_t strangers_max = 1'000;  ///< links to nodes that came by themselves and are in no list
+  std::shared_ptr<const NodeNames> names = {};  ///< null: nobody has to prove who it is
+  std::size_t strangers_max = 1'000;            ///< links to nodes that came by themselves and are in no list
   std::uint64_t seed = 0;
 };
 

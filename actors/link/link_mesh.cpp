@@ -3,10 +3,10 @@
 #include <caf/actor_cast.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/io/middleman.hpp>
-#include <caf/openssl/manager.hpp>
 #include <caf/send.hpp>
 
 #include "actors/link/link_messages.hpp"
+#include "actors/link/wire_gate.hpp"
 #include "base/assert.hpp"
 
 namespace troupe::actors {
@@ -17,8 +17,14 @@ LinkMesh::LinkMesh(Options options) : options_(std::move(options)) {
 
 caf::actor LinkMesh::start(caf::actor_system& system, const ActorRowPtr& row) {
   const std::lock_guard lock{mutex_};
-  Middleman middleman = [](caf::actor_system& of) { return of.middleman().actor_handle(); };
-  if (options_.tls) middleman = [](caf::actor_system& of) { return of.openssl_manager().actor_handle(); };
+  Middleman middleman = [](caf::actor_system& of) { return caf::actor_cast<caf::actor>(of.middleman().actor_handle()); };
+  caf::actor gate;
+  const auto names = options_.wire != nullptr && options_.wire->proves() ? names_ : nullptr;
+  if (options_.wire != nullptr) {
+    gate = spawn_wire_gate(
+        system, {.wire = options_.wire, .names = names, .connect_timeout_ms = options_.machine.connect_timeout_ms});
+    middleman = [gate](caf::actor_system&) { return gate; };
+  }
   const auto actor = spawn_link_manager(system,
                                         {.self = options_.self,
                                          .machine = options_.machine,
@@ -30,8 +36,11 @@ caf::actor LinkMesh::start(caf::actor_system& system, const ActorRowPtr& row) {
                                          .probe = options_.probe,
                                          .table = options_.table,
                                          .middleman = std::move(middleman),
+                                         .names = names,
                                          .seed = options_.seed++},
                                         row);
+  // Neither outlives the other.
+  if (gate) caf::anon_send(gate, LinkOwner{actor});
   manager_ = actor.address();
   if (peers_) caf::anon_send(actor, LinkPeers{*peers_});
   return actor;

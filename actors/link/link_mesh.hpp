@@ -9,6 +9,7 @@
 #include <caf/actor_addr.hpp>
 
 #include "actors/link/link_manager.hpp"
+#include "actors/link/peer_wire.hpp"
 #include "actors/peer_links.hpp"
 
 namespace troupe::actors {
@@ -31,7 +32,7 @@ class LinkMesh final : public PeerLinks {
     link::LinkMachine::Options machine = {};                 ///< times and bounds
     PeerProbe* probe = nullptr;                              ///< outlives the actors
     ActorTable* table = nullptr;                             ///< outlives the actors
-    bool tls = false;                                        ///< as the system was configured
+    PeerWire* wire = nullptr;                                ///< outlives the actors; null: CAF's own connections, for tests
     std::uint64_t seed = 0;
   };
 
@@ -59,6 +60,8 @@ class LinkMesh final : public PeerLinks {
   caf::actor manager() const;
 
   const std::shared_ptr<LinkDirectory> directory_ = std::make_shared<LinkDirectory>();
+  /// Over all runs of the actors: connections go on without them.
+  const std::shared_ptr<NodeNames> names_ = std::make_shared<NodeNames>();
   const std::shared_ptr<LinkListener> listener_ = std::make_shared<LinkListener>();
   mutable std::mutex mutex_;
   Options options_;

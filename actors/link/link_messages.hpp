@@ -75,6 +75,11 @@ struct LinkCluster {
   Uuid cluster_id = {};
 };
 
+/// To the gate of a wire: the actor that it ends with, and that ends with it.
+struct LinkOwner {
+  caf::actor owner = {};
+};
+
 // --- from a link to itself
 
 struct LinkProbed {
@@ -104,6 +109,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::LinkAnswer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::LinkGreeted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::LinkAddress)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::LinkCluster)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::LinkOwner)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::LinkProbed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::LinkFlush)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::LinkTick)

@@ -6,8 +6,8 @@
 
 namespace troupe::actors {
 
-/// Looks whether somebody listens at an address, before CAF is told to connect: CAF's middleman blocks in its connect, and a node that
-/// nobody answers for would hold up the links to all others. Names are resolved each time.
+/// Looks whether somebody listens at an address, before a connection is made: who refuses is told from who does not answer, and names are
+/// resolved, each time.
 class PeerProbe {
  public:
   virtual ~PeerProbe() = default;

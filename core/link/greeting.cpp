@@ -103,6 +103,7 @@ Errc to_errc(RefusalReason reason) noexcept {
     case RefusalReason::cluster: return Errc::inconsistent_cluster_id;
     case RefusalReason::duplicate: return Errc::duplicate_broker_registration;
     case RefusalReason::broker_id:
+    case RefusalReason::proof:
     case RefusalReason::self: return Errc::wrong_owner;
     case RefusalReason::busy:
     case RefusalReason::full: return Errc::overloaded;
@@ -116,13 +117,14 @@ std::optional<std::uint16_t> common_version(VersionRange a, VersionRange b) {
   return version;
 }
 
-std::optional<Refusal> object_to(const Identity& self, VersionRange versions, const Hello& hello) {
+std::optional<Refusal> object_to(const Identity& self, VersionRange versions, const Hello& hello, const Proof& proof) {
   const auto refuse = [&](RefusalReason reason, std::string sentence) {
     return Refusal{reason, self, hello.session, std::move(sentence)};
   };
   if (hello.from.incarnation == self.incarnation) {
     return refuse(RefusalReason::self, "this address leads back to the node that called it");
   }
+  if (auto wrong = object_to(proof, hello.from.broker)) return refuse(RefusalReason::proof, std::move(*wrong));
   if (!common_version(versions, hello.versions)) {
     return refuse(RefusalReason::version, "broker " + to_string(self.broker) + " speaks the link's versions " +
                                               range_text(versions) + ", the other one " + range_text(hello.versions));
@@ -140,10 +142,11 @@ std::optional<Refusal> object_to(const Identity& self, VersionRange versions, co
   return std::nullopt;
 }
 
-Status check_welcome(const Identity& self, const Hello& hello, const Welcome& welcome) {
+Status check_welcome(const Identity& self, const Hello& hello, const Welcome& welcome, const Proof& proof) {
   if (welcome.from.incarnation == self.incarnation) {
     return Error{Errc::wrong_owner, "the address leads back to this node"};
   }
+  if (auto wrong = object_to(proof, welcome.from.broker)) return Error{Errc::wrong_owner, std::move(*wrong)};
   if (welcome.version < hello.versions.low || welcome.version > hello.versions.high) {
     return Error{Errc::policy_violation, "the other side chose the link's version " + std::to_string(welcome.version) +
                                              ", we speak " + range_text(hello.versions)};
@@ -219,7 +222,7 @@ Result<Refusal> decode_refusal(ByteView bytes) {
   Reader in{bytes};
   Refusal refusal;
   const auto reason = in.number<std::uint8_t>();
-  in.refuse_unless(reason >= 1 && reason <= 7);
+  in.refuse_unless(reason >= 1 && reason <= 8);
   refusal.reason = static_cast<RefusalReason>(reason);
   refusal.from = in.identity();
   refusal.session = in.session();

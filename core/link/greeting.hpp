@@ -7,6 +7,7 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "core/ids.hpp"
+#include "core/link/proof.hpp"
 
 /// How two nodes make sure of each other before anything else is said. docs/formats/link.md
 namespace troupe::link {
@@ -69,6 +70,7 @@ enum class RefusalReason : std::uint8_t {
   self = 5,       ///< the connection leads back to the node itself
   busy = 6,       ///< both greeted at once: the greeting of the lower broker id counts
   full = 7,       ///< no room for another peer
+  proof = 8,      ///< its certificate is of another broker
 };
 
 struct Refusal {
@@ -83,11 +85,11 @@ struct Refusal {
 /// The code that a refused node reacts to.
 Errc to_errc(RefusalReason reason) noexcept;
 
-/// What a node that is `self` holds against a hello, from what both say of themselves alone; nullopt: nothing.
-std::optional<Refusal> object_to(const Identity& self, VersionRange versions, const Hello& hello);
+/// What a node that is `self` holds against a hello, from what both say of themselves and what the connection proves; nullopt: nothing.
+std::optional<Refusal> object_to(const Identity& self, VersionRange versions, const Hello& hello, const Proof& proof = {});
 /// The same of the answer to a hello. Errors: inconsistent_cluster_id, wrong_owner (not the broker that was wanted, or this node
-/// itself), policy_violation (no common version).
-Status check_welcome(const Identity& self, const Hello& hello, const Welcome& welcome);
+/// itself, or one with a certificate of another), policy_violation (no common version).
+Status check_welcome(const Identity& self, const Hello& hello, const Welcome& welcome, const Proof& proof = {});
 /// The highest version of both ranges; nullopt: they do not meet.
 std::optional<std::uint16_t> common_version(VersionRange a, VersionRange b);
 

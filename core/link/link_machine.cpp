@@ -158,14 +158,14 @@ void LinkMachine::forget(Remote remote) {
   if (remote != remote_) effects_.emplace_back(ForgetRemote{remote});
 }
 
-void LinkMachine::welcomed(MonotonicMs now, Remote from, const Bytes& body) {
+void LinkMachine::welcomed(MonotonicMs now, Remote from, const Bytes& body, const Proof& proof) {
   const auto welcome = decode_welcome(body);
   if (state_ != State::greeting || !welcome || welcome->session != hello_.session) {
     forget(from);
     return;
   }
   drop_greeting();
-  if (auto status = check_welcome(options_.self, hello_, *welcome); !status) {
+  if (auto status = check_welcome(options_.self, hello_, *welcome, proof); !status) {
     forget(from);
     return misfit(now, std::move(status).error());
   }
@@ -194,6 +194,7 @@ void LinkMachine::refused(MonotonicMs now, const Bytes& body) {
     case RefusalReason::version:
     case RefusalReason::cluster:
     case RefusalReason::broker_id:
+    case RefusalReason::proof:
     case RefusalReason::self: return misfit(now, std::move(error));
   }
 }
@@ -356,10 +357,10 @@ LinkEffects LinkMachine::stop() {
 
 // --- packets
 
-LinkEffects LinkMachine::received(MonotonicMs now, Remote from, EnvelopeType type, std::uint16_t version,
-                                  const Bytes& body) {
+LinkEffects LinkMachine::received(MonotonicMs now, Remote from, EnvelopeType type, std::uint16_t version, const Bytes& body,
+                                  const Proof& proof) {
   switch (type) {
-    case EnvelopeType::welcome: welcomed(now, from, body); break;
+    case EnvelopeType::welcome: welcomed(now, from, body, proof); break;
     case EnvelopeType::refusal: refused(now, body); break;
     case EnvelopeType::packet:
       if ((state_ == State::up || state_ == State::confirming) && from == remote_) {

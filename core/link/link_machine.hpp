@@ -70,8 +70,9 @@ class LinkMachine {
   LinkEffects connected(MonotonicMs now, std::uint64_t attempt, Result<Remote> remote);
   /// A hello for this link, from another node's link actor.
   LinkEffects greeted(MonotonicMs now, Remote from, const Hello& hello);
-  /// Any other envelope from another node's link actor.
-  LinkEffects received(MonotonicMs now, Remote from, EnvelopeType type, std::uint16_t version, const Bytes& body);
+  /// Any other envelope from another node's link actor; `proof` is of the connection that it came over, and counts for a welcome.
+  LinkEffects received(MonotonicMs now, Remote from, EnvelopeType type, std::uint16_t version, const Bytes& body,
+                       const Proof& proof = {});
   LinkEffects remote_down(MonotonicMs now, Remote remote);
 
   LinkEffects send(Channel channel, Bytes payload);
@@ -114,7 +115,7 @@ class LinkMachine {
   void lose(MonotonicMs now, Error reason);
   void drop_greeting();
   void end_calls(const std::vector<std::uint64_t>& unsent, const std::string& reason);
-  void welcomed(MonotonicMs now, Remote from, const Bytes& body);
+  void welcomed(MonotonicMs now, Remote from, const Bytes& body, const Proof& proof);
   void refused(MonotonicMs now, const Bytes& body);
   void packet(MonotonicMs now, const Bytes& body);
   Status take(MonotonicMs now, Packet packet, std::size_t size);

@@ -36,14 +36,15 @@ Status check_listener(std::string_view address, const TlsFiles& tls) {
   const int given = int{!tls.certificate.empty()} + int{!tls.key.empty()} + int{!tls.ca.empty()};
   if (given == 3) return ok();
   if (given != 0) {
-    return Error{Errc::invalid_config,
-                 "TLS between nodes needs a certificate, its key and the authority that signed it: one is missing"};
+    return Error{
+        Errc::invalid_config,
+        "TLS between nodes needs cluster.tls.certificate, cluster.tls.key and cluster.tls.authority: one is missing"};
   }
   if (is_loopback(address)) return ok();
   return Error{Errc::invalid_config,
-               "the cluster listener is at " + std::string(address) +
-                   ", where others can reach it: give it TLS (certificate, key and ca), or let it listen on "
-                   "127.0.0.1"};
+               "cluster.listen is at " + std::string(address) +
+                   ", which other machines can reach: give the node TLS (cluster.tls.certificate, cluster.tls.key and "
+                   "cluster.tls.authority), or let it listen on 127.0.0.1"};
 }
 
 }  // namespace troupe::link

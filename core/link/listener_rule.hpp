@@ -13,9 +13,8 @@ struct TlsFiles {
   std::string_view ca = {};
 };
 
-/// Whether a listener for other nodes may be opened at `address`, an IP address. CAF's wire has no authentication, and some bytes end the
-/// process: so it listens on loopback, or takes only those who have a certificate of the cluster's own authority. Two of three files are
-/// refused anywhere: CAF would then speak with everybody, encrypted.
+/// Whether a listener for other nodes may be opened at `address`, an IP address. CAF's wire has no authentication: so it listens on
+/// loopback, or takes only those who have a certificate of the cluster's own authority. Two of three files are refused anywhere.
 /// Errors: invalid_config, with the way out.
 Status check_listener(std::string_view address, const TlsFiles& tls);
 

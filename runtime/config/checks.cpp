@@ -5,6 +5,8 @@
 #include <set>
 #include <string>
 
+#include "core/link/listener_rule.hpp"
+
 namespace troupe::runtime {
 namespace {
 
@@ -148,11 +150,9 @@ void add_cluster_problems(const NodeConfig& config, std::vector<std::string>& pr
   }
   const auto listen = parse_endpoint(cluster.listen);
   if (!listen) return;  // said already
-  if (!is_loopback(listen->host)) {
-    problems.push_back(
-        "cluster.listen = \"" + cluster.listen +
-        "\" can be reached from other machines, and there is no TLS between nodes yet: whoever reaches that port "
-        "can stop the node; listen on 127.0.0.1");
+  const auto& tls = cluster.tls;
+  if (const auto status = link::check_listener(listen->host, {tls.certificate, tls.key, tls.authority}); !status) {
+    problems.push_back(status.error().message);
   }
   constexpr std::size_t voters_max = 7;
   std::set<std::int32_t> ids;

@@ -15,6 +15,13 @@ enum class LogFormat : std::uint8_t { automatic, text, json };
 /// How the actor system gives work to its threads: one queue for all, or one a thread with stealing.
 enum class SchedulerPolicy : std::uint8_t { sharing, stealing };
 
+/// PEM files of mutual TLS between nodes: all of them, or none.
+struct ClusterTls {
+  std::string certificate = {};  ///< the node's own, with what leads to the authority behind it
+  std::string key = {};
+  std::string authority = {};
+};
+
 /// How a node speaks to others of its cluster.
 struct ClusterConfig {
   std::string listen = {};               ///< ADDRESS:PORT; empty: a cluster of one that nobody can join
@@ -22,6 +29,7 @@ struct ClusterConfig {
   std::vector<std::string> voters = {};  ///< "ID@HOST:PORT" of those who found the cluster, this node perhaps among them
   std::vector<std::string> join = {};    ///< "HOST:PORT" of nodes of a running cluster
   std::string rack = {};
+  ClusterTls tls = {};
   /// Of a broker that is silent: then others lead its partitions.
   std::int64_t session_ms = 2'000;
 };

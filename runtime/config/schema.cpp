@@ -158,8 +158,7 @@ std::vector<Setting> make_settings() {
            "Web pages besides our own that may call, as \"https://app.example\".", {}, check_origin),
 
       make("cluster.listen", maybe_text, TROUPE_FIELD(cluster.listen),
-           "ADDRESS:PORT for the other nodes of the cluster; empty: a cluster of one. Loopback only, as long as there is no "
-           "TLS.",
+           "ADDRESS:PORT for the other nodes of the cluster; empty: a cluster of one. On loopback, or with TLS.",
            "--cluster", check_listen_address),
       make("cluster.advertise", maybe_text, TROUPE_FIELD(cluster.advertise),
            "HOST:PORT by which the other nodes reach this one; empty: as `cluster.listen`.", {}, check_host_port),
@@ -172,6 +171,13 @@ std::vector<Setting> make_settings() {
            check_host_port),
       make("cluster.rack", maybe_text, TROUPE_FIELD(cluster.rack),
            "Where this node stands; copies of a partition are spread over racks.", {}, check_rack),
+      make("cluster.tls.certificate", maybe_text, TROUPE_FIELD(cluster.tls.certificate),
+           "File with this node's certificate in PEM, of the name broker-ID: TLS between nodes, for all of them or for "
+           "none."),
+      make("cluster.tls.key", maybe_text, TROUPE_FIELD(cluster.tls.key),
+           "File with the key of that certificate in PEM, without a passphrase."),
+      make("cluster.tls.authority", maybe_text, TROUPE_FIELD(cluster.tls.authority),
+           "File with the certificate of the cluster's own authority: whoever has one by it is a node."),
       number("cluster.session_ms", duration, 500, hour, TROUPE_FIELD(cluster.session_ms),
              "A node that the controller does not hear for so long is fenced: others lead its partitions."),
 

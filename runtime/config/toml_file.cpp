@@ -124,6 +124,20 @@ struct Reader {
     }
   }
 
+  /// Names with several dots are tables within tables.
+  void add_table(const std::string& prefix, const toml::table& table) {
+    for (const auto& [key, value] : table) {
+      const auto name = prefix + "." + std::string(key.str());
+      const bool leads_on =
+          std::ranges::any_of(settings(), [&](const Setting& one) { return one.name.starts_with(name + "."); });
+      if (const auto* inner = value.as_table(); inner != nullptr && leads_on) {
+        add_table(name, *inner);
+      } else {
+        add(name, key, value);
+      }
+    }
+  }
+
   void add_all(const toml::table& root) {
     for (const auto& [key, node] : root) {
       const auto section = std::string(key.str());
@@ -133,7 +147,7 @@ struct Reader {
       } else if (table == nullptr || (table->empty() && section_description(section).empty())) {
         report(key.source(), unknown_setting(section));
       } else {
-        for (const auto& [inner, value] : *table) add(section + "." + std::string(inner.str()), inner, value);
+        add_table(section, *table);
       }
     }
     for (auto& [where, problem] : problems) file.problems.push_back(std::move(problem));

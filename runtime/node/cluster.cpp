@@ -24,6 +24,7 @@ LinkMesh::Options mesh_options(const NodeConfig& config, const Cluster::Parts& p
   LinkMesh::Options options{.self = {parts.cluster_id, BrokerId{config.node_id}, parts.incarnation},
                             .probe = &probe,
                             .table = parts.table,
+                            .wire = parts.wire.get(),
                             .seed = std::random_device{}()};
   if (const auto listen = parse_endpoint(config.cluster.listen)) {
     options.listen = link::PeerAddress{listen->host, listen->port};
@@ -50,6 +51,13 @@ std::map<BrokerId, link::PeerAddress> peers_of(const metadata::MetadataImage& im
 }
 
 }  // namespace
+
+Result<std::shared_ptr<SocketWire>> Cluster::make_wire(const NodeConfig& config) {
+  const auto& files = config.cluster.tls;
+  if (files.certificate.empty()) return std::make_shared<SocketWire>(std::nullopt);
+  TROUPE_TRY_ASSIGN(auto tls, TlsContext::read(files, BrokerId{config.node_id}));
+  return std::make_shared<SocketWire>(std::move(tls));
+}
 
 Cluster::Cluster(const NodeConfig& config, Parts parts)
     : config_(config), parts_(std::move(parts)), mesh_(mesh_options(config_, parts_, probe_)) {}

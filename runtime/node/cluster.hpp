@@ -12,6 +12,7 @@
 #include "actors/partition_manager.hpp"
 #include "actors/supervisor.hpp"
 #include "runtime/config/node_config.hpp"
+#include "runtime/node/socket_wire.hpp"
 #include "runtime/node/tcp_probe.hpp"
 
 namespace troupe::runtime {
@@ -26,13 +27,18 @@ class Cluster {
     actors::ActorTable* table = nullptr;
     actors::PartitionDirectory* directory = nullptr;
     std::shared_ptr<actors::ImageHolder> images = {};
+    std::shared_ptr<SocketWire> wire = {};
     std::function<actors::MetadataQuorum()> metadata_quorum = {};
   };
+
+  /// Connections to the others, with TLS if the configuration has it. Errors: invalid_config, one sentence.
+  static Result<std::shared_ptr<SocketWire>> make_wire(const NodeConfig& config);
 
   /// `config.cluster` was checked, and has a `listen`.
   Cluster(const NodeConfig& config, Parts parts);
 
   actors::LinkMesh& links() { return mesh_; }
+  const SocketWire& wire() const { return *parts_.wire; }
   const actors::BrokerStanding& standing() const { return *standing_; }
 
   /// This node as the others reach it.

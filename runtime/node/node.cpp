@@ -294,6 +294,10 @@ void Node::Impl::export_metrics() {
   const auto produce_bytes = metrics.gauge("troupe_produce_bytes", "Bytes of produce requests that are not answered yet.");
   const auto reads = metrics.gauge("troupe_log_reads_waiting", "Reads from disk that wait for a reader.");
   const auto ready = metrics.gauge("troupe_ready", "1 when the node serves clients.");
+  const auto connections =
+      metrics.gauge("troupe_cluster_connections", "Connections that other nodes have opened to this one.");
+  const auto strangers = metrics.gauge("troupe_cluster_connections_refused",
+                                       "Connections to the cluster listener that were refused since the start.");
   metrics.before_exposition([=, this] {
     const auto image = images->get();
     topics.set(static_cast<double>(image->topic_count()));
@@ -301,6 +305,11 @@ void Node::Impl::export_metrics() {
     produce_bytes.set(static_cast<double>(broker->produce_bytes()));
     reads.set(static_cast<double>(readers.waiting()));
     ready.set(health().ready ? 1 : 0);
+    if (cluster) {
+      const auto counts = cluster->wire().counts();
+      connections.set(static_cast<double>(counts.open));
+      strangers.set(static_cast<double>(counts.refused));
+    }
     struct Kind {
       double actors = 0;
       double handled = 0;
@@ -345,11 +354,13 @@ Status Node::start(const metadata::BrokerImage& as_clients_reach_it, Millis dead
   const auto metadata_path = node.config.data_dir + "/metadata";
   TROUPE_TRY_ASSIGN(auto cluster_id, cluster_of(node.files, metadata_path, node.config.data_dir + "/log"));
   if (is_clustered(node.config)) {
+    TROUPE_TRY_ASSIGN(auto wire, Cluster::make_wire(node.config));
     node.cluster.emplace(node.config, Cluster::Parts{.incarnation = node.incarnation,
                                                      .cluster_id = cluster_id,
                                                      .table = &node.table,
                                                      .directory = &node.directory,
                                                      .images = node.images,
+                                                     .wire = std::move(wire),
                                                      .metadata_quorum = [slot = node.quorum] { return slot->get(); }});
     node.cluster->complete(self);
   } else if (cluster_id.is_nil()) {

@@ -73,7 +73,7 @@ TEST_CASE("serve refuses what check refuses", "[cli]") {
            {{"--set", "gateway.io_threads"}, "got \"\", expected an integer"},
            {{"--kafka", "127.0.0.1:9092"}, "has no Kafka port yet"},
            {{"--voters", "1@127.0.0.1:9071"}, "cluster.listen is not"},
-           {{"--cluster", "0.0.0.0:9071"}, "there is no TLS between nodes yet"},
+           {{"--cluster", "0.0.0.0:9071"}, "give the node TLS"},
            {{"--cluster", "127.0.0.1:9071", "--join", "127.0.0.1"}, "expected HOST:PORT"},
            {{"--htpp", "127.0.0.1:1"}, "did you mean \"--http\"?"},
            {{"extra"}, "unexpected argument \"extra\""}}) {

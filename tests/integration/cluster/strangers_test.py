@@ -103,6 +103,10 @@ def garbage(cluster, randomness):
         "ones": [b"\xff" * 4096],
         "4 KiB by chance": [randomness.randbytes(4096)],
         "1 MiB by chance": [randomness.randbytes(1 << 20)],
+        # Each of these two ends a process of CAF's alone; the third makes it take 4 GiB.
+        "an empty client handshake": [b"\x01" + bytes(31)],
+        "an empty server handshake": [bytes(15) + b"\x03" + bytes(16)],
+        "a frame of 4 GiB": [b"\x02\x00\x00\x00\xff\xff\xff\xff" + bytes(23) + b"\x01"],
         "byte by byte": [bytes([one]) for one in randomness.randbytes(200)],
     }
     told = {}

@@ -91,7 +91,15 @@ TEST_CASE("settings of the cluster that do not fit together are refused in a sen
   CHECK_THAT(only(problems({{"cluster.voters", three}})), Contains("cluster.listen is not"));
   CHECK_THAT(only(problems({{"cluster.listen", "127.0.0.1:9071"}, {"cluster.voters", three}, {"cluster.join", "a:1"}})),
              Contains("both set"));
-  CHECK_THAT(only(problems({{"cluster.listen", "0.0.0.0:9071"}})), Contains("no TLS between nodes yet"));
+  CHECK_THAT(only(problems({{"cluster.listen", "0.0.0.0:9071"}})),
+             Contains("cluster.listen is at 0.0.0.0") && Contains("cluster.tls.certificate"));
+  CHECK(problems({{"cluster.listen", "0.0.0.0:9071"},
+                  {"cluster.tls.certificate", "node.pem"},
+                  {"cluster.tls.key", "node.key"},
+                  {"cluster.tls.authority", "ca.pem"}})
+            .empty());
+  CHECK_THAT(only(problems({{"cluster.listen", "127.0.0.1:9071"}, {"cluster.tls.key", "node.key"}})),
+             Contains("one is missing"));
   CHECK_THAT(only(problems({{"cluster.listen", "127.0.0.1:9079"}, {"cluster.voters", three}})), Contains("at port 9071"));
   CHECK_THAT(only(problems({{"cluster.listen", "127.0.0.1:1"}, {"cluster.voters", "1@a:1,2@b:1,2@c:1"}})),
              Contains("names node 2 twice"));

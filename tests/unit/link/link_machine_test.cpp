@@ -418,6 +418,30 @@ TEST_CASE("a contact of which only the address is known says who it is", "[link]
   CHECK(contact.states.empty());
 }
 
+TEST_CASE("who has to prove its broker id is held against what was proven, on both sides", "[link]") {
+  const Identity self{uuid_of(200), BrokerId{1}, uuid_of(1)};
+  const Hello hello{.from = {uuid_of(200), BrokerId{3}, uuid_of(3)}, .to = BrokerId{1}, .session = 5};
+  CHECK_FALSE(object_to(self, {}, hello, Proof{true, BrokerId{3}}));
+  const auto refusal = object_to(self, {}, hello, Proof{true, BrokerId{2}});
+  REQUIRE(refusal);
+  CHECK(refusal->reason == RefusalReason::proof);
+  CHECK(decode_refusal(encode(*refusal))->sentence == "its certificate is of broker-2, and it says that it is broker 3");
+
+  for (const auto proven : {BrokerId{2}, BrokerId{3}, no_broker}) {
+    LinkSide side{link_options(1, 2)};
+    const MonotonicMs now{0};
+    side.take(side.machine->start(now));
+    side.take(side.machine->probed(now, side.probes.at(0).attempt, {ProbeResult::Outcome::open, "10.0.0.1", {}}));
+    side.take(side.machine->connected(now, side.connects.at(0).attempt, Remote{3}));
+    const auto sent = decode_hello(side.sent.at(0).body);
+    const Identity there{uuid_of(200), BrokerId{2}, uuid_of(2)};
+    side.take(side.machine->received(now, Remote{4}, EnvelopeType::welcome, 1,
+                                     Bytes::adopt(encode(Welcome{1, there, sent->session, 0})), Proof{true, proven}));
+    CHECK((side.machine->state() == State::up) == (proven == BrokerId{2}));
+    CHECK(side.troubles == (proven == BrokerId{2} ? std::vector<Errc>{} : std::vector{Errc::wrong_owner}));
+  }
+}
+
 TEST_CASE("a packet that is broken, lost or repeated ends the session", "[link]") {
   LinkPair pair;
   pair.start();
