@@ -147,7 +147,7 @@ class DiskWorkerState {
           });
         },
         [this](const RemoveLog& request) {
-          return answer<Done>([&] { return done(directory_->remove(request.partition)); });
+          return answer<Done>([&] { return done(directory_->remove(request.partition, request.removal)); });
         },
         [this](const QuarantineLog& request) {
           return answer<Done>([&] { return done(directory_->quarantine(request.partition)); });

@@ -84,9 +84,10 @@ struct ApplyRetention {
   TopicIdPartition partition;
   std::optional<TimestampMs> now;  ///< nullopt: time is not to be trusted, only the other limits apply
 };
-/// Deletes the partition for ever. -> Done
+/// Deletes the partition. -> Done
 struct RemoveLog {
   TopicIdPartition partition;
+  storage::DataDirectory::Removal removal = storage::DataDirectory::Removal::for_ever;
 };
 /// Moves the partition's files out of the way. -> Done
 struct QuarantineLog {

@@ -12,6 +12,7 @@
 
 #include "actors/clock.hpp"
 #include "actors/errors.hpp"
+#include "actors/log_care.hpp"
 #include "actors/partition_roles.hpp"
 #include "actors/partition_tail.hpp"
 #include "base/log.hpp"
@@ -58,6 +59,7 @@ class PartitionManagerState {
           wake_later(std::chrono::milliseconds(pause), ManagerWakeup::Kind::restart, id);
         },
         [this] { wake_later(revive_pause, ManagerWakeup::Kind::revive); });
+    care_.emplace(*self_, options_, *roles_);
     self_->set_down_handler([this](caf::down_msg& down) { handle([&] { on_down(down); }); });
     self_->set_exit_handler([this](caf::exit_msg& exit) { stop(exit.reason); });
     roles_->revive();
@@ -117,7 +119,7 @@ class PartitionManagerState {
       if (!one.fenced && (before == nullptr || before->fenced || before->broker_epoch != one.broker_epoch))
         roles_->broker_back(one.broker.id);
     }
-    quarantine_strays();
+    care_->metadata_changed();
     note_serving();
   }
 
@@ -176,8 +178,7 @@ class PartitionManagerState {
     const bool again = roles_->directory_open();
     if (again) begin_incarnation();
     roles_->directory_opened({contents.partitions.begin(), contents.partitions.end()}, again);
-    strays_looked_for_ = false;
-    quarantine_strays();
+    care_->directory_opened();
     if (again) register_again();
     note_serving();
   }
@@ -211,25 +212,6 @@ class PartitionManagerState {
 
   void note_serving() {
     options_.serving->store(roles_->directory_open() && image_ != nullptr && options_.disk_worker() != nullptr);
-  }
-
-  /// Logs of topics that the metadata does not know: moved aside, never deleted.
-  void quarantine_strays() {
-    if (strays_looked_for_ || !roles_->directory_open() || !image_) return;
-    strays_looked_for_ = true;
-    const auto worker = options_.disk_worker();
-    if (!worker) return;
-    for (const auto& id : roles_->written()) {
-      const auto topic = image_->find_topic(id.topic_id);
-      if (topic && id.partition.value() < topic->partition_count()) continue;
-      log::warn("a log without a topic goes to the quarantine", {log::kv("partition", id)});
-      self_->request(worker, disk_timeout, QuarantineLog{id})
-          .then([](const Done&) {},
-                [id](caf::error& error) {
-                  log::warn("a log without a topic not moved to the quarantine",
-                            {log::kv("partition", id), log::kv("error", from_caf_error(error))});
-                });
-    }
   }
 
   // --- failures
@@ -317,6 +299,7 @@ class PartitionManagerState {
     if (due_.empty() && now >= next_retention_) {
       next_retention_ = now + options_.retention_check_ms;
       for (const auto& id : roles_->partitions()) due_.push_back(id);
+      care_->look();
     }
     for (std::size_t i = 0; i < options_.retention_partitions && !due_.empty(); ++i) {
       roles_->tell(due_.front(), RunRetention{wall});
@@ -334,12 +317,12 @@ class PartitionManagerState {
   PartitionManagerOptions options_;
   ActorRowPtr row_;
   std::optional<PartitionRoles> roles_;
+  std::optional<LogCare> care_;
   metadata::ImagePtr image_;
   caf::actor_addr quorum_;
   std::optional<Uuid> incarnation_;  ///< of logs that were recovered while the node ran, until the metadata has it
   bool registered_ = false;          ///< the controller has it
   BrokerEpoch epoch_before_ = no_broker_epoch;
-  bool strays_looked_for_ = false;
   std::map<TopicIdPartition, Tail> tails_;
   storage::SteadyWallClock wall_;
   MonotonicMs next_retention_{0};

@@ -25,7 +25,7 @@ namespace troupe::actors {
 /// there, after a pause that grows.
 ///
 ///   MetadataUpdate --> created: roles   changed: configuration, ISR, new epochs and leaders   deleted: end, then remove the files
-///   DirectoryOpened -> the disk is (again) there: roles; logs that no topic owns go to the quarantine
+///   DirectoryOpened -> the disk is (again) there: roles; logs that no topic owns go to the quarantine (log_care)
 ///   PeerState -------> the fetcher of that node
 ///   a tick --> retention, a few partitions at a time
 ///
@@ -33,7 +33,7 @@ namespace troupe::actors {
 /// leader epochs first (docs/decisions/0010). Replicated partitions wait for that as long as it takes: what was promised to other nodes may
 /// be gone.
 ///
-/// The log of a partition that is assigned to other nodes stays where it is.
+/// The log of a partition that is assigned to other nodes stays where it is for `left_log_ms`, then it is removed.
 struct PartitionManagerOptions {
   BrokerId node_id{0};
   metadata::BrokerImage broker = {};
@@ -48,6 +48,7 @@ struct PartitionManagerOptions {
   RestartPolicy::Options restart = {.restarts_max = 20};
   Millis retention_check_ms = 30'000;
   std::size_t retention_partitions = 64;  ///< looked at per second, at most
+  Millis left_log_ms = 600'000;           ///< how long the log of a partition is kept that only other nodes hold by now
   std::uint64_t seed = 0;                 ///< of the jitter, and of fetch sessions: another one for each run of the node
   PeerLinks* links = nullptr;             ///< outlives the actor; null: this node is alone
   /// As in IsrDeskOptions; needed with `links`.

@@ -41,6 +41,7 @@ class PartitionRoles {
 
   /// The run of this node that the metadata knows; no_broker_epoch: not this one.
   void set_broker_epoch(BrokerEpoch epoch);
+  BrokerEpoch broker_epoch() const { return broker_epoch_; }
   /// A topic as it is now.
   void take(const metadata::TopicPtr& topic);
   /// A partition that is no more: its actor ends at once.
@@ -59,7 +60,6 @@ class PartitionRoles {
   /// No new epochs will come for now: partitions whose only replica is here go on with the one they have.
   void release_single();
   void forget_files(const TopicIdPartition& id) { written_.erase(id); }
-  const std::unordered_set<TopicIdPartition>& written() const { return written_; }
 
   // --- actors
 
@@ -75,6 +75,8 @@ class PartitionRoles {
   const std::string* led_topic(const TopicIdPartition& id) const;
   caf::actor leader(const TopicIdPartition& id) const;
   bool any_replicated() const;
+  /// It has, or had until a moment ago, a role here.
+  bool holds(const TopicIdPartition& id) const { return held_.contains(id); }
   std::vector<TopicIdPartition> partitions() const;
   /// To the actor of a partition, if there is one.
   template <class Message>

@@ -30,6 +30,7 @@ Result<PartitionLog*> DataDirectory::log(const TopicIdPartition& id, const LogCo
     return &log;
   }
   if (manifest_.state(id) == Manifest::State::removed) {
+    if (vacated_.contains(id)) return bring_back(id, config);
     return Error{Errc::unknown_topic_or_partition, "partition " + to_string(id) + " was removed"};
   }
   TROUPE_TRY_ASSIGN(auto* entry, open_log(id, config, nullptr));
@@ -334,18 +335,23 @@ Status DataDirectory::truncate(const TopicIdPartition& id, Offset offset) {
 Status DataDirectory::reset(const TopicIdPartition& id, Offset offset) {
   TROUPE_TRY(usable());
   TROUPE_TRY_ASSIGN(auto* entry, opened(id));
-  auto& log = *entry->log;
-  if (log.health().kind == LogHealth::Kind::offline) return log.reset_to(offset);
-  TROUPE_TRY(manifest_.note(id, Manifest::State::written));
-  TROUPE_TRY(manifest_.sync());
+  if (entry->log->health().kind == LogHealth::Kind::offline) return entry->log->reset_to(offset);
+  return begin_anew(id, *entry, offset);
+}
+
+/// The commit log is told first: what it holds of the log before is not put into this one.
+Status DataDirectory::begin_anew(const TopicIdPartition& id, Entry& entry, Offset offset) {
+  auto& log = *entry.log;
   commit_log_->add_reset(id, offset);
   TROUPE_TRY(commit_now(id));
   recovery_points_.erase(id);  // nothing is promised until the reset is done
-  auto done = log.reset_to(offset);
+  auto done = manifest_.note(id, Manifest::State::written);
+  if (done) done = manifest_.sync();
+  if (done) done = log.reset_to(offset);
   if (done) {
     log_starts_[id] = offset;
     recovery_points_[id] = offset;
-    settled(id, *entry);
+    settled(id, entry);
     done = write_checkpoints();
   }
   if (done) {
@@ -376,42 +382,6 @@ void DataDirectory::set_high_watermark(const TopicIdPartition& id, Offset offset
 Offset DataDirectory::high_watermark(const TopicIdPartition& id) const {
   const auto found = high_watermarks_.find(id);
   return found == high_watermarks_.end() ? Offset{0} : found->second;
-}
-
-Status DataDirectory::remove(const TopicIdPartition& id) {
-  TROUPE_TRY(manifest_.note(id, Manifest::State::removed));
-  TROUPE_TRY(manifest_.sync());
-  std::erase(dirty_, id);
-  std::erase(turn_, id);
-  if (const auto found = entries_.find(id); found != entries_.end()) {
-    TROUPE_TRY(found->second.log->remove_files());
-    entries_.erase(found);
-    // Not empty while views still hold files of it: the next start removes it then.
-    (void)file_system_.remove(location(id).directory);
-  } else {
-    TROUPE_TRY_ASSIGN(const bool there, file_system_.exists(location(id).directory));
-    if (there) TROUPE_TRY(remove_tree(file_system_, location(id).directory));
-  }
-  recovery_points_.erase(id);
-  log_starts_.erase(id);
-  high_watermarks_.erase(id);
-  return ok();
-}
-
-Status DataDirectory::quarantine(const TopicIdPartition& id) {
-  TROUPE_TRY_ASSIGN(auto* log, this->log(id, LogConfig{}));
-  if (log->health().can_append()) TROUPE_TRY(log->close());
-  std::erase(dirty_, id);
-  std::erase(turn_, id);
-  entries_.erase(id);
-  const auto where = location(id);
-  TROUPE_TRY_ASSIGN(const bool there, file_system_.exists(where.directory));
-  if (there) {
-    TROUPE_TRY(quarantine_path(file_system_, where.directory, path("quarantine"), std::string(file_name(where.quarantine))));
-  }
-  // Noted only now: a crash before leaves the partition where it was.
-  TROUPE_TRY(manifest_.note(id, Manifest::State::removed));
-  return manifest_.sync();
 }
 
 Status DataDirectory::close() {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "storage/manifest.hpp"
@@ -93,10 +94,18 @@ class DataDirectory {
   /// As last written; 0 when nothing is known.
   Offset high_watermark(const TopicIdPartition& id) const;
 
-  /// Deletes a partition for ever: a committed metadata record says so. Views that are still read keep their files until they go.
-  Status remove(const TopicIdPartition& id);
+  enum class Removal : std::uint8_t {
+    for_ever,  ///< a committed metadata record says so: `log` refuses it
+    for_now,   ///< it is assigned to other nodes: `log` begins an empty one when it is assigned to this one again
+  };
+  /// Deletes a partition. Views that are still read keep their files until they go.
+  Status remove(const TopicIdPartition& id, Removal removal = Removal::for_ever);
   /// Moves a partition's files to the quarantine: its topic is not in the metadata, and no record says that it was deleted.
   Status quarantine(const TopicIdPartition& id);
+  /// Moves a log that cannot be used out of the way, whatever its health: others hold the partition, and `log` begins an empty one to copy
+  /// theirs to. The last two of a partition are kept in the quarantine. Views answer stale_log_view from now on.
+  /// Returns where it lies now; empty: there were no files.
+  Result<std::string> set_aside(const TopicIdPartition& id);
 
   /// Syncs the logs whose flush interval has passed.
   Status on_deadline(MonotonicMs now);
@@ -132,6 +141,9 @@ class DataDirectory {
   LogExpectation expectation(const TopicIdPartition& id, const CommittedTail* tail) const;
   LogLocation location(const TopicIdPartition& id) const;
   Result<Entry*> opened(const TopicIdPartition& id);
+  Result<PartitionLog*> bring_back(const TopicIdPartition& id, const LogConfig& config);
+  Status begin_anew(const TopicIdPartition& id, Entry& entry, Offset offset);
+  void forget(const TopicIdPartition& id);
   void note_dirty(const TopicIdPartition& id, Entry& entry);
   void note_committed();
   Status usable();
@@ -158,13 +170,14 @@ class DataDirectory {
   std::unordered_map<TopicIdPartition, Offset> recovery_points_;  ///< of logs that are not open
   std::unordered_map<TopicIdPartition, Offset> log_starts_;
   std::unordered_map<TopicIdPartition, Offset> high_watermarks_;
-  std::vector<TopicIdPartition> turn_;     ///< logs with appends in this turn
-  std::deque<TopicIdPartition> dirty_;     ///< logs with unsynced bytes, oldest first, each once
-  std::deque<TopicIdPartition> settling_;  ///< those of them that keep a full commit-log file from being used again
-  std::size_t settle_total_ = 0;           ///< how many those were when the file was full
-  std::deque<TopicIdPartition> pinned_;    ///< logs whose unsynced files were opened, oldest first; some are settled by now
-  std::uint64_t settling_through_ = 0;     ///< the last commit-log file that they keep
-  bool commit_log_full_ = false;           ///< said once, and again after it had room in between
+  std::unordered_set<TopicIdPartition> vacated_;  ///< removed in this run, and may begin anew
+  std::vector<TopicIdPartition> turn_;            ///< logs with appends in this turn
+  std::deque<TopicIdPartition> dirty_;            ///< logs with unsynced bytes, oldest first, each once
+  std::deque<TopicIdPartition> settling_;         ///< those of them that keep a full commit-log file from being used again
+  std::size_t settle_total_ = 0;                  ///< how many those were when the file was full
+  std::deque<TopicIdPartition> pinned_;  ///< logs whose unsynced files were opened, oldest first; some are settled by now
+  std::uint64_t settling_through_ = 0;   ///< the last commit-log file that they keep
+  bool commit_log_full_ = false;         ///< said once, and again after it had room in between
   std::optional<std::string> failure_;
 };
 

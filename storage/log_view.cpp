@@ -15,6 +15,13 @@ Error stale(const LogView::Part& part) {
   return {Errc::stale_log_view, part.segment->path() + " was truncated after this view was taken"};
 }
 
+/// A log that was set aside has taken its files along.
+Result<std::shared_ptr<File>> file_of(const LogView::Part& part) {
+  auto file = part.segment->file();
+  if (!file && part.segment->generation() != part.generation) return stale(part);
+  return file;
+}
+
 Error damage(const LogView::Part& part, std::uint64_t position, const std::string& what) {
   // A reader that overlaps a truncation sees bytes change under it; that is no damage.
   if (part.segment->generation() != part.generation) return stale(part);
@@ -75,7 +82,7 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
 
   for (auto index = part_of(from); index < part_count(); ++index) {
     const auto& part = this->part(index);
-    TROUPE_TRY_ASSIGN(const auto file, part.segment->file());
+    TROUPE_TRY_ASSIGN(const auto file, file_of(part));
     std::uint32_t position = 0;
     auto expected = part.segment->base_offset();  // of the batch at `position`
     bool exact =
@@ -171,7 +178,7 @@ Result<std::optional<TimestampAndOffset>> LogView::find(TimestampMs timestamp) c
   for (std::size_t index = 0; index < part_count(); ++index) {
     const auto& part = this->part(index);
     if (part.max_timestamp < timestamp || part.next_offset <= log_start_offset_) continue;
-    TROUPE_TRY_ASSIGN(const auto file, part.segment->file());
+    TROUPE_TRY_ASSIGN(const auto file, file_of(part));
     TROUPE_TRY_ASSIGN(const auto entry, part.segment->floor(timestamp, part.end_position));
     Status failed;
     bool done = false;

@@ -426,6 +426,19 @@ Status PartitionLog::remove_files() {
   return ok();
 }
 
+void PartitionLog::let_go() {
+  for (auto& recovered : recovered_segments()) {
+    recovered.segment->begin_truncation();
+    files_->forget(recovered.segment->path());  // others will have the same name
+  }
+  closed_ = std::make_shared<LogView::Parts>();
+  active_.reset();
+  active_file_.reset();
+  dirty_.clear();
+  directory_dirty_ = parents_dirty_ = barrier_needed_ = false;
+  health_ = {LogHealth::Kind::offline, log_start_offset_, "its files were set aside"};
+}
+
 LogView PartitionLog::view() const {
   LogView::Part active{active_, log_end_offset_, end_position_, active_ ? active_->generation() : 0, max_timestamp_};
   std::optional<Offset> damaged_from;

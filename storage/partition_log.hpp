@@ -78,6 +78,9 @@ class PartitionLog {
   /// Removes the log's files; those that views still read go with the views. The log serves no more afterwards.
   Status remove_files();
 
+  /// Its files are about to be moved: views answer stale_log_view from now on, and the log serves no more.
+  void let_go();
+
   LogView view() const;
   Offset log_start_offset() const { return log_start_offset_; }
   Offset log_end_offset() const { return log_end_offset_; }

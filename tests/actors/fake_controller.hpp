@@ -48,7 +48,7 @@ class FakeController {
   void register_run(BrokerId id, const Uuid& incarnation) {
     auto& run = registrations_[id];
     if (run.incarnation == incarnation) return;
-    run = {.broker = {.id = id, .host = "localhost"}, .incarnation = incarnation, .broker_epoch = Offset{next_epoch_++}};
+    run = {.broker = {.id = id, .host = "localhost"}, .incarnation = incarnation, .broker_epoch = Offset{++applied_}};
     for (auto& [topic_id, topic] : topics_) {
       for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
         change({topic_id, PartitionId{static_cast<std::int32_t>(i)}}, [&](metadata::PartitionImage& one) {
@@ -109,6 +109,11 @@ class FakeController {
   }
   void unfence(BrokerId broker) {
     registrations_[broker].fenced = false;
+    publish();
+  }
+  /// Nodes that are up hear of it only as of a topic that is not there.
+  void remove_topic(const TopicId& id) {
+    topics_.erase(id);
     publish();
   }
   void set_replicas(const TopicIdPartition& id, std::vector<BrokerId> replicas) {
@@ -208,7 +213,6 @@ class FakeController {
   std::map<TopicId, std::shared_ptr<metadata::TopicImage>> topics_;
   std::map<BrokerId, Listener> listeners_;
   std::set<BrokerId> deaf_;
-  std::int64_t next_epoch_ = 1;
   std::int64_t applied_ = 0;
   int runs_ = 0;
 };

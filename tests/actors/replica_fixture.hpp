@@ -78,6 +78,7 @@ struct ReplicaNode {
 /// Nodes with disks in memory and links that the test may cut, under one controller, in one thread and in virtual time.
 struct ReplicaFixture {
   static constexpr Millis lag_max_ms = 2'000;
+  static constexpr Millis left_log_ms = 40'000;
 
   std::shared_ptr<FakeController> controller = std::make_shared<FakeController>();
   SeededScheduler scheduler;
@@ -124,6 +125,7 @@ struct ReplicaFixture {
                 .directory = &one.directory,
                 .leaders = one.leaders.get(),
                 .table = &one.table,
+                .left_log_ms = left_log_ms,
                 .seed = static_cast<std::uint64_t>(one.id.value()) * 1'000 + gone.size(),
                 .links = one.links.get(),
                 .ask_controller =
@@ -253,6 +255,13 @@ struct ReplicaFixture {
     }
   }
 
+  /// Files of a partition that a node has in their place.
+  std::size_t files(int at, const TopicIdPartition& id) {
+    const auto all = node(at).disk.files();
+    return static_cast<std::size_t>(std::ranges::count_if(all, [&](const std::string& file) {
+      return file.starts_with("/log/partitions/" + to_string(id) + "/") && file.ends_with(".log");
+    }));
+  }
   actors::LogSnapshot log(int at, const TopicIdPartition& id) {
     const auto config = controller->topic(id.topic_id)->config;
     auto opened =

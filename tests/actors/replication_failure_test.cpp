@@ -295,7 +295,67 @@ TEST_CASE("who listens at the leader hears of what is committed, with its record
   CHECK(records == 3);
 }
 
-TEST_CASE("replicas come and go with their assignment, and a log that is left stays", "[actors][replication]") {
+TEST_CASE("a log that is left goes after a while, and its partition may come back", "[actors][replication]") {
+  ReplicaFixture cluster(2);
+  const auto topic = cluster.controller->create("t", {brokers({1, 2})});
+  const TopicIdPartition id{topic->id, PartitionId{0}};
+  cluster.scheduler.advance(200);
+  const auto write = [&](const std::string& value) {
+    const auto answer = cluster.produce(1, topic, value);
+    cluster.scheduler.advance(100);
+    REQUIRE(ReplicaFixture::record_of(answer));
+  };
+  write("a");
+  cluster.scheduler.advance(31'000);
+  cluster.controller->set_replicas(id, brokers({1}));
+  cluster.scheduler.advance(31'000);
+  CHECK(cluster.files(2, id) == 1);
+  SECTION("assigned again in time: the log goes on") {
+    write("b");
+    cluster.controller->set_replicas(id, brokers({1, 2}));
+    cluster.scheduler.advance(200'000);
+    CHECK(cluster.files(2, id) == 1);
+  }
+  SECTION("assigned again too late: it is copied anew") {
+    cluster.scheduler.advance(100'000);
+    CHECK(cluster.files(2, id) == 0);
+    write("b");
+    cluster.controller->set_replicas(id, brokers({1, 2}));
+    cluster.scheduler.advance(2'000);
+    write("c");
+    CHECK(cluster.controller->partition(id).isr == brokers({1, 2}));
+    // And it is there after another start.
+    auto disk = cluster.stop(BrokerId{2});
+    cluster.start(BrokerId{2}, std::move(disk));
+    cluster.scheduler.advance(3'000);
+  }
+  CHECK(cluster.controller->partition(id).isr == brokers({1, 2}));
+  cluster.check_same_logs({1, 2}, id);
+}
+
+TEST_CASE("the log of a topic that was deleted while its node was down goes, and is not taken for a stranger's",
+          "[actors][replication]") {
+  ReplicaFixture cluster(2);
+  const auto topic = cluster.controller->create("t", {brokers({1, 2})});
+  const TopicIdPartition id{topic->id, PartitionId{0}};
+  cluster.scheduler.advance(200);
+  REQUIRE(ReplicaFixture::record_of([&] {
+    const auto answer = cluster.produce(1, topic, "v");
+    cluster.scheduler.advance(31'000);
+    return answer;
+  }()));
+  auto disk = cluster.stop(BrokerId{2});
+  cluster.controller->remove_topic(topic->id);
+  cluster.start(BrokerId{2}, std::move(disk));
+  cluster.scheduler.advance(1'000);
+  CHECK(cluster.files(2, id) == 1);
+  cluster.scheduler.advance(100'000);
+  const auto left = cluster.node(2).disk.files();
+  CHECK(std::ranges::none_of(left,
+                             [&](const std::string& file) { return file.find(to_string(topic->id)) != std::string::npos; }));
+}
+
+TEST_CASE("replicas come and go with their assignment, and a log that is left stays for a while", "[actors][replication]") {
   ReplicaFixture cluster(2);
   const auto topic = cluster.controller->create("t", {brokers({1})});
   const TopicIdPartition id{topic->id, PartitionId{0}};

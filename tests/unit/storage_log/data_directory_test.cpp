@@ -202,6 +202,118 @@ TEST_CASE("a quarantined partition keeps its files", "[data_directory]") {
   CHECK(kept == 1);
 }
 
+TEST_CASE("a partition that was removed for now begins empty when it is wanted again, whatever the commit log still holds",
+          "[data_directory]") {
+  DirectoryFixture fixture;
+  const bool set_aside = GENERATE(false, true);
+  CAPTURE(set_aside);
+  fixture.append_and_commit(0, 5);
+  fixture.append_and_commit(1, 5);
+  const auto old_view = fixture.log(0).view();
+  if (set_aside) {
+    const auto where = fixture.directory().set_aside(partition(0));
+    REQUIRE(where);
+    CHECK(where->ends_with(".set-aside"));
+    CHECK(old_view.read(Offset{0}, 1'000).error().code == Errc::stale_log_view);
+  } else {
+    REQUIRE(fixture.directory().remove(partition(0), DataDirectory::Removal::for_now));
+  }
+  CHECK(fixture.directory().partitions() == std::vector{partition(1)});
+  SECTION("and not wanted before the power goes") {
+    fixture.power_cut();
+    CHECK(fixture.directory().partitions() == std::vector{partition(1)});
+    CHECK(fixture.log(0).log_end_offset() == Offset{0});
+  }
+  SECTION("empty when the power goes") {
+    CHECK(fixture.log(0).log_end_offset() == Offset{0});
+    fixture.power_cut();
+    CHECK(fixture.log(0).log_end_offset() == Offset{0});
+    CHECK(fixture.log(0).health().can_append());
+  }
+  SECTION("with other records") {
+    fixture.append_and_commit(0, 3);
+    fixture.check_holds(0, Offset{3});
+    fixture.power_cut();
+    fixture.check_holds(0, Offset{3});
+    fixture.append_and_commit(0, 4);
+    fixture.restart();
+    fixture.check_holds(0, Offset{7});
+  }
+  SECTION("not on a full disk, but when there is space") {
+    fixture.disk.set_capacity(0);
+    CHECK_FALSE(fixture.directory().log(partition(0), fixture.config));
+    CHECK_FALSE(fixture.directory().failure());
+    fixture.disk.set_capacity(std::uint64_t{1} << 30);
+    fixture.append_and_commit(0, 2);
+    fixture.power_cut();
+    fixture.check_holds(0, Offset{2});
+  }
+  fixture.check_holds(1, Offset{5});
+}
+
+TEST_CASE("of the logs of a partition that were set aside the last two are kept", "[data_directory]") {
+  DirectoryFixture fixture;
+  for (int life = 1; life <= 4; ++life) {
+    fixture.append_and_commit(0, life);
+    REQUIRE(fixture.directory().set_aside(partition(0)));
+    fixture.check_holds(0, Offset{0});
+  }
+  fixture.power_cut();
+  std::vector<std::string> kept;
+  for (const auto& path : fixture.disk.files()) {
+    if (path.find("/quarantine/") != std::string::npos && path.ends_with(".log")) kept.push_back(path);
+  }
+  CHECK(kept.size() == 2);
+  CHECK(fixture.log(0).health().can_append());
+}
+
+TEST_CASE("whenever the power goes while a partition leaves and comes back: it is as it was, or empty, and others are whole",
+          "[data_directory]") {
+  enum class Stage { here, gone, back, written };
+  std::size_t cuts = 0;
+  for (const bool aside : {false, true}) {
+    for (std::size_t nth = 1;; ++nth) {
+      CAPTURE(aside, nth);
+      DirectoryFixture fixture;
+      fixture.append_and_commit(0, 5);
+      fixture.append_and_commit(1, 5);
+      auto stage = Stage::here;
+      std::optional<std::pair<FaultyFileSystem, Stage>> cut;
+      std::size_t operations = 0;
+      fixture.disk.on_operation([&](const Operation&) {
+        KeepSynced choices;
+        if (++operations == nth) cut.emplace(fixture.disk.power_cut(choices), stage);
+      });
+      if (aside) {
+        REQUIRE(fixture.directory().set_aside(partition(0)));
+      } else {
+        REQUIRE(fixture.directory().remove(partition(0), DataDirectory::Removal::for_now));
+      }
+      stage = Stage::gone;
+      REQUIRE(fixture.log(0).log_end_offset() == Offset{0});
+      stage = Stage::back;
+      fixture.append_and_commit(0, 2);
+      stage = Stage::written;
+      REQUIRE(fixture.directory().checkpoint());
+      fixture.disk.on_operation(nullptr);
+      if (!cut) break;
+      ++cuts;
+      fixture.disk = std::move(cut->first);
+      fixture.open();
+      fixture.check_holds(1, Offset{5});
+      const auto end = fixture.log(0).log_end_offset();
+      switch (cut->second) {
+        case Stage::here: CHECK((end == Offset{0} || end == Offset{5})); break;
+        case Stage::gone: CHECK(end == Offset{0}); break;
+        case Stage::back: CHECK((end == Offset{0} || end == Offset{2})); break;
+        case Stage::written: CHECK(end == Offset{2}); break;
+      }
+      fixture.check_holds(0, end);
+    }
+  }
+  CHECK(cuts > 40);
+}
+
 TEST_CASE("truncation and reset survive a power cut at once", "[data_directory]") {
   DirectoryFixture fixture;
   for (int i = 0; i < 30; ++i) fixture.append_and_commit(0, 10);
