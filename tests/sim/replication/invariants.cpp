@@ -28,10 +28,18 @@ bool Invariants::holds(const SimLog& log, Offset boundary, std::uint64_t chain, 
 
 void Invariants::leader_begins(std::size_t partition, BrokerId broker, LeaderEpoch epoch, bool in_force, const SimLog& log) {
   auto& committed = partitions_[partition];
-  const auto [leader, added] = committed.leaders.emplace(epoch, std::pair{broker, &log});
+  const auto [leader, added] = committed.leaders.emplace(epoch, broker);
   if (!added) {
     return fail("SingleLeaderPerEpoch", place(partition, broker) + "epoch " + to_string(epoch) + " was led by broker " +
-                                            to_string(leader->second.first) + " already");
+                                            to_string(leader->second) + " already");
+  }
+  const auto before = committed.ends_at_election.find(epoch);
+  const auto known =
+      before == committed.ends_at_election.end() ? committed.chains.end() : committed.chains.find(before->second);
+  if (known != committed.chains.end() && !holds(log, known->first, known->second, log.log_end())) {
+    return fail("AckedRecordsSurvive", place(partition, broker) + "leads epoch " + to_string(epoch) +
+                                           " without what was committed up to " + to_string(known->first) +
+                                           " when it was elected");
   }
   const auto end = committed.end();
   if (in_force && !holds(log, end, committed.chains.rbegin()->second, log.log_end())) {
@@ -41,8 +49,13 @@ void Invariants::leader_begins(std::size_t partition, BrokerId broker, LeaderEpo
   }
 }
 
+void Invariants::elected(std::size_t partition, LeaderEpoch epoch) {
+  auto& committed = partitions_[partition];
+  committed.ends_at_election.emplace(epoch, committed.end());
+}
+
 void Invariants::high_watermark(std::size_t partition, BrokerId broker, Offset before, Offset now, Offset log_start,
-                                const SimLog& log, const std::vector<Holder>& replicas) {
+                                const SimLog& log, const std::vector<Holder>& replicas, std::size_t copies_needed) {
   auto& committed = partitions_[partition];
   if (now < before) {
     if (committed.lossy) return;
@@ -62,7 +75,7 @@ void Invariants::high_watermark(std::size_t partition, BrokerId broker, Offset b
   const auto copies = static_cast<std::size_t>(std::ranges::count_if(replicas, [&](const Holder& one) {
     return one.has_lost || holds(*one.log, to, chain, one.log->end_that_counts(flush_));
   }));
-  if (copies < std::min(min_insync_replicas_, replicas.size())) {
+  if (copies < copies_needed) {
     return fail("NoConsumerSeesUncommitted", place(partition, broker) + "shows records below " + to_string(to) + " that " +
                                                  std::to_string(copies) + " replicas hold");
   }

@@ -32,7 +32,7 @@ void SimClient::add(MonotonicMs deadline) {
   perform(std::move(effects));
 }
 
-void SimClient::look_for_leader() { leader_ = world_.controller.state(partition_).leader; }
+void SimClient::look_for_leader() { leader_ = world_.control->state(partition_).leader; }
 
 void SimClient::perform(PipelineEffects effects) {
   for (auto& done : effects.done) {
