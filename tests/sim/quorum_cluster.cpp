@@ -548,6 +548,10 @@ void QuorumCluster::check_entries(const Message& message) {
 }
 
 void QuorumCluster::perform_effect(SimNode& one, const Deliver& effect) {
+  if (const auto end = effect.entries.back().end_offset(); end > one.high_watermark) {
+    // The shell looks at what is committed, and this input is not looked at before its end.
+    invariants_.committed(one.node->key(), one.node->epoch(), one.high_watermark, end, one.logical);
+  }
   for (const auto& entry : effect.entries) {
     if (entry.base_offset != one.applied.end) {
       invariants_.violated("StateMachineSafety", "node " + to_string(one.options.id) + " is handed " +

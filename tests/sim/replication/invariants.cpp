@@ -100,6 +100,11 @@ void Invariants::strong_isr(std::size_t partition, const std::vector<Holder>& me
   }
 }
 
+bool Invariants::holds_committed(std::size_t partition, const SimLog& log) const {
+  const auto& committed = partitions_[partition];
+  return holds(log, committed.end(), committed.chains.rbegin()->second, log.log_end());
+}
+
 void Invariants::acknowledged(std::size_t partition, Offset base, Offset next, std::uint64_t crc) {
   const auto& committed = partitions_[partition];
   const auto found = committed.crcs.find(base);

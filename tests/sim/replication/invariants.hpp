@@ -54,6 +54,8 @@ class Invariants {
   /// Nobody was left who held everything: what the new leader does not have is lost, which is announced and allowed.
   void unclean_recovery(std::size_t partition, const SimLog& new_leader);
 
+  /// Whether that log has everything that is committed.
+  bool holds_committed(std::size_t partition, const SimLog& log) const;
   bool lossy(std::size_t partition) const { return partitions_[partition].lossy; }
   /// A replica began its log behind its first record, so it does not know producers whose batches all lie before: they are not
   /// "remembered" (P1), and a batch of theirs is taken at any sequence number.

@@ -5,8 +5,8 @@
 #include <memory>
 #include <set>
 
-#include "core/record/record_batch.hpp"
 #include "tests/sim/replication/controller_links.hpp"
+#include "tests/sim/replication/log_check.hpp"
 #include "tests/sim/replication/sim_client.hpp"
 #include "tests/sim/replication/sim_network.hpp"
 
@@ -97,7 +97,6 @@ class Simulation {
   void heal();
   bool calm();
   void check_end();
-  void check_log(std::size_t partition, const SimLog& log);
   void step_until(std::int64_t end_us);
 
   SimWorld world_;
@@ -355,42 +354,7 @@ void Simulation::check_end() {
         world_.invariants.fail("CaughtUpReplicasAreIdentical",
                                "partition " + std::to_string(p) + ", broker " + to_string(broker));
     }
-    check_log(p, log);
-  }
-}
-
-/// Each record once, in the order of its producer, and those that were acknowledged where they were said to be.
-void Simulation::check_log(std::size_t partition, const SimLog& log) {
-  std::map<std::string, Offset> found;
-  std::map<std::string, std::uint64_t> last_of;
-  const bool forgetful = world_.invariants.forgetful(partition);
-  for (const auto& stored : log.batches()) {
-    const auto batch = record::parse_batch(stored.bytes);
-    record::RecordReader reader(batch->header, batch->records_block());
-    while (const auto one = reader.next()) {
-      const std::string value{as_text(*one->value)};
-      if (!found.emplace(value, one->offset).second && !forgetful)
-        world_.invariants.fail("EachRecordOnce", value + " is in the log twice");
-      const auto slash = value.find('/');
-      const auto number = std::stoull(value.substr(slash + 1));
-      // Without the quorum a record may vanish with what was known of its producer, and a late copy of its request be taken for new.
-      const auto client = std::stoi(value.substr(0, slash)) - first_client;
-      if (clients_[static_cast<std::size_t>(client)]->acks() != Acks::quorum) continue;
-      const auto [last, first_of_it] = last_of.emplace(value.substr(0, slash), number);
-      if (!first_of_it && number < last->second && !forgetful)
-        world_.invariants.fail("ProducersOrderIsKept", value + " comes after " + std::to_string(last->second));
-      last->second = number;
-    }
-  }
-  if (world_.invariants.lossy(partition)) return;
-  for (const auto& client : clients_) {
-    if (client->partition() != partition || client->acks() != Acks::quorum) continue;
-    for (const auto& [part, offset] : client->acknowledged()) {
-      if (offset < log.log_start()) continue;
-      const auto at = found.find(client->value(part));
-      if (at == found.end() || at->second != offset)
-        world_.invariants.fail("AckedRecordsSurvive", client->value(part) + " is not at " + to_string(offset));
-    }
+    check_log(world_, clients_, p, log);
   }
 }
 
@@ -429,6 +393,7 @@ SimReport Simulation::run() {
   SimReport report{.violation = world_.invariants.violation(), .marks = world_.marks, .steps = world_.queue.steps()};
   report.marks["elected from the eligible replicas"] += controller_.eligible_elections;
   report.trace = world_.trace;
+  report.healing_ms = (world_.queue.now_us() - faults_us) / 1'000;
   report.settings = describe(world_.settings);
   for (const auto& client : clients_) {
     if (client->acks() == Acks::quorum) report.acknowledged += client->acknowledged().size();
