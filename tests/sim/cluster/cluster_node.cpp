@@ -296,6 +296,7 @@ void ClusterNode::perform_one(const PublishMetadata& effect) { show(effect.delta
 
 void ClusterNode::perform_one(const WantTurn&) {
   later(0, [this] {
+    duties_->on_image(machine_->image(), now());
     const auto place = world_.quorum.up(id_) ? world_.quorum.node(id_).next_place() : std::nullopt;
     perform(machine_->turn(place, world_.wall_clock(id_), now()));
   });

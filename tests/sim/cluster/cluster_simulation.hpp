@@ -94,7 +94,11 @@ class ClusterSimulation : private QuorumShell, private ControlPlane {
   std::vector<std::unique_ptr<ClusterNode>> nodes_;
   std::vector<std::unique_ptr<SimClient>> clients_;
   std::vector<replication::PartitionState> states_;
-  std::vector<std::set<BrokerId>> losers_;  ///< who lost some of a partition since all its replicas held everything
+  struct Losses {
+    std::set<BrokerId> suspects = {};  ///< crashed, and may have lost records
+    bool any = false;                  ///< power went, or a disk: else nothing can be lost
+  };
+  std::vector<Losses> losses_;  ///< of each partition, since all its replicas held everything
   std::vector<Millis> wall_offsets_;
   std::function<void(const std::string&)> log_;
   bool topic_made_ = false;

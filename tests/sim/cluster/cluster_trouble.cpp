@@ -64,7 +64,7 @@ void ClusterSimulation::strike(Trouble kind) {
       return;
     }
     case Trouble::unregister:
-      // One that runs would not come back before its next start.
+      // One that runs does not come back before its next start.
       if (!victim.up()) operate(ClusterCommand{UnregisterBrokerRequest{victim.id()}}, "unregistered");
       return;
   }
@@ -80,8 +80,11 @@ void ClusterSimulation::crash(ClusterNode& victim, CrashKind kind) {
   const auto incarnation = victim.incarnation();
   victim.crash(kind);
   for (std::size_t p = 0; p < partitions(); ++p) {
-    const bool may_have_lost = kind == CrashKind::power && settings_.replication.flush == replication::Flush::interval;
-    if (may_have_lost || victim.replicas().has_lost(p)) losers_[p].insert(victim.id());
+    // With `interval` the controller cannot tell a process that was killed from a power cut.
+    const bool suspect = kind == CrashKind::disk_lost || settings_.replication.flush == replication::Flush::interval;
+    if (!suspect) continue;
+    losses_[p].suspects.insert(victim.id());
+    losses_[p].any = losses_[p].any || kind != CrashKind::killed;
   }
   tell_of(victim.id(), incarnation, false);
   restart_later(victim);
@@ -226,7 +229,10 @@ void ClusterSimulation::reassign() {
   for (const auto& one : nodes_) brokers.push_back(one->id());
   for (std::size_t i = brokers.size() - 1; i > 0; --i) std::swap(brokers[i], brokers[prng().below(i + 1)]);
   const auto usual = static_cast<std::size_t>(settings_.replication.replicas);
-  brokers.resize(prng().chance(3, 4) ? usual : 1 + prng().below(brokers.size()));
+  // With fewer copies than `min.insync.replicas` nothing is written at `quorum`.
+  const auto least = static_cast<std::int64_t>(settings_.replication.min_insync_replicas);
+  const auto most = static_cast<std::int64_t>(brokers.size());
+  brokers.resize(prng().chance(3, 4) ? usual : static_cast<std::size_t>(prng().between(least, most)));
   operate(ClusterCommand{ReassignPartitionsRequest{{{id, brokers}}}}, "reassigned");
 }
 
