@@ -78,7 +78,7 @@ void ClusterSimulation::wire() {
     std::vector<Invariants::Holder> holders;
     for (const auto& one : nodes_) {
       const auto& replicas = one->replicas();
-      holders.push_back({one->id(), &replicas.log(partition), replicas.has_lost(partition)});
+      holders.push_back({one->id(), &replicas.log(partition), replicas.log_start(partition), replicas.has_lost(partition)});
     }
     return holders;
   };
@@ -229,7 +229,7 @@ void ClusterSimulation::check_isr(std::size_t partition) {
   for (const auto broker : now.replicas) {
     const auto& one = node(broker).replicas();
     const bool may_lead = contains(now.isr, broker) || contains(now.eligible_leader_replicas, broker);
-    if (may_lead && one.intact()) members.push_back({broker, &one.log(partition)});
+    if (may_lead && one.intact()) members.push_back({broker, &one.log(partition), one.log_start(partition)});
   }
   world_.invariants.strong_isr(partition, members);
 }

@@ -25,6 +25,7 @@ class Invariants {
   struct Holder {
     BrokerId broker;
     const SimLog* log;
+    Offset log_start{0};    ///< as its machine has it: what is below goes when the disk comes to it
     bool has_lost = false;  ///< in a crash, and not in the ISR since: what it said it held before is no lie of the leader's
   };
 
@@ -75,7 +76,7 @@ class Invariants {
     Offset end() const { return chains.rbegin()->first; }
   };
 
-  bool holds(const SimLog& log, Offset boundary, std::uint64_t chain, Offset end) const;
+  bool holds(const SimLog& log, Offset log_start, Offset boundary, std::uint64_t chain, Offset end) const;
 
   std::vector<Committed> partitions_;
   replication::Flush flush_;

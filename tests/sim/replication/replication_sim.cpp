@@ -140,7 +140,7 @@ Simulation::Simulation(std::uint64_t seed, const SimSettings& settings)
     std::vector<Invariants::Holder> holders;
     for (const auto broker : controller_.state(partition).replicas) {
       const auto& one = *node(broker.value());
-      holders.push_back({broker, &one.log(partition), one.has_lost(partition)});
+      holders.push_back({broker, &one.log(partition), one.log_start(partition), one.has_lost(partition)});
     }
     return holders;
   };
@@ -150,7 +150,7 @@ Simulation::Simulation(std::uint64_t seed, const SimSettings& settings)
     for (const auto broker : state.replicas) {
       const auto& one = *node(broker.value());
       const bool may_lead = contains(state.isr, broker) || contains(state.eligible_leader_replicas, broker);
-      if (may_lead && one.intact()) members.push_back({broker, &one.log(partition)});
+      if (may_lead && one.intact()) members.push_back({broker, &one.log(partition), one.log_start(partition)});
     }
     world_.invariants.strong_isr(partition, members);
   };

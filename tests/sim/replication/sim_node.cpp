@@ -30,6 +30,15 @@ TopicIdPartition SimNode::partition_id(std::size_t partition) const {
   return {world_.topic_id, PartitionId{static_cast<std::int32_t>(partition)}};
 }
 
+/// With where its log stands.
+void SimNode::say(std::size_t partition, const std::string& what) const {
+  if (!world_.log) return;
+  const auto& log = disk_[partition];
+  world_.log("n" + to_string(id_) + " partition " + std::to_string(partition) + " " + what + "; log " +
+             to_string(log.log_start()) + " to " + to_string(log.log_end()) + ", on disk " + to_string(log.durable_end()) +
+             ", hw " + to_string(roles_[partition].seen_high_watermark));
+}
+
 // --- life and death
 
 void SimNode::start() {
@@ -153,6 +162,7 @@ void SimNode::lead(std::size_t partition) {
   role.incarnation = next_incarnation_++;
   const bool in_force = world_.control->state(partition).leader_epoch == state.leader_epoch;
   world_.invariants.leader_begins(partition, id_, state.leader_epoch, in_force, log);
+  if (world_.log) say(partition, "leads epoch " + to_string(state.leader_epoch));
   if (role.seen_high_watermark < log.log_end()) ++world_.marks["leader elected with an uncommitted tail"];
   role.leader.emplace(leader_options(state.leader_epoch), IsrMember{id_, broker_epoch_}, state,
                       ReplicaStart{.log_start = log.log_start(),
@@ -231,6 +241,12 @@ const LeaderReplica* SimNode::leader(std::size_t partition) const {
   return &*roles_[partition].leader;
 }
 
+Offset SimNode::log_start(std::size_t partition) const {
+  const auto on_disk = disk_[partition].log_start();
+  if (!up_ || !roles_[partition].follower) return on_disk;
+  return std::max(on_disk, roles_[partition].follower->log_start());
+}
+
 Offset SimNode::high_watermark(std::size_t partition) const { return roles_[partition].seen_high_watermark; }
 
 // --- effects
@@ -253,7 +269,14 @@ void SimNode::perform(std::size_t partition, LeaderEffects effects) {
     });
   }
   for (const auto broker : effects.followers_ready) server_->on_news(broker, partition_id(partition));
-  if (effects.alter) world_.control->alter(*this, partition, *effects.alter);
+  if (effects.alter) {
+    if (world_.log) {
+      std::string wanted = "asks for the isr";
+      for (const auto& member : effects.alter->isr) wanted += " " + to_string(member.broker);
+      say(partition, wanted);
+    }
+    world_.control->alter(*this, partition, *effects.alter);
+  }
   if (effects.sync) queue_leader_sync(partition);
   if (effects.reopen) {
     const auto incarnation = role.incarnation;
@@ -352,6 +375,7 @@ void SimNode::perform(std::size_t partition, FollowerEffects effects) {
     ++world_.marks["follower truncated"];
     write(partition, [this, partition, done, truncate = *effects.truncate] {
       disk_[partition].truncate(truncate.offset);
+      if (world_.log) say(partition, "was cut");
       if (disk_[partition].log_end() != truncate.offset)
         world_.invariants.fail("TruncatedAtBatch", to_string(truncate.offset));
       world_.check_isr(partition);
@@ -456,6 +480,7 @@ void SimNode::watch(std::size_t partition) {
                                    world_.replicas(partition),
                                    std::min(world_.copies_needed(partition), image_[partition].replicas.size()));
   role.seen_high_watermark = at;
+  if (world_.log) say(partition, role.leader ? "moves its watermark" : "hears of the watermark");
   world_.check_isr(partition);
   if (world_.prng.chance(1, 8)) disk_[partition].stored_high_watermark = at;
 }

@@ -116,6 +116,7 @@ class SimNode {
   void move_log_start(std::size_t partition, Offset offset);
   const replication::LeaderReplica* leader(std::size_t partition) const;
   Offset high_watermark(std::size_t partition) const;
+  Offset log_start(std::size_t partition) const;
   /// False from a crash that lost something until the controller knows of it.
   bool intact() const { return intact_; }
   /// It has lost some of this partition in a crash, and has not been in the ISR since.
@@ -141,6 +142,7 @@ class SimNode {
     Offset seen_high_watermark{0};
   };
 
+  void say(std::size_t partition, const std::string& what) const;
   MonotonicMs now() const { return world_.clock ? world_.clock(id_) : world_.queue.now(); }
   TopicIdPartition partition_id(std::size_t partition) const;
   replication::LeaderReplica::Options leader_options(LeaderEpoch epoch) const;
