@@ -22,6 +22,7 @@
 ///   --of cluster|quorum|replication       which simulation: all machines together, the metadata quorum, replicas
 ///   --stop-after N                        violations; 10 by default
 ///   --quiet                               only totals and violations
+///   --twice                               each seed twice: both histories have to be the same
 ///   --tsv FILE --commit ID --date DAY     appends the totals: day, commit, simulation, first seed, seeds, violations
 namespace {
 
@@ -63,6 +64,7 @@ struct Options {
   bool told = false;
   bool fresh = false;
   bool quiet = false;
+  bool twice = false;
   std::string tsv = {};
   std::string commit = "?";
   std::string date = "?";
@@ -72,8 +74,8 @@ std::optional<Options> parse(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string_view option = argv[i];
-    if (option == "--fresh" || option == "--quiet") {
-      (option == "--fresh" ? options.fresh : options.quiet) = true;
+    if (option == "--fresh" || option == "--quiet" || option == "--twice") {
+      (option == "--fresh" ? options.fresh : option == "--quiet" ? options.quiet : options.twice) = true;
       continue;
     }
     if (i + 1 == argc) return std::nullopt;
@@ -120,7 +122,7 @@ int main(int argc, char** argv) {
   if (run == nullptr) {
     std::fputs(
         "troupe_sim [--of cluster|quorum|replication] [--seed N | [--seeds N] [--from N] [--fresh] [--minutes N]]\n"
-        "           [--stop-after N] [--quiet] [--tsv FILE --commit ID --date DAY]\n",
+        "           [--stop-after N] [--quiet] [--twice] [--tsv FILE --commit ID --date DAY]\n",
         stderr);
     return 2;
   }
@@ -133,8 +135,11 @@ int main(int argc, char** argv) {
   std::uint64_t done = 0;
   for (auto seed = options->from; done < options->seeds && violations < options->stop_after; ++seed) {
     if (options->minutes > 0 && std::chrono::steady_clock::now() >= end) break;
-    const auto outcome = run(seed, options->told ? [](const std::string& line) { std::puts(line.c_str()); } : Log{});
+    auto outcome = run(seed, options->told ? [](const std::string& line) { std::puts(line.c_str()); } : Log{});
     ++done;
+    if (options->twice && !outcome.violation && run(seed, Log{}).trace != outcome.trace) {
+      outcome.violation = "SameSeedSameHistory: the second run went another way";
+    }
     if (options->told)
       std::printf("settings: %s\ntrace: %016llx\n", outcome.settings.c_str(),
                   static_cast<unsigned long long>(outcome.trace));
