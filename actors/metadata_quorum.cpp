@@ -544,6 +544,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
     const Handling handling{*row_, time};
     switch (wakeup.kind) {
       case MetadataWakeup::Kind::turn:
+        duties_->on_image(machine_->image(), time);  // who registers is held against who is registered now
         return perform(machine_->turn(node_ ? node_->next_place() : std::nullopt, options_.clock->wall_now(), time));
       case MetadataWakeup::Kind::deadline:
         if (wakeup.token != timer_) return;
