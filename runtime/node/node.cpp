@@ -293,6 +293,7 @@ HealthReport Node::Impl::health() const {
   if (cluster) {
     report.checks.push_back(cluster->check());
     report.ready = report.ready && report.checks.back().ok;
+    report.checks.push_back(cluster->check_links());
   }
   report.checks.push_back(
       {"actors", failed.empty(), failed.empty() ? "none has given up" : "these have given up: " + failed});
