@@ -4,6 +4,7 @@
 #include <caf/send.hpp>
 
 #include "actors/gateway_messages.hpp"
+#include "actors/operator_desk.hpp"
 #include "actors/partition_messages.hpp"
 #include "base/assert.hpp"
 
@@ -172,6 +173,40 @@ CallId Broker::alter_topic(AlterTopicRequest request, Reply<metadata::TopicPtr> 
 CallId Broker::delete_topic(std::string name, Reply<Nothing> reply) {
   send(DeleteTopicCall{std::move(name), std::move(reply)});
   return 0;
+}
+
+// --- ClusterApi
+
+template <class Call>
+void Broker::send_to_desk(Call call) {
+  const auto desk = options_.operator_desk ? options_.operator_desk->get() : caf::actor{};
+  if (!desk) return call.reply(no_gateway());
+  caf::anon_send(desk, std::make_shared<Call>(std::move(call)));
+}
+
+std::vector<BrokerId> Broker::reachable() const {
+  auto all = options_.links ? options_.links() : std::vector<BrokerId>{};
+  all.push_back(options_.node_id);
+  return all;
+}
+
+void Broker::change_cluster(OperatorRequest request, Reply<metadata::ClusterAnswer> reply) {
+  send_to_desk(ChangeClusterCall{std::move(request), std::move(reply)});
+}
+
+void Broker::ask_quorum(quorum::QuorumRequest request, Reply<quorum::QuorumReport> reply) {
+  send_to_desk(AskQuorumCall{request, std::move(reply)});
+}
+
+/// Of this node alone it is read here, so that it can be seen when no actor answers.
+void Broker::actor_trees(std::vector<BrokerId> nodes, Reply<std::vector<NodeTree>> reply) {
+  const bool alone = nodes.empty() && options_.images->get()->registrations().size() < 2;
+  if (!alone && nodes != std::vector{options_.node_id}) {
+    return send_to_desk(ActorTreesCall{std::move(nodes), std::move(reply)});
+  }
+  std::vector<NodeTree> own;
+  own.push_back({options_.node_id, actor_tree()});
+  reply(std::move(own));
 }
 
 CallId Broker::delete_records(DeleteRecordsRequest request, Reply<Offset> reply) {

@@ -13,27 +13,31 @@
 #include "actors/image_holder.hpp"
 #include "actors/produce_budget.hpp"
 #include "core/broker_api.hpp"
+#include "core/cluster_api.hpp"
 
 namespace troupe::actors {
 
 struct AdmittedProduce;
 
-/// BrokerApi over the actors of this node: what is known is answered from the image, everything else goes to a gateway actor.
+/// BrokerApi and ClusterApi over the actors of this node: what is known is answered from the image, everything else goes to a gateway
+/// actor, or to operator_desk.
 ///
 /// A calling thread always has the same gateway, so that what it asks for in order is done in order. Reference: design section 4.
-class Broker final : public BrokerApi {
+class Broker final : public BrokerApi, public ClusterApi {
  public:
   struct Options {
     BrokerId node_id{0};
     std::shared_ptr<const ImageHolder> images = {};
     std::vector<std::shared_ptr<const HandleSlot<caf::actor>>> gateways = {};  ///< one at least
     std::shared_ptr<const HandleSlot<caf::actor>> partition_manager = {};
+    std::shared_ptr<const HandleSlot<caf::actor>> operator_desk = {};  ///< null: none
     std::shared_ptr<const std::atomic<bool>> serving = {};  ///< as partition_manager sets it; null: from the start
     const ActorTable* table = nullptr;
     const Clock* clock = nullptr;
     std::int32_t default_partitions = 1;  ///< of a topic that is created without a number
     std::size_t produce_bytes_max = std::size_t{256} << 20;
     std::function<HealthReport()> health = {};
+    std::function<std::vector<BrokerId>()> links = {};  ///< nodes that there is a link to; null: there are none
   };
 
   explicit Broker(Options options);
@@ -45,6 +49,7 @@ class Broker final : public BrokerApi {
   std::vector<metadata::TopicPtr> topics() const override;
   HealthReport health() const override;
   std::vector<ActorInfo> actor_tree() const override;
+  ClusterApi& cluster_api() override { return *this; }
 
   CallId produce(ProduceRequest request, Reply<ProduceResponse> reply) override;
   void produce_all(std::vector<ProduceCall> calls) override;
@@ -57,6 +62,13 @@ class Broker final : public BrokerApi {
   CallId delete_topic(std::string name, Reply<Nothing> reply) override;
   CallId delete_records(DeleteRecordsRequest request, Reply<Offset> reply) override;
 
+  metadata::ImagePtr image() const override { return options_.images->get(); }
+  std::vector<BrokerId> voters() const override { return options_.images->voters(); }
+  std::vector<BrokerId> reachable() const override;
+  void change_cluster(OperatorRequest request, Reply<metadata::ClusterAnswer> reply) override;
+  void ask_quorum(quorum::QuorumRequest request, Reply<quorum::QuorumReport> reply) override;
+  void actor_trees(std::vector<BrokerId> nodes, Reply<std::vector<NodeTree>> reply) override;
+
   /// Bytes of requests that are not answered yet.
   std::size_t produce_bytes() const { return budget_.taken(); }
 
@@ -67,6 +79,8 @@ class Broker final : public BrokerApi {
   std::optional<AdmittedProduce> admit(ProduceCall call);
   template <class Call>
   void send(Call call);
+  template <class Call>
+  void send_to_desk(Call call);
   template <class Call>
   void send_to(std::size_t gateway, Call call);
 

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "core/metadata/metadata_image.hpp"
 
@@ -20,9 +21,20 @@ class ImageHolder {
     image_.swap(image);  // the old one goes after the lock
   }
 
+  /// Who votes in the metadata quorum, as far as this node's log says; it may be ahead of the image.
+  std::vector<BrokerId> voters() const {
+    const std::lock_guard lock{mutex_};
+    return voters_;
+  }
+  void set_voters(std::vector<BrokerId> voters) {
+    const std::lock_guard lock{mutex_};
+    voters_ = std::move(voters);
+  }
+
  private:
   mutable std::mutex mutex_;
   metadata::ImagePtr image_ = std::make_shared<const metadata::MetadataImage>();
+  std::vector<BrokerId> voters_ = {};
 };
 
 }  // namespace troupe::actors

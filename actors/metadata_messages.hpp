@@ -10,6 +10,7 @@
 #include "actors/messages.hpp"
 #include "core/metadata/cluster_requests.hpp"
 #include "core/metadata/metadata_image.hpp"
+#include "core/metadata/quorum_report.hpp"
 #include "core/metadata/topic_requests.hpp"
 
 /// What is said to the metadata quorum, and what it says. Never leaves the node.
@@ -62,6 +63,15 @@ struct ClusterChanged {
   std::shared_ptr<const metadata::ClusterAnswer> answer;  ///< never null
 };
 
+/// What operators ask of the quorum itself. Any replica describes what it knows; the rest is done where the leader is, elsewhere refused
+/// with not_controller. -> QuorumAnswered, when it is committed, or another epoch has begun. Errors: as ClusterApi::ask_quorum, besides.
+struct AskQuorum {
+  quorum::QuorumRequest request;
+};
+struct QuorumAnswered {
+  std::shared_ptr<const quorum::QuorumReport> report;  ///< as it is then; never null
+};
+
 /// The topic as it is committed; with validate_only as it would be.
 struct TopicAnswer {
   metadata::TopicPtr topic;
@@ -88,7 +98,7 @@ struct MetadataReady {
 using MetadataQuorum =
     caf::typed_actor<caf::replies_to<CreateTopic>::with<TopicAnswer>, caf::replies_to<AlterTopic>::with<TopicAnswer>,
                      caf::replies_to<DeleteTopic>::with<Done>, caf::replies_to<RegisterBroker>::with<Done>,
-                     caf::replies_to<ChangeCluster>::with<ClusterChanged>,
+                     caf::replies_to<ChangeCluster>::with<ClusterChanged>, caf::replies_to<AskQuorum>::with<QuorumAnswered>,
                      caf::replies_to<AwaitMetadata>::with<MetadataReady>,  //
                      caf::reacts_to<SubscribeMetadata>>;
 
@@ -100,6 +110,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::DeleteTopic)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::RegisterBroker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ChangeCluster)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ClusterChanged)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::AskQuorum)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::QuorumAnswered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::TopicAnswer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SubscribeMetadata)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::MetadataUpdate)

@@ -17,6 +17,7 @@
 #include "actors/clock.hpp"
 #include "actors/errors.hpp"
 #include "actors/peer_links.hpp"
+#include "actors/quorum_desk.hpp"
 #include "actors/quorum_disk.hpp"
 #include "base/byte_codec.hpp"
 #include "base/crc32c.hpp"
@@ -73,6 +74,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
   ~MetadataQuorumState() override {
     for (auto& [token, promise] : promises_) deliver(promise, Error{Errc::request_timed_out, ended_unknown});
     for (auto& promise : awaiting_) promise.deliver(to_caf_error({Errc::leader_not_available, ended_unknown}));
+    desk_.lost();
     for (const auto& [token, message] : peers_)
       options_.links->answer(message, Error{Errc::request_timed_out, ended_unknown});
   }
@@ -120,6 +122,13 @@ class MetadataQuorumState : public QuorumDiskOwner {
         },
         [this](const ChangeCluster& change) {
           return submit<ClusterChanged>(ClusterCommand{change.request}, change.timeout_ms);
+        },
+        [this](const AskQuorum& asked) {
+          const auto time = now();
+          const Handling handling{*row_, time};
+          auto promise = self_->make_response_promise<QuorumAnswered>();
+          perform(desk_.ask(node_ ? &*node_ : nullptr, asked.request, promise, time));
+          return promise;
         },
         [this](const AwaitMetadata&) {
           const Handling handling{*row_, now()};
@@ -424,8 +433,17 @@ class MetadataQuorumState : public QuorumDiskOwner {
       std::visit([this](auto& one) { perform_one(one); }, effect);
     }
     performing_ = false;
+    note_voters();
     disk_->work_on();
     arm_timer();
+  }
+
+  void note_voters() {
+    if (!node_ || node_->voters() == voters_) return;
+    voters_ = node_->voters();
+    std::vector<BrokerId> ids;
+    for (const auto& voter : voters_) ids.push_back(voter.id);
+    options_.images->set_voters(std::move(ids));
   }
 
   void perform_one(quorum::Persist& effect) { disk_->push(std::move(effect)); }
@@ -438,7 +456,9 @@ class MetadataQuorumState : public QuorumDiskOwner {
     options_.links->send(effect.message.to.id, Channel::quorum, Bytes::adopt(quorum::encode_message(effect.message)));
   }
   void perform_one(const quorum::Deliver& effect) { perform(machine_->delivered(effect.entries, now())); }
-  void perform_one(const quorum::AnswerQuorum& effect) { perform(machine_->proposed(effect.token, effect.answer, now())); }
+  void perform_one(const quorum::AnswerQuorum& effect) {
+    if (!node_ || !desk_.answered(effect, *node_, now())) perform(machine_->proposed(effect.token, effect.answer, now()));
+  }
   void perform_one(const quorum::RoleChanged& effect) {
     log::info("metadata quorum", {log::kv("role", quorum::to_string(effect.role)), log::kv("epoch", effect.epoch),
                                   log::kv("leader", effect.leader)});
@@ -507,6 +527,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
   void disk_lost() override {
     node_.reset();
     todo_.clear();
+    desk_.lost();
     duties_->end();
     perform(machine_->lost(now()));
   }
@@ -578,6 +599,8 @@ class MetadataQuorumState : public QuorumDiskOwner {
 
   std::optional<Prng> prng_;
   std::optional<quorum::QuorumNode> node_;  ///< while the disk is open
+  QuorumDesk desk_;
+  quorum::VoterSet voters_;  ///< as they were told last
   std::deque<quorum::QuorumEffect> todo_;
   bool performing_ = false;
   bool formatted_ = false;

@@ -1,14 +1,11 @@
 #pragma once
 
-#include <concepts>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -17,52 +14,12 @@
 #include "core/metadata/topic_image.hpp"
 #include "core/metadata/topic_requests.hpp"
 #include "core/record/batch_builder.hpp"
+#include "core/reply.hpp"
 
 /// What the doors (http, kafka, processors) may ask of a node. They know nothing else of it.
 namespace troupe {
 
-/// Takes the answer of one call: once, on any thread. Move-only. Destroyed without an answer it answers request_timed_out, "outcome
-/// unknown": nobody waits for ever because something in between went away.
-template <class T>
-class Reply {
- public:
-  Reply() = default;
-  template <std::invocable<Result<T>> Function>
-  requires(!std::same_as<std::remove_cvref_t<Function>, Reply>) Reply(Function function)
-      : taker_(std::make_unique<Taker<Function>>(std::move(function))) {}
-  Reply(Reply&&) noexcept = default;
-  Reply& operator=(Reply&& other) noexcept {
-    if (this != &other) {
-      give_up();
-      taker_ = std::move(other.taker_);
-    }
-    return *this;
-  }
-  ~Reply() { give_up(); }
-
-  explicit operator bool() const noexcept { return taker_ != nullptr; }
-
-  void operator()(Result<T> answer) {
-    if (auto taker = std::move(taker_)) taker->take(std::move(answer));
-  }
-
- private:
-  struct AnyTaker {
-    virtual ~AnyTaker() = default;
-    virtual void take(Result<T> answer) = 0;
-  };
-  template <class Function>
-  struct Taker final : AnyTaker {
-    explicit Taker(Function function) : function_(std::move(function)) {}
-    void take(Result<T> answer) override { function_(std::move(answer)); }
-    Function function_;
-  };
-  void give_up() noexcept {
-    if (taker_) (*this)(Error{Errc::request_timed_out, "the call was dropped on its way: its outcome is unknown"});
-  }
-
-  std::unique_ptr<AnyTaker> taker_;
-};
+class ClusterApi;
 
 /// Names a call for `BrokerApi::cancel`. 0: a call that was over at once.
 using CallId = std::uint64_t;
@@ -251,6 +208,8 @@ class BrokerApi {
   virtual std::vector<metadata::TopicPtr> topics() const = 0;
   virtual HealthReport health() const = 0;
   virtual std::vector<ActorInfo> actor_tree() const = 0;
+  /// The cluster as a whole, and what operators do to it: core/cluster_api.hpp
+  virtual ClusterApi& cluster_api() = 0;
 
   virtual CallId produce(ProduceRequest request, Reply<ProduceResponse> reply) = 0;
   /// As `produce` for each of them, in order, for little more than the price of one: what a thread's turn has gathered.

@@ -213,6 +213,7 @@ class LinkState {
 
   void perform_one(const NoteTrouble& effect) {
     row_->set_last_error(to_string(effect.error));
+    options_.directory->note_trouble(options_.machine.peer, effect.error);
     log::info("no link", {log::kv("broker", options_.machine.peer), log::kv("reason", effect.error)});
   }
 
@@ -220,6 +221,7 @@ class LinkState {
 
   void end() {
     ended_ = true;
+    options_.directory->forget_trouble(options_.machine.peer);
     row_->set_state(ActorState::stopped);
     self_->quit();
   }

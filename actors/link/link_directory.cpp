@@ -17,6 +17,21 @@ void LinkDirectory::remove_link(BrokerId peer) {
   links_.erase(peer);
 }
 
+void LinkDirectory::note_trouble(BrokerId peer, const Error& error) {
+  const std::lock_guard lock{mutex_};
+  troubles_.insert_or_assign(peer, error);
+}
+
+void LinkDirectory::forget_trouble(BrokerId peer) {
+  const std::lock_guard lock{mutex_};
+  troubles_.erase(peer);
+}
+
+std::map<BrokerId, Error> LinkDirectory::troubles() const {
+  const std::lock_guard lock{mutex_};
+  return troubles_;
+}
+
 caf::actor LinkDirectory::link_to(BrokerId peer) const {
   const std::lock_guard lock{mutex_};
   const auto found = links_.find(peer);
@@ -37,6 +52,7 @@ caf::actor LinkDirectory::receiver(Channel channel) const {
 void LinkDirectory::tell(const PeerState& state) {
   const std::lock_guard lock{mutex_};
   if (state.up) {
+    troubles_.erase(state.id);
     up_[state.id] = state;
   } else {
     up_.erase(state.id);

@@ -27,6 +27,10 @@ class LinkDirectory {
 
   /// Remembers the state, and tells everybody who serves a channel.
   void tell(const PeerState& state);
+  /// Why there is no link to that node; forgotten when it is up.
+  void note_trouble(BrokerId peer, const Error& error);
+  void forget_trouble(BrokerId peer);
+  std::map<BrokerId, Error> troubles() const;
   /// Those that are up, by id.
   std::vector<PeerState> up() const;
 
@@ -35,6 +39,7 @@ class LinkDirectory {
   std::map<BrokerId, caf::actor_addr> links_ = {};
   std::array<caf::actor_addr, link::channel_count> served_ = {};
   std::map<BrokerId, PeerState> up_ = {};
+  std::map<BrokerId, Error> troubles_ = {};
 };
 
 }  // namespace troupe::actors

@@ -50,6 +50,9 @@ class LinkMesh final : public PeerLinks {
   /// Those that can be spoken to now, for people and health checks.
   std::vector<PeerState> up() const { return directory_->up(); }
 
+  /// Why there are no links to those that there are none to. -1: a contact whose id is not known yet.
+  std::map<BrokerId, Error> troubles() const { return directory_->troubles(); }
+
   void serve(Channel channel, const caf::actor& receiver) override;
   void send(BrokerId to, Channel channel, Bytes payload) override;
   void call(BrokerId to, Channel channel, Bytes payload, Millis timeout_ms, std::uint64_t token,

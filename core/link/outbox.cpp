@@ -37,6 +37,7 @@ std::optional<ByteBuffer> Outbox::next(const PacketHead& head) {
     fill(lanes_[index_of(Channel::metadata)], room, chunks);
   }
   if (data) {
+    fill(lanes_[index_of(Channel::node)], room, chunks);
     auto& first = lanes_[index_of(gateway_turn_ ? Channel::gateway : Channel::replica)];
     auto& second = lanes_[index_of(gateway_turn_ ? Channel::replica : Channel::gateway)];
     fill(first, room, chunks);

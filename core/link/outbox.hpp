@@ -15,22 +15,23 @@ namespace troupe::link {
 ///   put --> [quorum]    \                                        each queue in order; a message longer than a packet goes in chunks,
 ///           [metadata]   > control first --> packet <= 256 KiB    and nothing of its channel comes between them
 ///           [replica]    \ data by turns
-///           [gateway]    /
+///           [gateway]    |
+///           [node]       /
 ///
 /// Under way, which is sent and not acknowledged: at most 1 MiB, and control may add another 1 MiB, so that elections never wait for
 /// data. Waiting: each channel's queue takes messages until it holds its bound, and then one message over it at most.
 /// What does not fit is refused; by channel that means:
 ///
 ///   quorum, metadata    a message is dropped: Raft and heartbeats repeat themselves
-///   replica, gateway    a message is dropped: nobody sends there what is not a call or its answer
+///   the others          a message is dropped: nobody sends there what is not a call or its answer
 ///   all                 a call ends with `overloaded` and was not sent; an answer has room until the queue holds twice its bound
 class Outbox {
  public:
   struct Options {
     std::size_t under_way_bytes_max = std::size_t{1} << 20;
     std::size_t control_extra_bytes = std::size_t{1} << 20;
-    std::array<std::size_t, channel_count> waiting_bytes_max{std::size_t{4} << 20, std::size_t{4} << 20,
-                                                             std::size_t{32} << 20, std::size_t{32} << 20};
+    std::array<std::size_t, channel_count> waiting_bytes_max{
+        std::size_t{4} << 20, std::size_t{4} << 20, std::size_t{32} << 20, std::size_t{32} << 20, std::size_t{32} << 20};
   };
   struct Message {
     ChunkKind kind = ChunkKind::message;

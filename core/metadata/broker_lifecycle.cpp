@@ -131,6 +131,9 @@ Result<ClusterDecision> decide_drain(const MetadataImage& image, const DrainBrok
 Result<ClusterDecision> decide_unregister(const MetadataImage& image, const UnregisterBrokerRequest& request) {
   const auto* known = image.find_broker(request.broker);
   if (known == nullptr) return not_registered(request.broker);
+  if (!known->fenced) {
+    return Error{Errc::conflict, "broker " + to_string(request.broker) + " is alive: stop it first"};
+  }
   if (const auto load = load_of(image, request.broker); load.replicas > 0) {
     return Error{Errc::conflict, "broker " + to_string(request.broker) + " has copies of " + std::to_string(load.replicas) +
                                      " partitions: reassign them first"};

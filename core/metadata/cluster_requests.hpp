@@ -93,7 +93,7 @@ struct DrainBrokerRequest {
   bool drain = true;  ///< false: it is to be used again
   std::size_t moves_max = 1'000;
 };
-/// Errors: broker_id_not_registered, conflict (it holds copies).
+/// It is forgotten. Errors: broker_id_not_registered, conflict (it is alive, or holds copies).
 struct UnregisterBrokerRequest {
   BrokerId broker = no_broker;
 };

@@ -68,7 +68,8 @@ QuorumEffects QuorumNode::remove_voter(std::uint64_t token, const ReplicaKey& vo
   } else if (!voters().contains(voter)) {
     answer(token, high_watermark_);
   } else if (voters().size() == 1) {
-    answer(token, Error{Errc::invalid_argument, "node " + to_string(voter.id) + " is the only voter"});
+    answer(token,
+           Error{Errc::conflict, "node " + to_string(voter.id) + " is the only voter: give another one a vote first"});
   } else {
     change_voters(token, voters().without(voter));
   }

@@ -14,6 +14,7 @@
 #include "core/metadata/quorum_leadership.hpp"
 #include "core/metadata/quorum_log.hpp"
 #include "core/metadata/quorum_options.hpp"
+#include "core/metadata/quorum_report.hpp"
 
 namespace troupe::quorum {
 
@@ -75,6 +76,7 @@ class QuorumNode {
   /// Errors: not_leader_or_follower, leader_not_available, conflict (another change is open, or that node votes already with another
   /// directory), not_found, invalid_argument (too many), request_timed_out.
   QuorumEffects add_voter(std::uint64_t token, const ReplicaKey& voter, MonotonicMs now);
+  /// Errors: as add_voter; conflict also: it is the only voter.
   QuorumEffects remove_voter(std::uint64_t token, const ReplicaKey& voter, MonotonicMs now);
 
   /// A hint: the connection to that node closed, and could not be opened again.
@@ -106,6 +108,7 @@ class QuorumNode {
   Offset log_end_offset() const { return log_.end_offset(); }
   /// Leads, is ready, takes proposals. nullopt: not so.
   std::optional<Place> next_place() const;
+  QuorumReport report(MonotonicMs now) const;
   /// Bytes of entries in memory.
   std::size_t tail_bytes() const { return log_.tail_bytes(); }
 

@@ -31,9 +31,30 @@ void list_partitions_v2(Rest& rest, const CallPtr& call, Request& request);
 void describe_partition_v2(Rest& rest, const CallPtr& call, Request& request);
 void partition_offsets_v2(Rest& rest, const CallPtr& call, Request& request);
 
-// node.cpp
+// cluster.cpp
 void show_cluster(Rest& rest, const CallPtr& call, Request& request);
+void show_cluster_health(Rest& rest, const CallPtr& call, Request& request);
+void list_cluster_partitions(Rest& rest, const CallPtr& call, Request& request);
+void list_reassignments(Rest& rest, const CallPtr& call, Request& request);
 void show_tree(Rest& rest, const CallPtr& call, Request& request);
+
+// cluster_changes.cpp
+void drain_broker(Rest& rest, const CallPtr& call, Request& request);
+void undrain_broker(Rest& rest, const CallPtr& call, Request& request);
+void remove_broker(Rest& rest, const CallPtr& call, Request& request);
+void elect_leaders(Rest& rest, const CallPtr& call, Request& request);
+void reassign_partitions(Rest& rest, const CallPtr& call, Request& request);
+
+// quorum.cpp
+void show_quorum(Rest& rest, const CallPtr& call, Request& request);
+void add_voter(Rest& rest, const CallPtr& call, Request& request);
+void remove_voter(Rest& rest, const CallPtr& call, Request& request);
+void transfer_quorum(Rest& rest, const CallPtr& call, Request& request);
+
+/// cluster_routes.cpp: the rows below /v1/cluster.
+void add_v1_cluster(std::vector<Route>& all);
+
+// node.cpp
 void show_health(Rest& rest, const CallPtr& call, Request& request);
 void show_live(Rest& rest, const CallPtr& call, Request& request);
 void show_ready(Rest& rest, const CallPtr& call, Request& request);

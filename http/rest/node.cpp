@@ -16,34 +16,6 @@ Response health_response(const HealthReport& report, bool well) {
 
 }  // namespace
 
-void show_cluster(Rest& rest, const CallPtr& call, Request&) {
-  const auto info = rest.broker.cluster();
-  Json brokers = Json::array();
-  for (const auto& broker : info.brokers) {
-    brokers.push_back({{"id", broker.id.value()}, {"host", broker.host}, {"port", broker.port}});
-  }
-  call->answer({.body = dump({{"cluster_id", to_string(info.cluster_id)},
-                              {"node_id", info.node_id.value()},
-                              {"controller_id", info.controller_id.value()},
-                              {"brokers", std::move(brokers)}})});
-}
-
-void show_tree(Rest& rest, const CallPtr& call, Request&) {
-  Json actors = Json::array();
-  for (const auto& actor : rest.broker.actor_tree()) {
-    actors.push_back({{"kind", actor.kind},
-                      {"name", actor.name},
-                      {"parent", actor.parent},
-                      {"state", actor.state},
-                      {"mailbox_depth", actor.mailbox_depth},
-                      {"messages_handled", actor.messages_handled},
-                      {"busy_ms", actor.busy_ms ? Json(*actor.busy_ms) : Json()},
-                      {"restarts", actor.restarts},
-                      {"last_error", actor.last_error ? Json(*actor.last_error) : Json()}});
-  }
-  call->answer({.body = dump({{"actors", std::move(actors)}})});
-}
-
 void show_health(Rest& rest, const CallPtr& call, Request&) {
   const auto report = rest.broker.health();
   call->answer(health_response(report, report.healthy));

@@ -27,7 +27,7 @@ Json parameters(const Route& route) {
     all.push_back({{"name", name},
                    {"in", "path"},
                    {"required", true},
-                   {"schema", {{"type", name == "partition" ? "integer" : "string"}}}});
+                   {"schema", {{"type", name == "partition" || name == "broker" ? "integer" : "string"}}}});
     rest.remove_prefix(close + 1);
   }
   for (const auto& one : route.query) {

@@ -141,18 +141,6 @@ void add_v1_rest(std::vector<Route>& all) {
            {101, 400, 403, 426}};
   ws.kind = RouteKind::websocket;
   all.push_back(std::move(ws));
-  all.push_back(
-      {Method::get, "/v1/cluster", "cluster", "The cluster's ids and nodes", Dialect::v1, show_cluster, {}, {}, {200}});
-  all.push_back({Method::get,
-                 "/v1/cluster/tree",
-                 "tree",
-                 "The actors of this node and their supervisors",
-                 Dialect::v1,
-                 show_tree,
-                 {},
-                 {},
-                 {200}});
-  all.back().while_starting = true;
 }
 
 void add_v2(std::vector<Route>& all) {
@@ -203,6 +191,7 @@ std::vector<Route> all_routes() {
   add_v1_topics(all);
   add_v1_records(all);
   add_v1_rest(all);
+  add_v1_cluster(all);
   add_v2(all);
   add_plain(all);
   return all;

@@ -159,6 +159,37 @@ void Cluster::leave(Millis wait_ms_max) {
   }
 }
 
+/// Refusals that time alone does not end; nullptr: not one of these.
+const char* way_out(Errc code) {
+  switch (code) {
+    case Errc::inconsistent_cluster_id:
+      return "point this node at the nodes of its own cluster, or stop it and empty its data directory to let it join this "
+             "one";
+    case Errc::duplicate_broker_registration:
+      return "give one of the two another node.id and a data directory of its own, or stop it";
+    case Errc::wrong_owner: return "hold the ids and addresses in cluster.voters against the nodes that listen there";
+    case Errc::policy_violation: return "start the older of the two nodes with a newer version";
+    default: return nullptr;
+  }
+}
+
+HealthCheck Cluster::check_links() const {
+  std::string said;
+  std::size_t away = 0;
+  for (const auto& [peer, error] : mesh_.troubles()) {
+    const auto* out = way_out(error.code);
+    if (out == nullptr) {
+      ++away;
+      continue;
+    }
+    const auto whom = peer == no_broker ? std::string("a node of cluster.join") : "node " + to_string(peer);
+    said += (said.empty() ? "" : "; ") + ("no link to " + whom + ", " + to_string(error) + ": " + out);
+  }
+  if (!said.empty()) return {"links", false, said};
+  return {"links", true,
+          away == 0 ? "no node refuses this one" : std::to_string(away) + " nodes cannot be reached, none refuses this one"};
+}
+
 HealthCheck Cluster::check() const {
   const auto image = parts_.images->get();
   if (image->controller_id() == no_broker) {

@@ -54,8 +54,10 @@ class Cluster {
 
   /// Asks the controller to let this node go, and waits until it may, or `wait_ms_max` is over.
   void leave(Millis wait_ms_max);
-  /// One check for /readyz.
+  /// For /readyz: whether there is a controller that has heard this node.
   HealthCheck check() const;
+  /// For /readyz: which nodes do not take this one, why, and the way out. A node that is away is no such thing.
+  HealthCheck check_links() const;
 
  private:
   const NodeConfig& config_;

@@ -29,6 +29,7 @@
 #include "actors/handle_slot.hpp"
 #include "actors/link/envelope.hpp"
 #include "actors/metadata_quorum.hpp"
+#include "actors/operator_desk.hpp"
 #include "actors/partition_manager.hpp"
 #include "actors/processor_manager.hpp"
 #include "actors/supervisor.hpp"
@@ -92,6 +93,12 @@ struct Node::Impl {
   HealthReport health() const;
   std::optional<Error> start_failure() const;
   void export_metrics();
+  std::vector<BrokerId> linked_nodes() {
+    std::vector<BrokerId> ids;
+    if (!cluster) return ids;
+    for (const auto& peer : cluster->links().up()) ids.push_back(peer.id);
+    return ids;
+  }
   LeaderLocator::Spawn stand_ins() {
     if (!is_clustered(config)) return nullptr;
     return [this](const LeaderLocator::Remote& remote) { return cluster->spawn_stand_in(*system, remote); };
@@ -112,6 +119,7 @@ struct Node::Impl {
   const std::shared_ptr<HandleSlot<MetadataQuorum>> quorum = std::make_shared<HandleSlot<MetadataQuorum>>();
   const std::shared_ptr<HandleSlot<caf::actor>> manager = std::make_shared<HandleSlot<caf::actor>>();
   std::vector<std::shared_ptr<HandleSlot<caf::actor>>> gateways;
+  const std::shared_ptr<HandleSlot<caf::actor>> operator_desk = std::make_shared<HandleSlot<caf::actor>>();
   const std::shared_ptr<HandleSlot<caf::actor>> processor_manager = std::make_shared<HandleSlot<caf::actor>>();
   mutable std::mutex processors_mutex;
   std::vector<ProcessorSpecPtr> processors;
@@ -144,12 +152,14 @@ Node::Impl::Impl(const NodeConfig& node_config, metrics::Registry& registry)
                                                     .images = images,
                                                     .gateways = {gateways.begin(), gateways.end()},
                                                     .partition_manager = manager,
+                                                    .operator_desk = operator_desk,
                                                     .serving = serving,
                                                     .table = &table,
                                                     .clock = &clock,
                                                     .default_partitions = config.default_partitions,
                                                     .produce_bytes_max = config.produce_bytes_max,
-                                                    .health = [this] { return health(); }});
+                                                    .health = [this] { return health(); },
+                                                    .links = [this] { return linked_nodes(); }});
   export_metrics();
 }
 
@@ -223,6 +233,17 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
        }});
   disk("data-disk", config.data_dir + "/log", data_disk, config.commit_file_bytes, true, cluster_id);
   if (cluster) std::ranges::move(cluster->others(self), std::back_inserter(children));
+  children.push_back({"operator_desk", "operator_desk", [this](caf::actor_system& actors, const ActorRowPtr& row) {
+                        const auto actor = spawn_operator_desk(actors,
+                                                               {.node_id = BrokerId{config.node_id},
+                                                                .images = images,
+                                                                .metadata_quorum = [slot = quorum] { return slot->get(); },
+                                                                .actor_tree = [this] { return broker->actor_tree(); },
+                                                                .links = cluster ? &cluster->links() : nullptr},
+                                                               row);
+                        operator_desk->set(actor);
+                        return actor;
+                      }});
   for (std::size_t i = 0; i < gateways.size(); ++i) {
     children.push_back(
         {"gateway", "gateway-" + std::to_string(i), [this, i](caf::actor_system& actors, const ActorRowPtr& row) {
@@ -272,6 +293,7 @@ HealthReport Node::Impl::health() const {
   if (cluster) {
     report.checks.push_back(cluster->check());
     report.ready = report.ready && report.checks.back().ok;
+    report.checks.push_back(cluster->check_links());
   }
   report.checks.push_back(
       {"actors", failed.empty(), failed.empty() ? "none has given up" : "these have given up: " + failed});

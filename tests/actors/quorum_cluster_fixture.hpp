@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "actors/broker_heartbeat.hpp"
+#include "actors/operator_desk.hpp"
 #include "tests/actors/quorum_fixture.hpp"
 #include "tests/support/fake_links.hpp"
 
@@ -28,6 +29,7 @@ struct QuorumClusterFixture {
     actors::LogReaders readers{{.readers = 1}};
     actors::HandleSlot<actors::DiskWorker> worker = {};
     actors::HandleSlot<actors::MetadataQuorum> quorum = {};
+    actors::HandleSlot<caf::actor> desk = {};
     std::shared_ptr<actors::ImageHolder> images = std::make_shared<actors::ImageHolder>();
     std::shared_ptr<actors::BrokerStanding> standing = std::make_shared<actors::BrokerStanding>();
     std::vector<caf::actor> actors = {};
@@ -121,6 +123,22 @@ struct QuorumClusterFixture {
                                heartbeat.links = options.links;
                                heartbeat.standing = node->standing;
                                return keep(*node, actors::spawn_broker_heartbeat(system, std::move(heartbeat), row));
+                             }});
+    tree.children.push_back({"operator_desk", "operator_desk",
+                             [this, options, node = node.get()](caf::actor_system& system, const actors::ActorRowPtr& row) {
+                               actors::OperatorDeskOptions desk;
+                               desk.node_id = node->id;
+                               desk.images = node->images;
+                               desk.metadata_quorum = [node] { return node->quorum.get(); };
+                               desk.actor_tree = [node] {
+                                 std::vector<ActorInfo> actors;
+                                 for (const auto& actor : node->table.snapshot()) actors.push_back({.name = actor.name});
+                                 return actors;
+                               };
+                               desk.links = options.links;
+                               auto started = actors::spawn_operator_desk(system, std::move(desk), row);
+                               node->desk.set(started);
+                               return keep(*node, std::move(started));
                              }});
     node->supervisor = actors::spawn_supervisor(scheduler.system(), std::move(tree));
     scheduler.run();

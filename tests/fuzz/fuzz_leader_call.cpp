@@ -3,9 +3,10 @@
 #include "base/assert.hpp"
 #include "base/bytes.hpp"
 #include "core/metadata/heartbeat_codec.hpp"
+#include "core/operation/operator_calls.hpp"
 #include "core/replication/leader_calls.hpp"
 
-/// What another node asks of a partition's leader, what a leader answers, and heartbeats. What is read can be written and read again.
+/// What another node asks of a partition's leader, what a leader answers, heartbeats, and what operators ask. What is read can be written and read again.
 
 using namespace troupe;
 using namespace troupe::replication;
@@ -46,6 +47,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto answer = metadata::decode_heartbeat_answer(bytes.view())) {
       TROUPE_ASSERT(as_text(adopted(metadata::encode_heartbeat_answer(*answer)).view()) == as_text(bytes.view()));
     }
+  }
+  if (const auto call = operation::decode_call(bytes.view())) {
+    TROUPE_ASSERT(as_text(adopted(operation::encode_call(*call)).view()) == as_text(bytes.view()));
+  }
+  if (const auto report = operation::decode_report(bytes.view())) {
+    TROUPE_ASSERT(as_text(adopted(operation::encode_report(*report)).view()) == as_text(bytes.view()));
+  }
+  if (const auto tree = operation::decode_tree(bytes.view())) {
+    TROUPE_ASSERT(as_text(adopted(operation::encode_tree(*tree)).view()) == as_text(bytes.view()));
   }
   return 0;
 }

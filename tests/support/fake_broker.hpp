@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/broker_api.hpp"
+#include "tests/support/fake_cluster.hpp"
 
 namespace troupe::test {
 
@@ -18,7 +19,11 @@ namespace troupe::test {
 /// unless it was told to hold. Thread-safe.
 class FakeBroker : public BrokerApi {
  public:
-  explicit FakeBroker(std::size_t tail_bytes_max = std::size_t{4} << 20) : tail_bytes_max_(tail_bytes_max) {}
+  explicit FakeBroker(std::size_t tail_bytes_max = std::size_t{4} << 20) : tail_bytes_max_(tail_bytes_max) {
+    std::vector<NodeTree> trees;
+    trees.push_back({BrokerId{1}, FakeBroker::actor_tree()});
+    whole_cluster_.set_trees(std::move(trees));
+  }
 
   metadata::TopicPtr add_topic(const std::string& name, std::int32_t partitions = 1,
                                std::map<std::string, std::string> config = {});
@@ -50,7 +55,10 @@ class FakeBroker : public BrokerApi {
   /// As a node that starts: it does not know its topics yet.
   void set_ready(bool ready) { ready_ = ready; }
 
+  FakeCluster& whole_cluster() { return whole_cluster_; }
+
   // BrokerApi
+  ClusterApi& cluster_api() override { return whole_cluster_; }
   bool ready() const override { return ready_; }
   ClusterInfo cluster() const override;
   metadata::TopicPtr topic(std::string_view name) const override;
@@ -102,6 +110,7 @@ class FakeBroker : public BrokerApi {
   Result<FetchResponse> read_locked(const FetchRequest& request) const;
   static void run(Deferred& later);
 
+  FakeCluster whole_cluster_;
   const std::size_t tail_bytes_max_;
   mutable std::mutex mutex_;
   std::map<std::string, metadata::TopicPtr, std::less<>> topics_;

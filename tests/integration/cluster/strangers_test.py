@@ -7,6 +7,7 @@ Whatever they do, a client that writes through each node all the time sees no fa
 What the strangers are told is held against what it should be.
 """
 
+import json
 import os
 import random
 import socket
@@ -150,6 +151,21 @@ def stranger_says(stranger, seconds, *words):
     return until(line, seconds, lambda: f"no line with {words}:\n{stranger.log_tail()}")
 
 
+def way_out(stranger, *words):
+    """The check of /readyz that says why it is not taken; None when it has ended."""
+    def links():
+        if stranger.process.poll() is not None:
+            return "it ended"
+        try:
+            status, body = stranger.get("/readyz", timeout=1)
+        except OSError:
+            return None
+        assert status == 503, body
+        told = next((one for one in json.loads(body)["checks"] if one["name"] == "links"), {"detail": ""})
+        return all(word in told["detail"] for word in words) and not told["ok"] and told["detail"]
+    return until(links, 20, lambda: f"/readyz says nothing of {words}: {stranger.get('/readyz', timeout=1)}")
+
+
 def is_ready(node):
     try:
         return node.get("/readyz", timeout=1)[0] == 200
@@ -165,6 +181,8 @@ def duplicate(cluster):
     try:
         stranger.start(wait=False)
         line = stranger_says(stranger, 10, "duplicate_broker_registration")
+        told = way_out(stranger, "duplicate_broker_registration", "another node.id")
+        print(f"a second node 2: /readyz: {told}")
         ended = stranger.process.poll()
         return f"the second node 2 {'goes on, not ready' if ended is None else f'ended with {ended}'}: {line[:400]}"
     finally:
@@ -213,6 +231,7 @@ def told_other_cluster(stranger):
         return next((one for one in stranger.log_lines()[before:] if any(word in one for word in words)), None)
     said = until(line, 10, lambda: f"not a word about two clusters, ready: {is_ready(stranger)}:\n{stranger.log_tail()}")
     assert stranger.process.poll() is not None or not is_ready(stranger), f"it became ready:\n{stranger.log_tail()}"
+    print(f"a foreign node: /readyz: {way_out(stranger, 'inconsistent_cluster_id', 'its own cluster')}")
     ended = stranger.process.poll()
     return f"the foreign node {'goes on, not ready' if ended is None else f'ended with {ended}'}: {said[:400]}"
 

@@ -82,7 +82,7 @@ class Node:
 
     def host(self):
         tree = self.get("/v1/cluster/tree")
-        actors = tree["actors"] if isinstance(tree, dict) and "actors" in tree else tree
+        actors = tree["nodes"][0]["actors"]
         return next((actor for actor in actors if actor["name"] == "word-count/lines/0"), None)
 
     def stop(self):

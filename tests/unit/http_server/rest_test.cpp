@@ -1,6 +1,4 @@
-#include <nlohmann/json.hpp>
-
-#include "tests/unit/http_server/gateway_fixture.hpp"
+#include "tests/unit/http_server/rest_fixture.hpp"
 
 using namespace troupe;
 using namespace troupe::test;
@@ -10,33 +8,6 @@ namespace {
 
 const std::string json_v2 = "application/vnd.kafka.json.v2+json";
 const std::string binary_v2 = "application/vnd.kafka.binary.v2+json";
-
-struct RestFixture : GatewayFixture {
-  explicit RestFixture(http::GatewayOptions options = {}) : GatewayFixture(std::move(options)), http(gateway.port()) {}
-
-  HttpAnswer post(const std::string& target, const std::string& body, const std::string& type = "application/json",
-                  const std::string& fields = {}) {
-    return http.request("POST", target, body, type, fields);
-  }
-  json get_json(const std::string& target, unsigned status = 200) {
-    const auto answer = http.get(target);
-    INFO(target << " " << answer.body);
-    CHECK(answer.status == status);
-    return json::parse(answer.body);
-  }
-  /// The status of a failed request, when its body is an error as it should be.
-  int failure(const HttpAnswer& answer) {
-    const auto body = json::parse(answer.body, nullptr, false);
-    INFO(answer.status << " " << answer.body);
-    REQUIRE(body.is_object());
-    REQUIRE(body.contains("error_code"));
-    CHECK(body["message"].is_string());
-    CHECK(answer.status >= 400);
-    return body["error_code"].get<int>();
-  }
-
-  HttpClient http;
-};
 
 }  // namespace
 
@@ -341,7 +312,7 @@ TEST_CASE("the node tells of itself", "[rest]") {
   CHECK(fixture.get_json("/healthz")["healthy"] == true);
   CHECK(fixture.get_json("/readyz")["checks"][0]["name"] == "fake");
   CHECK(fixture.get_json("/v1/cluster")["node_id"] == 1);
-  CHECK(fixture.get_json("/v1/cluster/tree")["actors"][1]["messages_handled"] == 7);
+  CHECK(fixture.get_json("/v1/cluster/tree")["nodes"][0]["actors"][1]["messages_handled"] == 7);
   CHECK(fixture.get_json("/openapi.json")["paths"].contains("/v1/topics/{topic}/records"));
   const auto numbers = fixture.http.get("/metrics");
   CHECK(numbers.body.find("troupe_http_requests_total{code=\"200\",op=\"healthz\"} 1") != std::string::npos);

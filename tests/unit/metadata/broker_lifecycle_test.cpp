@@ -221,12 +221,17 @@ TEST_CASE("a drain moves so many leaderships at once, and the balance the rest",
   CHECK(cluster.partition(topic).isr == ids_of({1, 2, 3}));
 }
 
-TEST_CASE("only a broker without copies can be unregistered", "[broker_lifecycle]") {
-  Cluster cluster{3};
+TEST_CASE("only a broker that has ended and has no copies can be unregistered", "[broker_lifecycle]") {
+  Cluster cluster{4};
   const auto topic = cluster.add_topic("rides", {{1, 2}});
-  CHECK(cluster.refusal(UnregisterBrokerRequest{BrokerId{2}}) == Errc::conflict);
+  const auto other = cluster.add_topic("others", {{1, 4}});
+  CHECK(cluster.refusal(UnregisterBrokerRequest{BrokerId{3}}) == Errc::conflict);  // it is alive
+  cluster.fence(4);
+  CHECK(cluster.refusal(UnregisterBrokerRequest{BrokerId{4}}) == Errc::conflict);  // it has a copy
+  cluster.fence(3);
   cluster.commit(UnregisterBrokerRequest{BrokerId{3}});
-  CHECK(cluster.image->registrations().size() == 2);
+  CHECK(cluster.image->registrations().size() == 3);
+  CHECK(cluster.partition(other).replicas == ids_of({1, 4}));
   CHECK(cluster.refusal(UnregisterBrokerRequest{BrokerId{3}}) == Errc::broker_id_not_registered);
   CHECK(cluster.refusal(DrainBrokerRequest{.broker = BrokerId{3}}) == Errc::broker_id_not_registered);
   CHECK(cluster.refusal(StopBrokerRequest{BrokerId{3}, BrokerEpoch{0}}) == Errc::broker_id_not_registered);

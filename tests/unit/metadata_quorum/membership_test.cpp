@@ -167,7 +167,7 @@ TEST_CASE("changes that cannot be are refused with a reason", "[quorum]") {
   alone.start();
   alone.persist();
   alone.persist();
-  CHECK(alone.refused(remove(alone, replica(1))) == Errc::invalid_argument);
+  CHECK(alone.refused(remove(alone, replica(1))) == Errc::conflict);
   CHECK(alone.refused(add(alone, replica(2))) == Errc::not_found);
 }
 
