@@ -150,7 +150,8 @@ class Views(Case):
             self.assertEqual(self.asked(node), [("POST", "/v1/cluster/quorum/voters", {"id": 4}),
                                                 ("DELETE", "/v1/cluster/quorum/voters/1", None)])
         with FakeNode(lambda request: (409, {"error_code": 409, "message": "another change is under way"})) as node:
-            self.check(TROUPE.run("cluster", "voters", "add", "4", "--url", node.url), 4, "", "voter 4: another change is under way (HTTP 409)")
+            self.check(TROUPE.run("cluster", "voters", "add", "4", "--url", node.url), 4, "",
+                       "voter 4: another change is under way (HTTP 409)")
         self.check(TROUPE.run("cluster", "voters", "add"), 2, "", "NODE is required")
         self.check(TROUPE.run("cluster", "voters", "add", "x"), 2, "", "")
 
@@ -201,7 +202,8 @@ class Brokers(Case):
             ran = TROUPE.run("cluster", "drain", "2", "--wait", "--timeout", "400ms", "--url", node.url)
             self.check(ran, 6, "", "broker 2 still has 2 leaderships: nobody in sync takes them")
         with FakeNode(lambda request: (404, {"error_code": 404, "message": "there is no broker 2"})) as node:
-            self.check(TROUPE.run("cluster", "drain", "2", "--wait", "--url", node.url), 3, "", "broker 2: there is no broker 2 (HTTP 404)")
+            self.check(TROUPE.run("cluster", "drain", "2", "--wait", "--url", node.url), 3, "",
+                       "broker 2: there is no broker 2 (HTTP 404)")
             self.assertEqual(len(node.requests), 1)
 
     def test_undrain_and_removal(self):
@@ -211,7 +213,8 @@ class Brokers(Case):
             self.assertEqual([(method, path) for method, path, _ in self.asked(node)],
                              [("POST", "/v1/cluster/brokers/2/undrain"), ("DELETE", "/v1/cluster/brokers/4")])
         with FakeNode(lambda request: (409, {"error_code": 409, "message": "broker 4 holds 3 copies"})) as node:
-            self.check(TROUPE.run("cluster", "remove-broker", "4", "--url", node.url), 4, "", "holds 3 copies (HTTP 409); stop it, and move")
+            self.check(TROUPE.run("cluster", "remove-broker", "4", "--url", node.url), 4, "",
+                       "holds 3 copies (HTTP 409); stop it, and move")
 
     def test_a_broker_has_to_be_named(self):
         for command in (["drain"], ["drain", "1", "--self"], ["undrain"], ["remove-broker"]):
@@ -227,14 +230,15 @@ class Elections(Case):
     def test_preferred_leaders_everywhere(self):
         with FakeNode(lambda request: (200, self.RESULTS)) as node:
             self.check(TROUPE.run("cluster", "elect", "--url", node.url), 0,
-                       "TOPIC   PARTITION  LEADER  EPOCH  RESULT\norders          0       1      5  elected\norders          1       -      -  as it was\n")
+                       "TOPIC   PARTITION  LEADER  EPOCH  RESULT\n"
+                       "orders          0       1      5  elected\norders          1       -      -  as it was\n")
             self.assertEqual(self.asked(node), [("POST", "/v1/cluster/elections", {"type": "preferred"})])
         with FakeNode(lambda request: (200, {"results": []})) as node:
             self.check(TROUPE.run("cluster", "elect", "--url", node.url), 0, "every partition is led by its preferred leader\n")
 
     def test_a_leader_of_ones_choice(self):
-        refused = {"results": [{"topic": "orders", "partition": 3, "error": {"code": "no_leader", "reason": "eligible_leaders_not_available",
-                                                                             "message": "broker 2 is not in sync"}}]}
+        error = {"code": "no_leader", "reason": "eligible_leaders_not_available", "message": "broker 2 is not in sync"}
+        refused = {"results": [{"topic": "orders", "partition": 3, "error": error}]}
         with FakeNode(lambda request: (200, refused)) as node:
             ran = TROUPE.run("cluster", "elect", "-t", "orders", "-p", "3", "--to", "2", "--url", node.url)
             self.check(ran, 1)
@@ -244,7 +248,8 @@ class Elections(Case):
 
     def test_all_partitions_of_a_topic(self):
         def answer(request):
-            return (200, self.RESULTS) if request.method == "POST" else (200, {"partitions": [partition(0, [1]), partition(1, [1])], "next": None})
+            page = {"partitions": [partition(0, [1]), partition(1, [1])], "next": None}
+            return (200, self.RESULTS if request.method == "POST" else page)
         with FakeNode(answer) as node:
             self.check(TROUPE.run("cluster", "elect", "-t", "orders", "--unclean", "--yes", "--url", node.url), 0)
             self.assertEqual(self.asked(node)[0][2], {"type": "unclean", "partitions": [{"topic": "orders", "partition": 0},
@@ -288,7 +293,8 @@ class Reassignments(Case):
     def test_one_partition(self):
         with FakeNode(lambda request: (200, {"results": [self.moving(3)]})) as node:
             ran = TROUPE.run("cluster", "reassign", "-t", "orders", "-p", "3", "--replicas", "2,3", "--url", node.url)
-            self.check(ran, 0, "TOPIC   PARTITION  REPLICAS  ADDING  REMOVING  RESULT\norders          3  1,2,3     3       1         under way\n")
+            self.check(ran, 0, "TOPIC   PARTITION  REPLICAS  ADDING  REMOVING  RESULT\n"
+                               "orders          3  1,2,3     3       1         under way\n")
             TROUPE.run("cluster", "reassign", "-t", "orders", "-p", "3", "--cancel", "--url", node.url)
             entry = {"topic": "orders", "partition": 3}
             self.assertEqual([body["reassignments"] for _, _, body in self.asked(node)],
@@ -302,7 +308,8 @@ class Reassignments(Case):
         # As Kafka's own tools write it, too.
         kafka = {"version": 1, "partitions": [{**each, "log_dirs": ["any", "any"]} for each in plan]}
         for content in ({"reassignments": plan}, kafka):
-            with FakeNode(script(**{"POST /v1/cluster/reassignments": [(200, results)], "GET /v1/cluster/reassignments": watched})) as node:
+            answers = {"POST /v1/cluster/reassignments": [(200, results)], "GET /v1/cluster/reassignments": watched}
+            with FakeNode(script(**answers)) as node:
                 ran = TROUPE.run("cluster", "reassign", "--file", self.plan(content), "--watch", "--url", node.url)
                 self.check(ran, 0)
                 self.assertEqual(ran.err, "troupe: 1 partition under way\n")
@@ -320,7 +327,8 @@ class Reassignments(Case):
             self.assertEqual([len(body["reassignments"]) for _, _, body in self.asked(node)], [5000, 1])
 
     def test_refused_entries_are_named(self):
-        results = {"results": [{"topic": "orders", "partition": 0, "error": {"code": "bad_request", "message": "there is no broker 9"}}]}
+        error = {"code": "bad_request", "message": "there is no broker 9"}
+        results = {"results": [{"topic": "orders", "partition": 0, "error": error}]}
         with FakeNode(lambda request: (200, results)) as node:
             ran = TROUPE.run("cluster", "reassign", "-t", "orders", "-p", "0", "--replicas", "9", "--url", node.url)
             self.check(ran, 1)
@@ -355,18 +363,21 @@ class Reassignments(Case):
 
     def test_no_plan_while_partitions_move(self):
         def answer(request):
-            return CLUSTER if request.path == "/v1/cluster" else (200, {"partitions": [partition(0, [1, 2, 3], adding=[3])], "next": None})
+            page = {"partitions": [partition(0, [1, 2, 3], adding=[3])], "next": None}
+            return CLUSTER if request.path == "/v1/cluster" else (200, page)
         with FakeNode(answer) as node:
             self.check(TROUPE.run("cluster", "reassign", "--generate", "--url", node.url), 4, "", "being reassigned already")
 
     def test_what_makes_no_sense_is_not_asked(self):
-        for command, err in ((["-t", "a"], "belong together"), (["-p", "1"], "belong together"), (["-t", "a", "-p", "1"], "--replicas is missing"),
+        for command, err in ((["-t", "a"], "belong together"), (["-p", "1"], "belong together"),
+                             (["-t", "a", "-p", "1"], "--replicas is missing"),
                              (["--replicas", "1"], "belongs to --topic"), (["--generate", "--watch"], "--generate prints a plan"),
                              (["--brokers", "1"], "belong to --generate"), (["-t", "a", "-p", "1", "--file", "x"], "name one partition"),
                              (["-t", "a", "-p", "1", "--replicas", "1", "--cancel"], "belongs to --topic")):
             self.check(TROUPE.run("cluster", "reassign", *command), 2, "", err)
         for content, err in (("hello", "is no plan"), ("[]", "is no plan"), ({"reassignments": []}, "is no plan"),
-                             ({"reassignments": [{"topic": "a"}]}, "entry 0 has no topic"), ({"reassignments": [1]}, "entry 0 has no topic")):
+                             ({"reassignments": [{"topic": "a"}]}, "entry 0 has no topic"),
+                             ({"reassignments": [1]}, "entry 0 has no topic")):
             self.check(TROUPE.run("cluster", "reassign", "--file", self.plan(content)), 2, "", err)
         self.check(TROUPE.run("cluster", "reassign", "--file", "/no/such/file"), 2, "", "cannot be read")
 
