@@ -59,7 +59,7 @@ class Gateway {
   /// The port that is listened on.
   std::uint16_t port() const;
 
-  /// Stops taking connections, tells streams to go elsewhere (goaway, close 1001; SSE `retry`), lets requests end until the deadline,
+  /// Stops taking connections, tells streams to go elsewhere (goaway, close 4000, 1001; SSE `retry`), lets requests end until the deadline,
   /// then closes what is left. Returns when all threads have ended.
   void stop(Millis deadline_ms);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "http/message/authority.hpp"
 #include "http/rest/answers.hpp"
 
 namespace troupe::http::v3 {
@@ -13,11 +14,6 @@ std::optional<std::int32_t> number_of(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size() || number < 0) return std::nullopt;
   return number;
-}
-
-std::string authority(std::string_view host, std::uint16_t port) {
-  const bool v6 = host.find(':') != std::string_view::npos;
-  return (v6 ? "[" + std::string(host) + "]" : std::string(host)) + ":" + std::to_string(port);
 }
 
 std::string broker_path(BrokerId broker) { return "/brokers/" + to_string(broker); }
@@ -76,7 +72,7 @@ bool is_here(Rest& rest, const CallPtr& call, const Request& request, const meta
   const auto path = target.substr(std::min(target.find("/v3/"), target.size()));
   call->answer({.status = 307,
                 .body = "{}",
-                .headers = {{"Location", "http://" + authority(broker.host, broker.port) + std::string(path)}}});
+                .headers = {{"Location", "http://" + authority_of(broker.host, broker.port) + std::string(path)}}});
   return false;
 }
 
@@ -87,7 +83,7 @@ Origin origin_of(const Rest& rest, const Request& request) {
   std::string host(request.head.field("Host").value_or(""));
   if (host.empty()) {
     const auto self = std::ranges::find(info.brokers, info.node_id, &metadata::BrokerImage::id);
-    host = self == info.brokers.end() ? "localhost" : authority(self->host, self->port);
+    host = self == info.brokers.end() ? "localhost" : authority_of(self->host, self->port);
   }
   const bool secure = request.head.field("X-Forwarded-Proto").value_or("") == "https";
   const auto before = request.head.target.substr(0, request.head.target.find("/v3"));

@@ -358,7 +358,8 @@ class Reassignments(Case):
             self.check(ran, 0, '{"reassignments":[]}\n', "0 of 3 partitions change, 0 copies move")
             self.check(TROUPE.run("cluster", "reassign", "--generate", "--brokers", "1", "--url", node.url), 1, "",
                        "has 2 replicas, and there are 1 brokers")
-            self.check(TROUPE.run("cluster", "reassign", "--generate", "--brokers", "1,7", "--url", node.url), 3, "", "there is no broker 7")
+            self.check(TROUPE.run("cluster", "reassign", "--generate", "--brokers", "1,7", "--url", node.url), 3, "",
+                       "there is no broker 7")
             self.assertEqual(self.asked(node), [])
 
     def test_no_plan_while_partitions_move(self):
