@@ -21,6 +21,13 @@ struct StaticFile {
   std::string etag;
 };
 
+/// One of the settings with which this node runs, as text.
+struct BrokerSetting {
+  std::string name;  ///< "gateway.listen"
+  std::string value;
+  std::string default_value;
+};
+
 struct GatewayOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;  ///< 0: the kernel chooses
@@ -31,6 +38,7 @@ struct GatewayOptions {
   std::vector<std::string> allowed_origins = {};
   Limits limits = {};
   std::vector<StaticFile> files = {};
+  std::vector<BrokerSetting> settings = {};  ///< what clients are told of them
 };
 
 /// The door for HTTP: REST, WebSocket, SSE, static files, metrics, health.
@@ -51,7 +59,7 @@ class Gateway {
   /// The port that is listened on.
   std::uint16_t port() const;
 
-  /// Stops taking connections, tells streams to go elsewhere (goaway, close 1001; SSE `retry`), lets requests end until the deadline,
+  /// Stops taking connections, tells streams to go elsewhere (goaway, close 4000, 1001; SSE `retry`), lets requests end until the deadline,
   /// then closes what is left. Returns when all threads have ended.
   void stop(Millis deadline_ms);
 

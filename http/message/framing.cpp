@@ -169,7 +169,7 @@ bool same_origin(std::string_view origin, std::string_view host) {
 
 void read_origin(const Fields& fields, const HostRules& rules, Framing& out) {
   const bool cross_site = equal_ignoring_case(fields.fetch_site, "cross-site");
-  out.origin = fields.origin;
+  if (fields.origins == 1) out.origin = fields.origin;
   if (fields.origins == 0) {
     out.foreign_origin = cross_site;
     return;

@@ -30,9 +30,9 @@ struct Framing {
   bool chunked = false;
   bool keep_alive = true;
   bool expect_continue = false;
-  bool foreign_origin = false;  ///< sent by a page that is not ours
-  bool allowed_origin = false;  ///< sent by a page of another origin that is on the list
-  std::string_view origin = {};
+  bool foreign_origin = false;   ///< sent by a page that is not ours
+  bool allowed_origin = false;   ///< sent by a page of another origin that is on the list
+  std::string_view origin = {};  ///< empty: none, or more than one
   ContentCoding coding = ContentCoding::identity;
 
   bool has_body() const { return chunked || content_length.value_or(0) > 0; }

@@ -1,6 +1,7 @@
 #include "http/rest/json_body.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <span>
 
@@ -37,6 +38,38 @@ std::optional<HttpError> read_json_object(ByteBuffer body, std::initializer_list
       message += "; " + std::string(*near) + "?";
     return bad_request(message);
   }
+  return std::nullopt;
+}
+
+std::optional<std::int32_t> whole_number(const Json& value) {
+  constexpr std::int64_t largest = std::numeric_limits<std::int32_t>::max();
+  if (!value.is_number_integer()) return std::nullopt;
+  const auto number = value.is_number_unsigned()
+                          ? static_cast<std::int64_t>(std::min<std::uint64_t>(value.get<std::uint64_t>(), largest))
+                          : value.get<std::int64_t>();
+  return static_cast<std::int32_t>(std::clamp<std::int64_t>(number, -1, largest));
+}
+
+std::optional<HttpError> read_count(const Json& body, const char* name, std::optional<std::int32_t>& out) {
+  const auto found = body.find(name);
+  if (found == body.end() || found->is_null()) return std::nullopt;
+  const auto number = whole_number(*found);
+  if (!number) return bad_request(std::string(name) + " is a whole number");
+  out = number;
+  return std::nullopt;
+}
+
+std::optional<HttpError> read_flag(const Json& body, const char* name, bool& out) {
+  const auto found = body.find(name);
+  if (found == body.end() || found->is_null()) return std::nullopt;
+  if (!found->is_boolean()) return bad_request(std::string(name) + " is true or false");
+  out = found->get<bool>();
+  return std::nullopt;
+}
+
+std::optional<std::string> setting_text(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_integer() || value.is_boolean()) return dump(value);
   return std::nullopt;
 }
 

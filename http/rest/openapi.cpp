@@ -50,8 +50,11 @@ Json operation(const Route& route) {
   Json responses = Json::object();
   for (const auto status : route.statuses) {
     auto& one = responses[std::to_string(status)];
-    one["description"] = status < 300 ? "Done" : status == 304 ? "As the client has it" : "An error";
-    if (status == 101 || status == 204 || status == 304) continue;
+    one["description"] = status < 300    ? "Done"
+                         : status == 304 ? "As the client has it"
+                         : status == 307 ? "Another node knows"
+                                         : "An error";
+    if (status == 101 || status == 204 || status == 304 || status == 307) continue;
     if (status < 300) {
       one["content"] = {{std::string(answer_type(route)), {{"schema", Json::object()}}}};
     } else {
@@ -78,7 +81,9 @@ std::string openapi_document(const std::vector<Route>& routes) {
        {"info",
         {{"title", "Troupe"},
          {"version", "1"},
-         {"description", "Event streams over HTTP: /v1 is ours, /topics and /brokers are Confluent's REST proxy v2."}}},
+         {"description",
+          "Event streams over HTTP: /v1 is ours, /topics and /brokers are Confluent's REST proxy v2, /v3 is Confluent's "
+          "REST API v3, which answers below /kafka/v3, too."}}},
        {"paths", std::move(paths)},
        {"components", {{"schemas", {{"Error", error}}}}}});
 }

@@ -1,4 +1,5 @@
 #include "http/rest/handlers.hpp"
+#include "http/rest/v3.hpp"
 
 namespace troupe::http {
 namespace {
@@ -193,6 +194,7 @@ std::vector<Route> all_routes() {
   add_v1_rest(all);
   add_v1_cluster(all);
   add_v2(all);
+  v3::add_routes(all);
   add_plain(all);
   return all;
 }

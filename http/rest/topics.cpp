@@ -1,5 +1,3 @@
-#include <limits>
-
 #include "http/rest/answers.hpp"
 #include "http/rest/handlers.hpp"
 #include "http/rest/json_body.hpp"
@@ -59,26 +57,6 @@ void answer_topic(Rest& rest, const CallPtr& call, const metadata::TopicPtr& top
   }
 }
 
-std::optional<HttpError> read_count(const Json& body, const char* name, std::optional<std::int32_t>& out) {
-  const auto found = body.find(name);
-  if (found == body.end() || found->is_null()) return std::nullopt;
-  if (!found->is_number_integer()) return bad_request(std::string(name) + " is a whole number");
-  const auto number = found->is_number_unsigned()
-                          ? static_cast<std::int64_t>(std::min<std::uint64_t>(found->get<std::uint64_t>(),
-                                                                              std::numeric_limits<std::int32_t>::max()))
-                          : found->get<std::int64_t>();
-  out = static_cast<std::int32_t>(std::clamp<std::int64_t>(number, -1, std::numeric_limits<std::int32_t>::max()));
-  return std::nullopt;
-}
-
-std::optional<HttpError> read_flag(const Json& body, const char* name, bool& out) {
-  const auto found = body.find(name);
-  if (found == body.end() || found->is_null()) return std::nullopt;
-  if (!found->is_boolean()) return bad_request(std::string(name) + " is true or false");
-  out = found->get<bool>();
-  return std::nullopt;
-}
-
 /// Settings as text; numbers and booleans may be written as such; null only when `with_null`.
 std::optional<HttpError> read_config(const Json& body, bool with_null,
                                      std::map<std::string, std::optional<std::string>>& out) {
@@ -86,10 +64,8 @@ std::optional<HttpError> read_config(const Json& body, bool with_null,
   if (found == body.end() || found->is_null()) return std::nullopt;
   if (!found->is_object()) return bad_request("config is an object of settings");
   for (const auto& [name, value] : found->items()) {
-    if (value.is_string()) {
-      out[name] = value.get<std::string>();
-    } else if (value.is_number_integer() || value.is_boolean()) {
-      out[name] = dump(value);
+    if (auto text = setting_text(value)) {
+      out[name] = std::move(text);
     } else if (value.is_null() && with_null) {
       out[name] = std::nullopt;
     } else {

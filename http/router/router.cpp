@@ -93,7 +93,12 @@ Router::Router(std::vector<Route> routes) : routes_(std::move(routes)) {
       rest.remove_prefix(std::min(slash + 1, rest.size()));
     }
     const auto size = pattern.segments.size();
-    if (patterns_.size() <= size) patterns_.resize(size + 1);
+    if (patterns_.size() <= size + 1) patterns_.resize(size + 2);
+    if (const auto below = routes_[i].also_below; !below.empty()) {
+      auto second = pattern;
+      second.segments.insert(second.segments.begin(), below);
+      patterns_[size + 1].push_back(std::move(second));
+    }
     patterns_[size].push_back(std::move(pattern));
   }
 }
@@ -158,7 +163,7 @@ std::optional<HttpError> check_request(const Route& route, const RequestHead& he
 Response error_response(const HttpError& error, Dialect dialect) {
   Response response{.status = error.status,
                     .content_type = dialect == Dialect::v2 ? v2_type : json_type,
-                    .body = error_body(error, dialect != Dialect::v2),
+                    .body = error_body(error, dialect != Dialect::v2 && dialect != Dialect::v3),
                     .close = error.close};
   if (error.retry_after_ms)
     response.headers.emplace_back("Retry-After", std::to_string((*error.retry_after_ms + 999) / 1000));

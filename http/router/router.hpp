@@ -16,6 +16,7 @@ struct Rest;
 enum class Dialect : unsigned char {
   v1,     ///< ours: application/json
   v2,     ///< Confluent's REST proxy
+  v3,     ///< Confluent's REST API
   plain,  ///< neither: health, metrics, files
 };
 
@@ -44,6 +45,7 @@ struct Route {
   std::string_view answer_type = {};              ///< empty: the dialect's
   RouteKind kind = RouteKind::handler;
   bool while_starting = false;  ///< answered before the node knows its topics, too
+  std::string_view also_below = {};  ///< a segment before which the pattern may stand, too: "kafka"
 };
 
 /// Where a request goes.

@@ -149,6 +149,10 @@ void Session::take_header(std::size_t begin, std::size_t end) {
   auto wrong = parse_request_head({buffer_.data() + begin, end - begin}, limits(), head_);
   if (!wrong) wrong = check_framing(head_, thread_.shared()->hosts, limits(), framing_);
   if (wrong && wrong->close) return refuse(std::move(*wrong));
+  if (framing_.foreign_origin && !framing_.origin.empty() && thread_.shared()->is_of_cluster(framing_.origin)) {
+    framing_.foreign_origin = false;
+    framing_.allowed_origin = true;
+  }
   const bool expects = framing_.expect_continue;
   if (!wrong) wrong = check_and_route();
   if (phase_ != Phase::header) return;  // handed over, or answered

@@ -1,5 +1,9 @@
 #include "http/server/shared.hpp"
 
+#include <algorithm>
+
+#include "http/message/authority.hpp"
+
 namespace troupe::http {
 
 Shared::Shared(GatewayOptions given, BrokerApi& broker, metrics::Registry& registry)
@@ -11,6 +15,14 @@ Shared::Shared(GatewayOptions given, BrokerApi& broker, metrics::Registry& regis
       inflight(registry.gauge("troupe_http_inflight_bytes", "Bytes of request bodies that are read or worked on")),
       limits_(options.limits) {
   for (const auto& file : options.files) files[file.path] = &file;
+}
+
+bool Shared::is_of_cluster(std::string_view origin) const {
+  const auto brokers = rest.broker.cluster().brokers;
+  return std::ranges::any_of(brokers, [&](const metadata::BrokerImage& broker) {
+    const bool somewhere = broker.port != 0 && is_somewhere(broker.host);
+    return somewhere && equal_ignoring_case(origin, "http://" + authority_of(broker.host, broker.port));
+  });
 }
 
 bool Shared::admit(const std::string& address, bool loopback) {

@@ -34,6 +34,8 @@ struct Shared {
   metrics::Gauge connections;
   metrics::Gauge inflight;
 
+  /// Whether a page of this origin comes from a node of the cluster: it is as good as one of ours, and may have been sent here.
+  bool is_of_cluster(std::string_view origin) const;
   bool admit(const std::string& address, bool loopback);
   void release(const std::string& address);
   /// Once a minute: what a client does wrong in a loop is one line.

@@ -17,7 +17,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   virtual ~Connection() = default;
   virtual void start() = 0;
   virtual void tick(MonotonicMs now) = 0;
-  virtual void drain(Millis within_ms) = 0;
+  /// Tells the client to go elsewhere, to one of `nodes` (WebSocket URLs) if there are any; it is served until then.
+  virtual void drain(Millis within_ms, const std::vector<std::string>& nodes) = 0;
   /// Ends it now, whatever is on its way. `gone` follows, or has been.
   virtual void abort() = 0;
 };

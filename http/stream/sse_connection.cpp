@@ -40,7 +40,7 @@ class SseConnection final : public Connection, public SseTransport {
   }
 
   void tick(MonotonicMs now) override { session_->tick(now); }
-  void drain(Millis within_ms) override {
+  void drain(Millis within_ms, const std::vector<std::string>& /*nodes*/) override {
     close_after(std::chrono::milliseconds(within_ms));
     session_->drain();
   }

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "http/message/authority.hpp"
 #include "http/stream/connection.hpp"
 
 namespace troupe::http {
@@ -56,7 +57,7 @@ struct Streams::Impl {
   void add(ConnectionPtr connection) {
     connections.insert(connection);
     connection->start();
-    if (draining) connection->drain(0);
+    if (draining) connection->drain(0, {});
     arm_tick();
   }
   Gone when_gone() {
@@ -113,9 +114,21 @@ struct Streams::Impl {
     });
   }
 
+  /// Where the other nodes take WebSockets.
+  std::vector<std::string> other_nodes() const {
+    const auto info = env->broker.cluster();
+    std::vector<std::string> urls;
+    for (const auto& broker : info.brokers) {
+      if (broker.id == info.node_id || broker.port == 0 || !is_somewhere(broker.host)) continue;
+      urls.push_back("ws://" + authority_of(broker.host, broker.port) + "/v1/ws");
+    }
+    return urls;
+  }
+
   void drain(Millis deadline_ms) {
     draining = true;
-    for (const auto& connection : std::vector(connections.begin(), connections.end())) connection->drain(deadline_ms);
+    const auto nodes = other_nodes();
+    for (const auto& connection : std::vector(connections.begin(), connections.end())) connection->drain(deadline_ms, nodes);
     drain_timer.expires_after(std::chrono::milliseconds(deadline_ms));
     drain_timer.async_wait([this](boost::system::error_code error) {
       if (error) return;

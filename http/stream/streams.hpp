@@ -32,7 +32,8 @@ class Streams {
   /// Answers 400 and 404 itself, and closes the connection at the end of the stream.
   void accept_events(TcpSocket socket, EmptyRequest request, std::string topic, std::string query);
 
-  /// Tells every stream to go elsewhere and closes them as their queues empty, at the latest after `deadline_ms`.
+  /// The node ends. Tells every stream to go elsewhere, to the other nodes of the cluster if there are any, and closes them as their
+  /// queues empty, at the latest after `deadline_ms`.
   void drain(Millis deadline_ms);
   /// Streams that are open.
   std::size_t open() const;

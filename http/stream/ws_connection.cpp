@@ -95,9 +95,9 @@ class WsConnection final : public Connection, public WsTransport {
   void tick(MonotonicMs now) override {
     if (session_) session_->tick(now);
   }
-  void drain(Millis within_ms) override {
+  void drain(Millis within_ms, const std::vector<std::string>& nodes) override {
     if (session_) {
-      session_->drain(within_ms);
+      session_->drain(within_ms, nodes);
     } else {
       abort();
     }

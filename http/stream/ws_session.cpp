@@ -145,7 +145,7 @@ void WsSession::sent() {
   }
   check_reading();
   // What was asked for before is still answered.
-  if (draining_ && !writing_ && !closed_ && produce_inflight_ == 0) close(CloseCode::going_away, "the node stops");
+  if (draining_ && !writing_ && !closed_ && produce_inflight_ == 0) close_drained();
 }
 
 void WsSession::closed() {
@@ -316,14 +316,25 @@ bool WsSession::pull(Sub& sub, std::size_t share, MonotonicMs now, OutMessage& m
   return used > 0;
 }
 
-void WsSession::drain(Millis within_ms) {
+void WsSession::drain(Millis within_ms, const std::vector<std::string>& nodes) {
   if (closed_ || draining_) return;
-  draining_ = true;
-  push("{\"ev\":\"goaway\",\"within_ms\":" + std::to_string(within_ms) + ",\"nodes\":[]}");
+  elsewhere_ = !nodes.empty();
+  draining_ = !elsewhere_;
+  std::string text = "{\"ev\":\"goaway\",\"within_ms\":" + std::to_string(within_ms) + ",\"nodes\":[";
+  for (const auto& node : nodes) {
+    if (!text.ends_with('[')) text += ',';
+    append_json_string(text, node);
+  }
+  push(text + "]}");
   // Before the deadline, at which sockets are closed without a word.
   close_at_ = env_.now() + within_ms * 3 / 4;
+  cut_at_ = env_.now() + within_ms * 7 / 8;
   env_.wake_at(weak_from_this(), *close_at_);
   flush_now();
+}
+
+void WsSession::close_drained() {
+  elsewhere_ ? close(CloseCode::draining, "the node drains") : close(CloseCode::going_away, "the node stops");
 }
 
 // --- time -------------------------------------------------------------------------------------------------------------------------
@@ -332,7 +343,12 @@ void WsSession::tick(MonotonicMs now) {
   armed_.reset();
   if (closed_) return;
   const auto& limits = env_.limits;
-  if (close_at_ && now >= *close_at_) return close(CloseCode::going_away, "the node stops");
+  if (close_at_ && now >= *close_at_) {
+    const bool idle = !writing_ && queued_.empty() && produce_inflight_ == 0;
+    if (std::exchange(draining_, true) || idle) return close_drained();
+    close_at_ = cut_at_;
+    env_.wake_at(weak_from_this(), cut_at_);
+  }
   if (!connected_ && now - opened_at_ >= limits.connect_ms_max) return close(CloseCode::not_connected, "no connect in time");
   if (writing_ && now - flushed_at_ >= limits.write_stall_ms_max)
     return close(CloseCode::slow_consumer, "nothing was taken for too long");

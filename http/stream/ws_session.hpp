@@ -21,6 +21,7 @@ enum class CloseCode : std::uint16_t {
   normal = 1000,
   going_away = 1001,
   not_for_us = 1003,  ///< a binary frame where JSON was agreed on
+  draining = 4000,    ///< other nodes were named
   slow_consumer = 4001,
   no_pong = 4002,
   overloaded = 4005,
@@ -46,7 +47,7 @@ class WsTransport {
 
 /// The protocol troupe.v1.json on one connection, without a socket.
 ///
-///   unconnected --connect--> connected --(limits, slow, drain, no pong)--> closing
+///   unconnected --connect--> connected --(limits, slow, drained, no pong)--> closing
 ///
 /// What goes out is one message at a time: answers and pushes first, then each subscription's records up to the room of the send queue, all
 /// in one text message, separated by line ends. While it is on its way nothing is queued but answers: a subscription is a position, and
@@ -68,8 +69,9 @@ class WsSession final : public Scheduled, public std::enable_shared_from_this<Ws
   void flush(MonotonicMs now) override;
   void tick(MonotonicMs now) override;
 
-  /// Says goaway and closes once all has been sent.
-  void drain(Millis within_ms);
+  /// Says goaway. With `nodes` to go to, the client is served for three quarters of the time, or until it leaves; without, no record
+  /// follows, and the session closes once all has been sent.
+  void drain(Millis within_ms, const std::vector<std::string>& nodes);
   void close(CloseCode code, std::string_view reason);
 
   bool is_closed() const { return closed_; }
@@ -127,12 +129,14 @@ class WsSession final : public Scheduled, public std::enable_shared_from_this<Ws
   void tell(Sub& sub, const consumer::Note& note);
   void finish_starting(Sub& sub, MonotonicMs now);
   void arm(MonotonicMs now);
+  void close_drained();
 
   const StreamEnv& env_;
   WsTransport* transport_;
   bool connected_;
   bool closed_ = false;
-  bool draining_ = false;
+  bool draining_ = false;   ///< no record follows, and then the end
+  bool elsewhere_ = false;  ///< the client knows where to go
   bool writing_ = false;
   bool flushing_ = false;
   bool dirty_ = false;  ///< records may be there
@@ -148,7 +152,8 @@ class WsSession final : public Scheduled, public std::enable_shared_from_this<Ws
   MonotonicMs pinged_at_;
   bool pong_wanted_ = false;
   std::size_t unacknowledged_ = 0;       ///< when a pong was last found missing
-  std::optional<MonotonicMs> close_at_;  ///< draining
+  std::optional<MonotonicMs> close_at_;  ///< told to go: politely, as soon as nothing is on its way
+  MonotonicMs cut_at_{0};                ///< and whatever is on its way
   std::optional<MonotonicMs> armed_;
   std::size_t produce_inflight_ = 0;
   std::size_t produce_inflight_bytes_ = 0;

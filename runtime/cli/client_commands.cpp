@@ -4,24 +4,14 @@
 
 #include <CLI/CLI.hpp>
 
-#include "runtime/cli/cluster_commands.hpp"
+#include "runtime/cli/cluster_app.hpp"
 #include "runtime/cli/consume_command.hpp"
+#include "runtime/cli/node_options.hpp"
 #include "runtime/cli/produce_command.hpp"
 #include "runtime/cli/topic_commands.hpp"
 
 namespace troupe::cli {
 namespace {
-
-constexpr const char* exit_codes =
-    "\nExit codes: 0 ok; 1 failed; 2 wrong usage; 3 not found; 4 exists already; 5 not allowed; 6 no node answers, or not "
-    "in time; "
-    "130 interrupted.";
-
-void add_node_options(CLI::App& command, NodeOptions& node) {
-  command.add_option("--url", node.url, "Where the node is; else TROUPE_URL, else http://127.0.0.1:8080")->type_name("URL");
-  command.add_option("--timeout", node.timeout, "How long to wait for an answer; 30s by default")->type_name("DURATION");
-  command.add_flag("--json", node.json, "JSON: one document, or one object a line for records");
-}
 
 void add_topic_commands(CLI::App& app, int& exit_code) {
   auto* topic = app.add_subcommand("topic", "Create, list, describe, alter and delete topics");
@@ -31,7 +21,7 @@ void add_topic_commands(CLI::App& app, int& exit_code) {
                        const std::string& example) {
     auto* command = topic->add_subcommand(name, description);
     add_node_options(*command, options->node);
-    command->footer("Example: troupe topic " + example + exit_codes);
+    command->footer("Example: troupe topic " + example + node_exit_codes);
     command->callback([options, run, &exit_code] { exit_code = run(*options); });
     return command;
   };
@@ -86,7 +76,7 @@ void add_produce_command(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"none", "leader", "quorum"}));
   command->add_flag("--tombstone", options->tombstone, "One record without value: what the key stands for is deleted");
   add_node_options(*command, options->node);
-  command->footer(std::string("Example: printf 'ana:hi\\nben:hello\\n' | troupe produce chat -K :") + exit_codes);
+  command->footer(std::string("Example: printf 'ana:hi\\nben:hello\\n' | troupe produce chat -K :") + node_exit_codes);
   command->callback([options, &exit_code] { exit_code = produce(*options); });
 }
 
@@ -111,19 +101,8 @@ void add_consume_command(CLI::App& app, int& exit_code) {
       ->type_name("FORMAT");
   command->add_flag("-e,--exit-at-end", options->exit_at_end, "End when there is nothing more, instead of waiting");
   add_node_options(*command, options->node);
-  command->footer(std::string("Example: troupe consume chat -o -10 -f '%p:%o %k %v\\n'") + exit_codes);
+  command->footer(std::string("Example: troupe consume chat -o -10 -f '%p:%o %k %v\\n'") + node_exit_codes);
   command->callback([options, &exit_code] { exit_code = consume(*options); });
-}
-
-void add_node_command(CLI::App& app, int& exit_code, const char* noun, const char* noun_description, const char* verb,
-                      const char* description, int (*run)(const NodeOptions&)) {
-  auto* group = app.add_subcommand(noun, noun_description);
-  group->require_subcommand(1);
-  auto* command = group->add_subcommand(verb, description);
-  const auto node = std::make_shared<NodeOptions>();
-  add_node_options(*command, *node);
-  command->footer("Example: troupe " + std::string(noun) + " " + verb + exit_codes);
-  command->callback([node, run, &exit_code] { exit_code = run(*node); });
 }
 
 }  // namespace
@@ -132,9 +111,7 @@ void add_client_commands(CLI::App& app, int& exit_code) {
   add_topic_commands(app, exit_code);
   add_produce_command(app, exit_code);
   add_consume_command(app, exit_code);
-  add_node_command(app, exit_code, "cluster", "Look at the cluster", "status", "Who is there, and is all well",
-                   cluster_status);
-  add_node_command(app, exit_code, "actor", "Look at the actors of a node", "tree", "The supervision tree", actor_tree);
+  add_cluster_commands(app, exit_code);
 }
 
 }  // namespace troupe::cli

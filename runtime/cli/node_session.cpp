@@ -127,6 +127,14 @@ const Json& array_of(const Json& object, const char* name) {
   return member != object.end() && member->is_array() ? *member : none;
 }
 
+std::string numbers_of(const Json& object, const char* name) {
+  std::string out;
+  for (const auto& each : array_of(object, name)) {
+    out += (out.empty() ? "" : ",") + each.dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
+  return out;
+}
+
 const Json& list_of(const Json& answer, const char* name) { return answer.is_array() ? answer : array_of(answer, name); }
 
 }  // namespace troupe::cli

@@ -71,6 +71,8 @@ std::string topic_path(const std::string& topic);
 std::string text_of(const Json& object, const char* name);
 /// The member if it is an array; an empty one otherwise.
 const Json& array_of(const Json& object, const char* name);
+/// An array of numbers as "1,2,3".
+std::string numbers_of(const Json& object, const char* name);
 /// The list of an answer, which is either the array itself or the member `name` of an object.
 const Json& list_of(const Json& answer, const char* name);
 

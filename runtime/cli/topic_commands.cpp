@@ -62,12 +62,6 @@ bool add_config(Json& config, const std::string& text) {
   return true;
 }
 
-std::string numbers(const Json& array) {
-  std::string out;
-  for (const auto& each : array) out += (out.empty() ? "" : ",") + each.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return out;
-}
-
 Result<Json> config_of(const TopicOptions& options) {
   auto config = Json::object();
   for (const auto& text : options.config) {
@@ -84,8 +78,8 @@ void print_topic(Output& out, const Json& topic) {
   out.line(plain(text_of(topic, "name")) + "  " + plain(text_of(topic, "id")));
   Table partitions({"PARTITION>", "LEADER>", "EPOCH>", "REPLICAS", "ISR", "START>", "END>"});
   for (const auto& each : array_of(topic, "partitions")) {
-    partitions.add({text_of(each, "p"), text_of(each, "leader"), text_of(each, "epoch"), numbers(array_of(each, "replicas")),
-                    numbers(array_of(each, "isr")), text_of(each, "start"), text_of(each, "end")});
+    partitions.add({text_of(each, "p"), text_of(each, "leader"), text_of(each, "epoch"), numbers_of(each, "replicas"),
+                    numbers_of(each, "isr"), text_of(each, "start"), text_of(each, "end")});
   }
   partitions.print(out);
   const auto config = topic.is_object() ? topic.find("config") : topic.end();

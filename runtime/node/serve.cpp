@@ -16,6 +16,7 @@
 
 #include "base/log.hpp"
 #include "http/gateway.hpp"
+#include "runtime/config/schema.hpp"
 #include "runtime/demo/demo.hpp"
 #include "runtime/node/node.hpp"
 #include "runtime/node/port_holder.hpp"
@@ -103,6 +104,16 @@ std::vector<http::StaticFile> pages() {
         {std::move(path), std::string(file.content_type), std::string(file.content), "\"" + std::string(file.etag) + "\""});
   }
   return files;
+}
+
+std::vector<http::BrokerSetting> settings_of(const NodeConfig& config) {
+  const NodeConfig defaults;
+  std::vector<http::BrokerSetting> all;
+  for (const auto& setting : settings()) {
+    all.push_back(
+        {std::string(setting.name), to_text(setting, setting.get(config)), to_text(setting, setting.get(defaults))});
+  }
+  return all;
 }
 
 std::string_view demo_file(std::string_view name) {
@@ -198,6 +209,7 @@ int serve(const LoadedConfig& loaded, const std::string& version, std::vector<pr
   }
   auto options = config.gateway;
   options.files = pages();
+  options.settings = settings_of(config);
   http::Gateway gateway(std::move(options), node.broker(), metrics);
   if (auto listening = gateway.start(); !listening) {
     return fail(listening.error().message + (listening.error().code == Errc::overloaded ? who_listens(config) : ""));

@@ -56,6 +56,12 @@ metadata::TopicPtr FakeBroker::add_topic(const std::string& name, std::int32_t p
   return topic;
 }
 
+void FakeBroker::replace_topic(metadata::TopicImage image) {
+  const std::lock_guard lock(mutex_);
+  auto& topic = topics_.at(image.name);
+  topic = std::make_shared<const metadata::TopicImage>(std::move(image));
+}
+
 Offset FakeBroker::append_locked(const TopicIdPartition& id, Partition& partition, record::RecordBatchBuilder& builder,
                                  TimestampMs newest, Deferred& later) {
   auto bytes = std::move(builder.build()).value();

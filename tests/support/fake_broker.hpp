@@ -27,6 +27,8 @@ class FakeBroker : public BrokerApi {
 
   metadata::TopicPtr add_topic(const std::string& name, std::int32_t partitions = 1,
                                std::map<std::string, std::string> config = {});
+  /// Another image of a topic that is there: other replicas, no leader.
+  void replace_topic(metadata::TopicImage image);
   /// Appends one batch of records with these (key, value) pairs; an empty key is null. Returns the first offset.
   Offset append(const std::string& topic, PartitionId partition,
                 const std::vector<std::pair<std::string, std::string>>& records,

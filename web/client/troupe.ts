@@ -416,9 +416,10 @@ export class TroupeClient extends Emitter<ClientEvents> {
         : [];
       this.emit("goaway", within);
       if (nodes.length === 0) return; // nowhere to go: served here to the end, then the close makes us reconnect
+      // Remembered from now on: the node may be gone before its time is up.
+      this.#next_url = nodes[Math.floor(this.#options.random() * nodes.length)] as string | undefined;
       this.#later((this.#options.random() * within) / 2, () => {
         this.#leave(new TroupeError("disconnected", "The node goes away.", 0, true));
-        this.#next_url = nodes[Math.floor(this.#options.random() * nodes.length)] as string | undefined;
         this.#reconnect(0, 4000, "the node goes away");
       });
     } else if (frame.ev === "token") {

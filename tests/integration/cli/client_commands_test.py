@@ -406,35 +406,5 @@ class Consume(Case):
                 self.assertIn(err, ran.err)
 
 
-class Cluster(Case):
-    def test_status(self):
-        answers = {"/v1/cluster": (200, {"cluster_id": "abc", "node_id": 1, "controller_id": 1,
-                                            "brokers": [{"id": 1, "host": "h", "port": 80}]}),
-                   "/healthz": (503, {"ready": True, "healthy": False, "checks": [{"name": "disk", "ok": False, "detail": "full"}]})}
-        with FakeNode(lambda request: answers[request.path]) as node:
-            self.check(TROUPE.run("cluster", "status", "--url", node.url), 0,
-                       "cluster     abc\nnode        1\ncontroller  1\nhealthy     no\n"
-                       "BROKER  HOST  PORT\n     1  h       80\nCHECK  OK  DETAIL\ndisk   no  full\n")
-            document = json.loads(TROUPE.run("cluster", "status", "--json", "--url", node.url).out)
-            self.assertEqual(document["health"]["checks"][0]["name"], "disk")
-
-    def test_tree(self):
-        row = {"state": "running", "mailbox_depth": 0, "messages_handled": 12, "busy_ms": None, "restarts": 1, "last_error": None}
-        flat = {"actors": [{"kind": "node", "name": "node", "parent": "", **row},
-                           {"kind": "disk_worker", "name": "node/log/disk", "parent": "node/log", **row},
-                           {"kind": "supervisor", "name": "node/log", "parent": "node", **row},
-                           {"kind": "x", "name": "circle", "parent": "circle", **row}]}
-        root, disk, log, circle = flat["actors"]
-        nested = {"actors": [{**root, "children": [{**log, "children": [disk]}]}, circle]}
-        for body in (flat, nested):
-            with FakeNode(lambda request, body=body: (200, body)) as node:
-                self.check(TROUPE.run("actor", "tree", "--url", node.url), 0,
-                           "ACTOR     KIND         STATE    MAILBOX  HANDLED  BUSY_MS  RESTARTS  LAST_ERROR\n"
-                           "node      node         running        0       12        -         1  -\n"
-                           "  log     supervisor   running        0       12        -         1  -\n"
-                           "    disk  disk_worker  running        0       12        -         1  -\n"
-                           "circle    x            running        0       12        -         1  -\n")
-
-
 if __name__ == "__main__":
     unittest.main()

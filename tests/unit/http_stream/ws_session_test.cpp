@@ -559,7 +559,7 @@ TEST_CASE("a filtered stream hears of its progress once a second", "[ws]") {
 TEST_CASE("a draining node says so, and closes in time", "[ws]") {
   StreamFixture fixture;
   WsClient client(fixture);
-  client.session->drain(3000);
+  client.session->drain(3000, {});
   CHECK(client.received.back()["ev"] == "goaway");
   CHECK(client.received.back()["within_ms"] == 3000);
   fixture.settle();
@@ -570,7 +570,7 @@ TEST_CASE("a draining node says so, and closes in time", "[ws]") {
   WsClient busy(fixture);
   busy.ask(subscribe("s", nullptr));
   busy.say({{"id", 1}, {"op", "produce"}, {"topic", "Chat"}, {"value", 1}});
-  busy.session->drain(3000);
+  busy.session->drain(3000, {});
   fixture.settle();
   CHECK(busy.close_code == 0);
   busy.received.clear();
@@ -581,10 +581,48 @@ TEST_CASE("a draining node says so, and closes in time", "[ws]") {
   CHECK(busy.close_code == 1001);
   WsClient stuck(fixture);
   stuck.reads = false;
-  stuck.session->drain(3000);
+  stuck.session->drain(3000, {});
   CHECK(stuck.close_code == 0);
   fixture.advance(4000, {stuck.session.get()});
   CHECK(stuck.close_code == 1001);
+}
+
+TEST_CASE("who is told where to go is served until then", "[ws]") {
+  StreamFixture fixture;
+  fixture.broker.add_topic("Chat", 1);
+  WsClient client(fixture);
+  client.ask(subscribe("s", nullptr));
+  client.received.clear();
+  client.session->drain(4000, {"ws://b:1/v1/ws", "ws://c:2/v1/ws"});
+  fixture.settle();
+  REQUIRE(client.received.size() == 1);
+  CHECK(client.received[0] == json{{"ev", "goaway"}, {"within_ms", 4000}, {"nodes", {"ws://b:1/v1/ws", "ws://c:2/v1/ws"}}});
+  fixture.broker.append("Chat", PartitionId{0}, {{"a", "1"}});
+  fixture.advance(2000, {client.session.get()});
+  CHECK(client.received.back()["ev"] == "records");
+  CHECK(client.close_code == 0);
+  fixture.advance(1100, {client.session.get()});
+  CHECK(client.close_code == 4000);
+  // What was asked for is waited for, though not for ever; told again, the later word counts.
+  fixture.broker.hold_produce();
+  for (const bool answered : {true, false}) {
+    WsClient busy(fixture);
+    busy.ask(subscribe("s", nullptr));
+    busy.say({{"id", 1}, {"op", "produce"}, {"topic", "Chat"}, {"value", 1}});
+    busy.session->drain(100'000, {"ws://b:1/v1/ws"});
+    busy.session->drain(4000, {"ws://b:1/v1/ws"});
+    fixture.advance(3100, {busy.session.get()});
+    CHECK(busy.close_code == 0);
+    if (answered) {
+      fixture.broker.release_produce();
+      fixture.settle();
+      CHECK(busy.received.back()["re"] == 1);
+      fixture.broker.hold_produce();
+    } else {
+      fixture.advance(500, {busy.session.get()});
+    }
+    CHECK(busy.close_code == 4000);
+  }
 }
 
 TEST_CASE("a thousand subscribers of one topic share one tail and one rendering", "[ws]") {

@@ -135,6 +135,17 @@ describe("a connection", () => {
     expect(FakeSocket.last.url).toBe("ws://node/v1/ws");
   });
 
+  test("goes to the node that goaway named when the connection is lost before the time is up", async () => {
+    const client = makeClient();
+    client.connect();
+    const socket = await welcome();
+    socket.push({ ev: "goaway", within_ms: 10_000, nodes: ["ws://b.example/v1/ws"] });
+    await vi.advanceTimersByTimeAsync(100);
+    socket.die(4000);
+    await nextSocket();
+    expect(FakeSocket.last.url).toBe("ws://b.example/v1/ws");
+  });
+
   test("stays with a node that goes away and names no other, until that node closes it", async () => {
     const client = makeClient();
     const told: number[] = [];
