@@ -207,19 +207,12 @@ void GroupCoordinator::remove(const std::string& group, const std::vector<std::s
 
 // --- offsets --------------------------------------------------------------------------------------------------------------------------
 
-Status GroupCoordinator::check_committer(const Group& group, const Committer& committer) const {
-  const auto& members = group.members;
-  if (committer.member.empty()) {
-    if (members.empty()) return {};
-    return Error{Errc::unknown_member_id,
-                 "the group '" + members.name() + "' has members: only they commit, or an operator resets its offsets"};
-  }
-  const auto* member = members.find(committer.member);
+Status GroupCoordinator::check_member(const std::string& name, const Committer& committer) const {
+  const auto* group = find(name);
+  const auto* member = group == nullptr ? nullptr : group->members.find(committer.member);
   if (member == nullptr) {
-    return Error{Errc::unknown_member_id,
-                 "the group '" + members.name() + "' has no member '" + committer.member + "': join again"};
+    return Error{Errc::unknown_member_id, "the group '" + name + "' has no member '" + committer.member + "': join again"};
   }
-  // The answer that told it of its new epoch may be on its way still; what it owns is checked for each partition.
   const auto& current = member->current;
   if (committer.epoch == current.epoch || committer.epoch == current.previous_epoch) return {};
   return Error{Errc::stale_member_epoch, "the member '" + committer.member + "' is at epoch " + to_string(current.epoch) +
@@ -228,12 +221,13 @@ Status GroupCoordinator::check_committer(const Group& group, const Committer& co
 
 Result<std::vector<Status>> GroupCoordinator::commit(const CommitRequest& request, Now now, Turn& turn) {
   TROUPE_TRY(check_group_name(request.group));
-  if (find(request.group) == nullptr && !request.committer.member.empty()) {
-    return Error{Errc::unknown_member_id, "there is no group '" + request.group + "': join again"};
-  }
+  if (!request.committer.member.empty()) TROUPE_TRY(check_member(request.group, request.committer));
   Group* group = nullptr;
   TROUPE_TRY_ASSIGN(group, find_or_make(request.group));
-  TROUPE_TRY(check_committer(*group, request.committer));
+  if (request.committer.member.empty() && !group->members.empty()) {
+    return Error{Errc::unknown_member_id,
+                 "the group '" + request.group + "' has members: only they commit, or an operator resets its offsets"};
+  }
   std::vector<Status> answers;
   for (const auto& offset : request.offsets) answers.push_back(commit_one(*group, request.committer, offset, now, turn));
   drop_if_void(request.group);
@@ -314,17 +308,17 @@ const CommittedOffset* GroupCoordinator::committed(const Group& group, const Gro
   return found == group.offsets.end() || found->second.topic_id != topic ? nullptr : &found->second;
 }
 
-std::vector<GroupCoordinator::Position> GroupCoordinator::offsets(
-    const std::string& name, const std::optional<std::vector<GroupPartition>>& partitions) const {
+Result<std::vector<Position>> GroupCoordinator::offsets(const OffsetsRequest& request) const {
+  if (!request.asker.member.empty()) TROUPE_TRY(check_member(request.group, request.asker));
   std::vector<Position> positions;
-  const auto* group = find(name);
+  const auto* group = find(request.group);
   const auto add = [&](const GroupPartition& partition) {
     const auto topic = image_->find_topic(partition.topic);
     const auto* offset = group == nullptr || topic == nullptr ? nullptr : committed(*group, partition, topic->id);
     positions.emplace_back(partition, offset == nullptr ? std::nullopt : std::optional{*offset});
   };
-  if (partitions) {
-    for (const auto& partition : *partitions) add(partition);
+  if (request.partitions) {
+    for (const auto& partition : *request.partitions) add(partition);
   } else if (group != nullptr) {
     for (const auto& [partition, offset] : group->offsets) add(partition);
     std::erase_if(positions, [](const Position& position) { return !position.second; });

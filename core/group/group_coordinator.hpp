@@ -53,10 +53,8 @@ class GroupCoordinator {
   /// Errors for all: invalid_group_id, unknown_member_id, stale_member_epoch (not the member's epoch), policy_violation.
   Result<std::vector<Status>> commit(const CommitRequest& request, Now now, Turn& turn);
 
-  using Position = std::pair<GroupPartition, std::optional<CommittedOffset>>;
-  /// nullopt for a partition: nothing is committed, or it was for an earlier topic of that name. Without `partitions`: all that are known.
-  std::vector<Position> offsets(const std::string& group,
-                                const std::optional<std::vector<GroupPartition>>& partitions) const;
+  /// Errors, for members only: unknown_member_id, stale_member_epoch.
+  Result<std::vector<Position>> offsets(const OffsetsRequest& request) const;
   /// As `commit`, by an operator, whatever members there are.
   Result<std::vector<Status>> reset(const ResetRequest& request, Now now, Turn& turn);
 
@@ -93,7 +91,8 @@ class GroupCoordinator {
   HeartbeatAnswer answer(Group& group, const std::string& member, bool tell);
   void remove(const std::string& group, const std::vector<std::string>& members, Now now, Turn& turn);
 
-  Status check_committer(const Group& group, const Committer& committer) const;
+  /// A member of that epoch, or of the one before: the answer that told it of its new one may be on its way.
+  Status check_member(const std::string& name, const Committer& committer) const;
   Status commit_one(Group& group, const Committer& committer, const OffsetToCommit& offset, Now now, Turn& turn);
   void put(Group& group, const GroupPartition& partition, std::optional<CommittedOffset> value, Turn& turn);
   const CommittedOffset* committed(const Group& group, const GroupPartition& partition, const TopicId& topic) const;

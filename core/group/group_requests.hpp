@@ -2,6 +2,8 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
@@ -67,6 +69,15 @@ struct GroupPartition {
 
   friend auto operator<=>(const GroupPartition&, const GroupPartition&) = default;
 };
+
+/// Where the group stands. A member asks by its name and epoch: a coordinator that was deposed, and does not know it, does not know them.
+struct OffsetsRequest {
+  std::string group = {};
+  Committer asker = {};
+  std::optional<std::vector<GroupPartition>> partitions = {};  ///< nullopt: all with a committed offset
+};
+/// nullopt: nothing is committed, or it was for an earlier topic of that name.
+using Position = std::pair<GroupPartition, std::optional<CommittedOffset>>;
 
 /// Where the group is to go on, whoever reads and whether anybody does. Members that own one of the partitions are told.
 struct ResetRequest {

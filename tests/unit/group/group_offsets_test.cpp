@@ -40,7 +40,11 @@ TEST_CASE("a member commits what it owns, and a successor knows it", "[group]") 
   group.fail_over(true);
   CHECK(group.committed("orders", 0)->offset == Offset{42});
   CHECK(!group.committed("orders", 1));
-  CHECK(group.coordinator->offsets("g", std::nullopt).size() == 1);
+  CHECK(group.coordinator->offsets({"g", {}, {}})->size() == 1);
+  CHECK(group.coordinator->offsets({"g", {"a", GroupEpoch{1}}, {}})->size() == 1);
+  CHECK(code(group.coordinator->offsets({"g", {"a", GroupEpoch{2}}, {}})) == Errc::stale_member_epoch);
+  CHECK(code(group.coordinator->offsets({"g", {"b", GroupEpoch{1}}, {}})) == Errc::unknown_member_id);
+  CHECK(group.coordinator->offsets({"nobody", {}, {}})->empty());
 }
 
 TEST_CASE("commits of somebody else's partition, of an old epoch or by nobody are refused", "[group]") {
