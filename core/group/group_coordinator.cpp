@@ -145,8 +145,8 @@ Result<HeartbeatAnswer> GroupCoordinator::heartbeat(const HeartbeatRequest& requ
   const bool moved = members.step(request.member, owned, turn);
   const auto& member = *members.find(request.member);
   deadlines_.heard({request.group, request.member}, member, now.monotonic);
-  const bool tell = joins || moved || member.has_news || request.epoch != epoch_before ||
-                    (request.owned && *request.owned != member.current.assigned);
+  // Who says what it has does not know whether it was told the rest: a position that was reset, for one.
+  const bool tell = joins || moved || member.has_news || request.epoch != epoch_before || request.owned.has_value();
   return answer(*group, request.member, tell);
 }
 

@@ -15,7 +15,8 @@ namespace troupe::group {
 /// "I am there", and everything else a member has to say. In the order in which the member sent them.
 ///
 ///   it joins        epoch 0 (`joining`), `profile`; it owns nothing. Also after it was fenced, and when the answer to its join got lost
-///   it goes on      the epoch of the last answer; `profile` when it changed; `owned` when that changed, or an answer got lost
+///   it goes on      the epoch of the last answer; `profile` when it changed; `owned` when that changed, an answer got lost, or a commit
+///                   was refused: it is told everything again
 ///   it leaves       -1 (`leaving`); a static member that will be back -2 (`leaving_for_a_while`): its partitions wait for it
 /// Source: KIP-848, ConsumerGroupHeartbeat.
 struct HeartbeatRequest {

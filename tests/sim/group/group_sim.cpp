@@ -235,7 +235,12 @@ class GroupSim {
   void heal() {
     weather_ = {0, 2'000, 0};
     for (const auto& member : members_) member->stops_holding_on = true;
-    if (!some_member()) add_member();
+    // Those that are about to leave do not count.
+    const auto stays = [](const auto& member) {
+      using Phase = consumer::GroupConsumer::Phase;
+      return member->alive() && (member->machine().phase() == Phase::joining || member->machine().phase() == Phase::member);
+    };
+    if (std::ranges::none_of(members_, stays)) add_member();
     // Whoever was frozen wakes, whoever is silent is noticed, a static member that stays away is given up.
     play(events_.now_us() + 9 * second_us + 3 * session_ms_ * 1'000 + 5 * second_us);
     const auto before = committed_;
@@ -254,10 +259,32 @@ class GroupSim {
       const TopicIdPartition id{topic_id, PartitionId{number}};
       if (readers[id] != 1)
         violated("EveryPartitionIsEventuallyOwned",
-                 std::to_string(number) + " has " + std::to_string(readers[id]) + " readers");
-      if (committed_[id].offset <= before.at(id).offset) violated("OffsetsMoveOn", "partition " + std::to_string(number));
+                 std::to_string(number) + " has " + std::to_string(readers[id]) + " readers; " + describe());
+      if (committed_[id].offset <= before.at(id).offset)
+        violated("OffsetsMoveOn", "partition " + std::to_string(number) + "; " + describe());
     }
     if (most - least > 1) violated("AssignmentIsBalanced", std::to_string(least) + " and " + std::to_string(most));
+  }
+
+  /// Who thinks what.
+  std::string describe() const {
+    std::ostringstream text;
+    for (const auto& member : members_) {
+      if (!member->alive()) continue;
+      text << member->id() << " phase " << static_cast<int>(member->machine().phase()) << " epoch "
+           << to_string(member->machine().epoch()) << " owns " << member->machine().owned().size() << " reads "
+           << member->reading().size() << "; ";
+    }
+    if (coordinators_.leader() == nullptr) return text.str() + "no coordinator";
+    const auto described = coordinators_.leader()->describe(group_name);
+    if (!described) return text.str() + "no group";
+    text << "group epoch " << to_string(described->epoch) << ": ";
+    for (const auto& member : described->members) {
+      text << member.member << "/" << member.profile.instance_id << " epoch " << to_string(member.current.epoch) << " state "
+           << static_cast<int>(member.current.state) << " has " << member.current.assigned.size() << " gives up "
+           << member.current.revoking.size() << " shall have " << member.target.size() << "; ";
+    }
+    return text.str();
   }
 
   EventQueue events_;

@@ -100,7 +100,7 @@ TEST_CASE("a reset while the group runs is told, and no commit on its way undoes
 
   const bool failed_over = GENERATE(false, true);
   if (failed_over) group.fail_over(true);
-  const auto told = group.beat({"g", "a", a->epoch, {}, failed_over ? std::optional{PartitionList{}} : std::nullopt});
+  const auto told = group.beat({"g", "a", a->epoch, {}, failed_over ? std::optional{partitions_of(*a)} : std::nullopt});
   REQUIRE(told);
   REQUIRE(told->assignment);
   CHECK(told->assignment->front() == AssignedPartition{group.at("orders", 0), 1});
