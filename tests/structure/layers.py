@@ -51,6 +51,7 @@ WRAPPED = {
     "base/crc32c.cpp": "isal",
     "base/metrics.cpp": "prometheus",
     "base/sha256.cpp": "openssl",
+    "core/group/topic_pattern.cpp": "re2",
     "core/record/*.cpp": "zlib snappy lz4 zstd",
     "tests/unit/record/*.cpp": "zlib snappy lz4 zstd",
     "http/message/body_coding.cpp": "zlib",
@@ -69,7 +70,7 @@ NOT_IN_CORE = set("""
 
 OUTSIDE = [  # (library, pattern of its headers)
     ("caf", r"caf/"), ("spdlog", r"spdlog/|fmt/"), ("boost", r"boost/"), ("isal", r"isa-l/|isa-l\.h"), ("prometheus", r"prometheus/"),
-    ("zlib", r"zlib\.h|zconf\.h"), ("snappy", r"snappy.*\.h"), ("lz4", r"lz4.*\.h"), ("zstd", r"zstd.*\.h"),
+    ("zlib", r"zlib\.h|zconf\.h"), ("snappy", r"snappy.*\.h"), ("lz4", r"lz4.*\.h"), ("re2", r"re2/"), ("zstd", r"zstd.*\.h"),
     ("cli11", r"CLI/"), ("catch2", r"catch2/"), ("rapidcheck", r"rapidcheck(/|\.h)"), ("nlohmann", r"nlohmann/"),
     ("simdjson", r"simdjson\.h"), ("toml", r"toml\+\+/"), ("benchmark", r"benchmark/"), ("openssl", r"openssl/"),
     ("posix", r"(sys|linux|netinet|arpa|net)/|(unistd|fcntl|dirent|poll|pthread|sched|signal|termios|netdb|dlfcn|time|ftw|malloc)\.h"),

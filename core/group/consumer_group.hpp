@@ -1,0 +1,114 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/group/assignor.hpp"
+#include "core/group/group_requests.hpp"
+#include "core/group/topic_pattern.hpp"
+#include "core/metadata/metadata_image.hpp"
+
+namespace troupe::group {
+
+struct MemberName {
+  std::string group = {};
+  std::string member = {};
+
+  friend auto operator<=>(const MemberName&, const MemberName&) = default;
+};
+
+/// What a turn led to: records for the log, one batch, and members who should heartbeat now, for there is news for them. The state has the
+/// records already; if they are not committed, it is thrown away and read from the log again.
+struct Turn {
+  std::vector<Record> records = {};
+  std::vector<MemberName> nudged = {};
+};
+
+/// The members of one group whose assignment the coordinator computes, and the way each is brought to its target without anybody who does
+/// not have to pausing. Pure. Only records change what a successor would find in the log: handlers write them, `apply` takes them in.
+///
+///   joins, leaves, profiles, topics  -->  epoch + 1  -->  targets (assignor)  -->  each member's heartbeats: reconcile.hpp
+///
+/// Source: KIP-848.
+class ConsumerGroup {
+ public:
+  struct Member {
+    MemberProfile profile = {};
+    PartitionList target = {};
+    MemberAssignment current = {};
+    std::optional<TopicPattern> pattern = {};
+    bool has_news = false;  ///< a reset that it has not been told of; nothing that a successor knows
+  };
+
+  explicit ConsumerGroup(std::string name) : name_(std::move(name)) {}
+
+  // --- what the log says ------------------------------------------------------------------------------------------------------------
+  void apply(const GroupRecord& record);
+  void apply(const MemberRecord& record);
+  void apply(const TargetRecord& record);
+  void apply(const AssignmentRecord& record);
+
+  // --- what is asked: each writes to `turn` -----------------------------------------------------------------------------------------
+
+  /// A member joins, or joins again. Errors: unreleased_instance_id, group_max_size_reached.
+  Status join(const std::string& id, const MemberProfile& profile, std::size_t members_max,
+              const metadata::MetadataImage& image, TimestampMs wall, Turn& turn);
+  /// Errors: unknown_member_id, fenced_member_epoch (not its epoch), fenced_instance_id.
+  Status check_heartbeat(const std::string& id, const HeartbeatRequest& request) const;
+  /// `profile`: it has another one now.
+  void change(const std::string& id, const MemberProfile& profile, const metadata::MetadataImage& image, TimestampMs wall,
+              Turn& turn);
+  /// One step towards its target. `owned`: what the member says that it has; null: it does not say. True when what it may read, or its
+  /// epoch, is another now.
+  bool step(const std::string& id, const PartitionList* owned, Turn& turn);
+  /// They are out, and what they had is free.
+  void remove(const std::vector<std::string>& ids, const metadata::MetadataImage& image, TimestampMs wall, Turn& turn);
+  /// A static member that will be back: what it has waits for it.
+  void set_aside(const std::string& id, Turn& turn);
+  /// Targets anew if the topics are not those that the targets were computed for.
+  void refresh(const metadata::MetadataImage& image, TimestampMs wall, Turn& turn);
+
+  // --- what is known ----------------------------------------------------------------------------------------------------------------
+  const std::string& name() const { return name_; }
+  bool empty() const { return members_.empty(); }
+  std::size_t size() const { return members_.size(); }
+  const GroupRecord::Value& value() const { return value_; }
+  const std::map<std::string, Member>& members() const { return members_; }
+  Member* find(const std::string& id);
+  const Member* find(const std::string& id) const;
+  /// Who may commit for it; null: nobody.
+  const std::string* owner(const TopicIdPartition& partition) const;
+  bool subscribes_to(std::string_view topic) const;
+  GroupState state() const;
+  std::string_view assignor() const;
+  GroupDescription describe() const;
+
+  /// What partitions cost those who read them, for the assignor `load`.
+  void set_load(std::function<std::uint64_t(const TopicIdPartition&)> load) { load_ = std::move(load); }
+
+ private:
+  std::vector<TopicId> topics_of(const Member& member, const metadata::MetadataImage& image) const;
+  void retarget(const metadata::MetadataImage& image, TimestampMs wall, Turn& turn);
+  void write(Record record, Turn& turn);
+  void write_assignment(const std::string& id, MemberAssignment next, Turn& turn);
+  void own(const std::string& id, const MemberAssignment* before, const MemberAssignment* after);
+  void nudge_waiting(const PartitionList& freed, Turn& turn);
+  void replace_static(const std::string& old_id, const std::string& id, const MemberProfile& profile, Turn& turn);
+  void erase(const std::string& id, Turn& turn);
+
+  std::string name_;
+  GroupRecord::Value value_ = {};
+  std::map<std::string, Member> members_;
+  std::map<std::string, std::string, std::less<>> static_members_;  ///< by group instance id
+  std::unordered_map<TopicIdPartition, std::string> owners_;        ///< assigned to or being given up by
+  std::set<std::string> waiting_;                                   ///< members in that state
+  std::function<std::uint64_t(const TopicIdPartition&)> load_;
+};
+
+}  // namespace troupe::group

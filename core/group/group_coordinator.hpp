@@ -1,0 +1,109 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/group/consumer_group.hpp"
+#include "core/group/group_rules.hpp"
+#include "core/group/member_deadlines.hpp"
+
+namespace troupe::group {
+
+struct Now {
+  MonotonicMs monotonic{0};
+  TimestampMs wall{0};
+};
+
+/// All groups of one partition of `__consumer_offsets`: their members, their assignments, their offsets. Pure.
+///
+///   a log that is led from now on --> replay ... replay --> begin --> requests --> (answer, Turn) --> append the Turn's records
+///                                                                      when they are committed: the answer goes out
+///
+/// Who owns it appends what a turn wrote as one batch, in the order of the turns, and lets no answer out before all records that were
+/// written before it are committed: then nobody hears of what a successor does not know. When an append fails, or the leadership
+/// ends, the machine is thrown away. It is as its successor will find it in the log, but for the deadlines, which begin anew.
+/// Invariants G1 to G3.
+class GroupCoordinator {
+ public:
+  struct Options {
+    GroupLimits limits = {};
+    Millis heartbeat_interval_ms = 3'000;       ///< or a third of the session timeout, when that is less
+    Millis offsets_retention_ms = 604'800'000;  ///< of a group without members; a week
+    Millis expiry_interval_ms = 60'000;         ///< how often that is looked for
+  };
+
+  explicit GroupCoordinator(Options options, metadata::ImagePtr image) : options_(options), image_(std::move(image)) {}
+
+  void replay(const Record& record);
+  /// All records are in. Members have their full time from now on.
+  void begin(Now now, Turn& turn);
+  /// The topics are these now.
+  void update(const metadata::ImageDelta& delta, Now now, Turn& turn);
+
+  /// Errors: invalid_group_id, unknown_member_id, fenced_member_epoch, fenced_instance_id, unreleased_instance_id,
+  /// group_max_size_reached, policy_violation (as many groups as there may be), and those of check_profile.
+  Result<HeartbeatAnswer> heartbeat(const HeartbeatRequest& request, Now now, Turn& turn);
+  /// They are known to have died, earlier than their deadlines say.
+  void lost(const std::vector<MemberName>& members, Now now, Turn& turn);
+
+  /// One answer an offset: unknown_topic_or_partition, offset_metadata_too_large, invalid_argument (a negative offset), fenced_member_epoch
+  /// (the member does not own the partition), stale_member_epoch (the position was reset meanwhile).
+  /// Errors for all: invalid_group_id, unknown_member_id, stale_member_epoch (not the member's epoch), policy_violation.
+  Result<std::vector<Status>> commit(const CommitRequest& request, Now now, Turn& turn);
+
+  /// Errors, for members only: unknown_member_id, stale_member_epoch.
+  Result<std::vector<Position>> offsets(const OffsetsRequest& request) const;
+  /// As `commit`, by an operator, whatever members there are.
+  Result<std::vector<Status>> reset(const ResetRequest& request, Now now, Turn& turn);
+
+  /// With its offsets. Errors: group_id_not_found, non_empty_group.
+  Status delete_group(const std::string& group, Turn& turn);
+  /// One answer a partition: unknown_topic_or_partition (nothing is committed), group_subscribed_to_topic. Errors: group_id_not_found.
+  Result<std::vector<Status>> delete_offsets(const std::string& group, const std::vector<GroupPartition>& partitions,
+                                             Turn& turn);
+
+  std::vector<GroupListing> list() const;
+  /// Errors: group_id_not_found.
+  Result<GroupDescription> describe(const std::string& group) const;
+
+  std::optional<MonotonicMs> next_deadline() const;
+  void on_deadline(Now now, Turn& turn);
+
+  std::size_t group_count() const { return groups_.size(); }
+
+ private:
+  struct Group {
+    explicit Group(const std::string& name) : members(name) {}
+    ConsumerGroup members;
+    std::map<GroupPartition, CommittedOffset> offsets = {};
+  };
+
+  Group* find(const std::string& name);
+  const Group* find(const std::string& name) const;
+  Result<Group*> find_or_make(const std::string& name);
+  Group& entry(const std::string& name);
+  void drop_if_void(const std::string& name);
+
+  Status join(Group& group, const HeartbeatRequest& request, Now now, Turn& turn);
+  Result<HeartbeatAnswer> leave(Group& group, const HeartbeatRequest& request, Now now, Turn& turn);
+  HeartbeatAnswer answer(Group& group, const std::string& member, bool tell);
+  void remove(const std::string& group, const std::vector<std::string>& members, Now now, Turn& turn);
+
+  /// A member of that epoch, or of the one before: the answer that told it of its new one may be on its way.
+  Status check_member(const std::string& name, const Committer& committer) const;
+  Status commit_one(Group& group, const Committer& committer, const OffsetToCommit& offset, Now now, Turn& turn);
+  void put(Group& group, const GroupPartition& partition, std::optional<CommittedOffset> value, Turn& turn);
+  const CommittedOffset* committed(const Group& group, const GroupPartition& partition, const TopicId& topic) const;
+  void expire(Now now, Turn& turn);
+  void forget_topics(const std::vector<metadata::TopicPtr>& topics, Turn& turn);
+
+  const Options options_;
+  metadata::ImagePtr image_;
+  std::map<std::string, Group> groups_;
+  MemberDeadlines deadlines_;
+  MonotonicMs next_expiry_{0};
+};
+
+}  // namespace troupe::group

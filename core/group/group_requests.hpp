@@ -1,0 +1,122 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.hpp"
+#include "core/group/group_record.hpp"
+
+/// What members and operators ask of a group's coordinator.
+namespace troupe::group {
+
+/// "I am there", and everything else a member has to say. In the order in which the member sent them.
+///
+///   it joins        epoch 0 (`joining`), `profile`; it owns nothing. Also after it was fenced, and when the answer to its join got lost
+///   it goes on      the epoch of the last answer; `profile` when it changed; `owned` when that changed, an answer got lost, or a commit
+///                   was refused: it is told everything again
+///   it leaves       -1 (`leaving`); a static member that will be back -2 (`leaving_for_a_while`): its partitions wait for it
+/// Source: KIP-848, ConsumerGroupHeartbeat.
+struct HeartbeatRequest {
+  std::string group = {};
+  std::string member = {};  ///< chosen by the member, for one run of it
+  GroupEpoch epoch = joining;
+  std::optional<MemberProfile> profile = {};
+  std::optional<PartitionList> owned = {};  ///< what it reads now
+};
+
+struct AssignedPartition {
+  TopicIdPartition partition = {};
+  /// When it is another one than the member knows: its position was reset, it goes on from the committed offset.
+  std::int32_t reset_epoch = 0;
+
+  friend bool operator==(const AssignedPartition&, const AssignedPartition&) = default;
+};
+
+struct HeartbeatAnswer {
+  GroupEpoch epoch{0};
+  Millis heartbeat_interval_ms = 0;
+  /// All that it may read, from now on; it gives up what is not in it, and says so by `owned`. nullopt: what it was told last.
+  std::optional<std::vector<AssignedPartition>> assignment = {};
+
+  friend bool operator==(const HeartbeatAnswer&, const HeartbeatAnswer&) = default;
+};
+
+/// Who commits. Without a member: somebody who reads the topic without being one of the group, which may have no members then.
+struct Committer {
+  std::string member = {};
+  GroupEpoch epoch{-1};
+};
+
+struct OffsetToCommit {
+  std::string topic = {};
+  PartitionId partition{0};
+  Offset offset{0};  ///< the next record to read
+  LeaderEpoch leader_epoch = no_leader_epoch;
+  std::string metadata = {};
+  std::int32_t reset_epoch = 0;  ///< as of the assignment
+};
+struct CommitRequest {
+  std::string group = {};
+  Committer committer = {};
+  std::vector<OffsetToCommit> offsets = {};
+};
+
+struct GroupPartition {
+  std::string topic = {};
+  PartitionId partition{0};
+
+  friend auto operator<=>(const GroupPartition&, const GroupPartition&) = default;
+};
+
+/// Where the group stands. A member asks by its name and epoch: a coordinator that was deposed, and does not know it, does not know them.
+struct OffsetsRequest {
+  std::string group = {};
+  Committer asker = {};
+  std::optional<std::vector<GroupPartition>> partitions = {};  ///< nullopt: all with a committed offset
+};
+/// nullopt: nothing is committed, or it was for an earlier topic of that name.
+using Position = std::pair<GroupPartition, std::optional<CommittedOffset>>;
+
+/// Where the group is to go on, whoever reads and whether anybody does. Members that own one of the partitions are told.
+struct ResetRequest {
+  struct Position {
+    GroupPartition partition = {};
+    Offset offset{0};
+  };
+  std::string group = {};
+  std::vector<Position> positions = {};
+};
+
+// --- for those who watch ------------------------------------------------------------------------------------------------------------
+
+/// Kafka's words. Source: KIP-848.
+enum class GroupState : std::uint8_t {
+  empty,        ///< no members
+  reconciling,  ///< some member is not yet where it shall be
+  stable,
+};
+std::string_view to_string(GroupState state) noexcept;
+
+struct MemberDescription {
+  std::string member = {};
+  MemberProfile profile = {};
+  MemberAssignment current = {};
+  PartitionList target = {};
+};
+struct GroupDescription {
+  std::string group = {};
+  GroupState state = GroupState::empty;
+  GroupEpoch epoch{0};
+  std::string assignor = {};
+  std::vector<MemberDescription> members = {};
+};
+struct GroupListing {
+  std::string group = {};
+  GroupState state = GroupState::empty;
+  std::size_t members = 0;
+};
+
+}  // namespace troupe::group
