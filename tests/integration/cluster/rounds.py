@@ -158,10 +158,8 @@ class Life:
         self.wrong += history.answered(self.log.troubles, self.hangs)
         self.wrong += [f"not to be tried again: {one}" for one in self.log.troubles if not one.retry]
         outcomes = collections.Counter(one.outcome for one in self.log.attempts)
-        for n, node in self.cluster.nodes.items():
-            code, seconds = node.stop(fault_kinds.PATIENCE_S)
-            if code != 0:
-                self.wrong.append(f"SIGTERM of node {n}: exit code {code} after {seconds:.2f} s")
+        for node in self.cluster.nodes.values():
+            fault_kinds.stopped(node)
         replicas = {n: replica_logs.batches(node.data_dir) for n, node in self.cluster.nodes.items()}
         ends = {p: replica_logs.log_end(log) for p, log in replicas[1].items()}
         told = {p: len(logs[1].get(p, [])) for p in range(PARTITIONS)}
