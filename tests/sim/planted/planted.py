@@ -16,26 +16,28 @@ WORK = ROOT / "build" / "planted"
 SOURCE = WORK / "source"
 BUILD = WORK / "build"
 R, M = "core/replication/", "core/metadata/"
+EVERY = ("cluster", "replication")
 
 # Name: what is broken, in which simulations it is looked for, and the text that is replaced (once in its file).
 BUGS = {
-    "cut-to-watermark": ("a follower cuts its log to its watermark, not by epoch", ("cluster", "replication"), R + "follower_replica.cpp",
+    "cut-to-watermark": ("a follower cuts its log to its watermark, not by epoch", EVERY, R + "follower_replica.cpp",
                          "  const auto to = same ? std::min(own->start_offset, diverging.end_offset) : own->start_offset;\n",
                          "  const auto to = std::max(log_.log_start, std::min(log_.high_watermark, log_.log_end));\n"),
-    "no-epoch-check-of-fetches": ("a fetch of another leader epoch is counted", ("cluster", "replication"), R + "leader_followers.cpp",
+    "no-epoch-check-of-fetches": ("a fetch of another leader epoch is counted", EVERY, R + "leader_followers.cpp",
                                   "  if (position.leader_epoch < options_.epoch || position.leader_epoch > options_.epoch) {",
                                   "  if (false) {"),
-    "join-before-epoch-start": ("a follower joins at the watermark, before the epoch's start", ("cluster", "replication"), R + "leader_followers.cpp",
+    "join-before-epoch-start": ("a follower joins at the watermark, before the epoch's start", EVERY, R + "leader_followers.cpp",
                                 "std::max(high_watermark_, epoch_start_)) return false;", "high_watermark_) return false;"),
-    "committed-isr-only": ("the watermark over the committed ISR, not the maximal one", ("cluster", "replication"), R + "isr.cpp",
+    "committed-isr-only": ("the watermark over the committed ISR, not the maximal one", EVERY, R + "isr.cpp",
                            "  return expand != nullptr && expand->member == broker;", "  return false;"),
-    "written-counts": ("the leader counts what is written before the sync", ("cluster", "replication"), R + "leader_followers.cpp",
+    "written-counts": ("the leader counts what is written before the sync", EVERY, R + "leader_followers.cpp",
                        "  if (options_.flush == Flush::interval) return counts_now(log_end_, effects);",
                        "  return counts_now(log_end_, effects);"),
-    "below-min-isr": ("the watermark moves below min.insync.replicas", ("cluster", "replication"), R + "leader_followers.cpp",
-                      "  return isr_.committed().size() <\n         std::min<std::size_t>(replicas_count_, static_cast<std::size_t>(options_.min_insync_replicas));",
+    "below-min-isr": ("the watermark moves below min.insync.replicas", EVERY, R + "leader_followers.cpp",
+                      "  return isr_.committed().size() <\n"
+                      "         std::min<std::size_t>(replicas_count_, static_cast<std::size_t>(options_.min_insync_replicas));",
                       "  return false;"),
-    "old-run-fetches": ("a fetch of an earlier run of a broker is counted", ("cluster", "replication"), R + "leader_followers.cpp",
+    "old-run-fetches": ("a fetch of an earlier run of a broker is counted", EVERY, R + "leader_followers.cpp",
                         "  if (fetch.broker_epoch < known->broker_epoch()) {", "  if (false) {"),
     "alter-of-old-partition-epoch": ("the controller takes ISRs of an old partition epoch", ("cluster",), M + "isr_rules.cpp",
                                      "  if (proposal.partition_epoch != now.partition_epoch) {", "  if (false) {"),
@@ -56,7 +58,8 @@ BUGS = {
                             " || log_.epoch_before(majority) != hard_.epoch) return;", ") return;"),
     "two-changes-of-voters": ("a second change of voters while one is open", ("quorum", "cluster"), M + "quorum_membership.cpp",
                               "  if (leadership_->catch_up || (latest && *latest >= high_watermark_)) {", "  if (leadership_->catch_up) {"),
-    "change-before-own-entry": ("voters change before an entry of the leader's own epoch", ("quorum", "cluster"), M + "quorum_membership.cpp",
+    "change-before-own-entry": ("voters change before an entry of the leader's own epoch", ("quorum", "cluster"),
+                                M + "quorum_membership.cpp",
                                 "  if (leadership_->hand_over || !own_epoch_committed()) {", "  if (leadership_->hand_over) {"),
     "vote-for-any-log": ("a vote for a log that is behind", ("cluster", "quorum"), M + "quorum_election.cpp",
                          "    granted = up_to_date && !leader_ &&", "    granted = !leader_ &&"),
