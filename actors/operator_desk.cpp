@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <unordered_map>
 
 #include <caf/actor_system.hpp>
@@ -36,6 +37,7 @@ constexpr std::size_t partitions_a_part = 500;
 constexpr Millis retry_ms = 50;
 constexpr Millis describe_ms_max = 2'000;
 constexpr Millis tree_ms_max = 2'000;
+constexpr Millis brokers_ms = 500;
 /// A broker that has just come, or has just lost its vote, asks the leader to follow it within that.
 constexpr Millis follow_ms_max = 3'000;
 
@@ -115,7 +117,7 @@ class OperatorDeskState {
         [this](const std::shared_ptr<ActorTreesCall>& call) { handle([&] { gather(call); }); },
         [this](const PeerMessage& message) { handle([&] { serve(message); }); },
         [this](const PeerAnswer& answer) { handle([&] { called(answer); }); },
-        [](const PeerState&) {},
+        [this](const PeerState& state) { handle([&] { on_state(state); }); },
         [this](const OperatorWakeup& wakeup) { handle(wakeup.work); },
     };
   }
@@ -170,7 +172,32 @@ class OperatorDeskState {
         options_.links->answer(from, Bytes::adopt(operation::encode_report(*report)));
       });
     }
+    if (std::holds_alternative<operation::BrokersCall>(*asked)) {
+      return options_.links->answer(from, Bytes::adopt(operation::encode_brokers(options_.images->get()->brokers())));
+    }
     options_.links->answer(from, Bytes::adopt(operation::encode_tree(options_.actor_tree())));
+  }
+
+  // --- joining
+
+  /// A node that was told of one other knows nobody else: without the addresses it would never reach the controller.
+  void on_state(const PeerState& state) {
+    if (state.up && options_.on_brokers && looked_at_.insert(state.id).second) look_for_brokers(state.id);
+  }
+  void look_for_brokers(BrokerId peer) {
+    if (!options_.images->get()->registrations().empty()) return;
+    call(peer, operation::BrokersCall{}, describe_ms_max, [this, peer](const Result<Bytes>& answer) {
+      if (!answer && answer.error().code == Errc::broker_not_available) {
+        looked_at_.erase(peer);  // it will be told that it is up again
+        return;
+      }
+      if (answer) {
+        if (const auto brokers = operation::decode_brokers(*answer); brokers && !brokers->empty())
+          options_.on_brokers(*brokers);
+      }
+      self_->delayed_send(self_, std::chrono::milliseconds(brokers_ms),
+                          OperatorWakeup{[this, peer] { look_for_brokers(peer); }});
+    });
   }
 
   // --- changes
@@ -344,6 +371,7 @@ class OperatorDeskState {
   OperatorDeskOptions options_;
   ActorRowPtr row_;
   std::uint64_t last_token_ = 0;
+  std::set<BrokerId> looked_at_;                   ///< while this node has no metadata
   std::unordered_map<std::uint64_t, Taker> open_;  ///< calls to other nodes
 };
 

@@ -38,6 +38,8 @@ struct OperatorDeskOptions {
   std::shared_ptr<const ImageHolder> images = {};
   std::function<MetadataQuorum()> metadata_quorum = {};  ///< the one that lives now, or null
   std::function<std::vector<ActorInfo>()> actor_tree = {};
+  /// Told where the cluster's brokers are, while this node has no metadata; null: nobody wants to know.
+  std::function<void(const std::vector<metadata::BrokerImage>&)> on_brokers = {};
   PeerLinks* links = nullptr;   ///< outlives the actor; null: there are no other nodes
   Millis timeout_ms = 30'000;   ///< of a change
   Millis catch_up_ms = 70'000;  ///< of adding a voter: longer than the quorum's own patience

@@ -44,7 +44,7 @@ void read(In& in, QuorumCall& call) {
   metadata::read_one_of(in, call.request);
 }
 void write(Out&, const TreeCall&) {}
-void read(In&, TreeCall&) {}
+void write(Out&, const BrokersCall&) {}
 
 void write(Out& out, const std::optional<std::int64_t>& value) {
   out.flag(value.has_value());
@@ -97,7 +97,8 @@ Result<OperatorCall> decode_call(ByteView bytes) {
   OperatorCall call;
   const auto type = in.integer<std::uint8_t>(0, std::variant_size_v<OperatorCall> - 1);
   if (type == 0) read(in, call.emplace<QuorumCall>());
-  if (type == 1) read(in, call.emplace<TreeCall>());
+  if (type == 1) call = TreeCall{};
+  if (type == 2) call = BrokersCall{};
   if (!in.end()) return corrupt("a question about the cluster");
   return call;
 }
@@ -173,6 +174,37 @@ Result<std::vector<ActorInfo>> decode_tree(ByteView bytes) {
   }
   if (!in.end()) return corrupt("the actors");
   return tree;
+}
+
+ByteBuffer encode_brokers(const std::vector<metadata::BrokerImage>& brokers) {
+  const auto reachable = [](const auto& one) { return one.cluster_port != 0; };
+  ByteBuffer bytes;
+  Out out(bytes);
+  out.integer(version);
+  out.integer(static_cast<std::uint32_t>(std::ranges::count_if(brokers, reachable)));
+  for (const auto& one : brokers) {
+    if (!reachable(one)) continue;
+    out.integer(one.id.value());
+    out.text(shortened(one.cluster_host));
+    out.integer(one.cluster_port);
+  }
+  return bytes;
+}
+
+Result<std::vector<metadata::BrokerImage>> decode_brokers(ByteView bytes) {
+  constexpr std::size_t bytes_each = 4 + 4 + 2;
+  In in(bytes);
+  std::vector<metadata::BrokerImage> brokers;
+  in.integer<std::uint8_t>(version, version);
+  for (auto left = in.count(bytes_each); left > 0 && !in.wrong(); --left) {
+    metadata::BrokerImage one;
+    one.id = BrokerId{in.integer<std::int32_t>(0)};
+    one.cluster_host = in.text(text_bytes_max);
+    one.cluster_port = in.integer<std::uint16_t>(1);
+    brokers.push_back(std::move(one));
+  }
+  if (!in.end()) return corrupt("the brokers");
+  return brokers;
 }
 
 }  // namespace troupe::operation

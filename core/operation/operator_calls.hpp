@@ -20,8 +20,11 @@ struct QuorumCall {
 /// -> its actors.
 struct TreeCall {};
 
+/// -> where the brokers are that the node knows: what a node that joins by one of them has to know to reach the controller.
+struct BrokersCall {};
+
 /// The order is part of the wire: new ones go to the end.
-using OperatorCall = std::variant<QuorumCall, TreeCall>;
+using OperatorCall = std::variant<QuorumCall, TreeCall, BrokersCall>;
 
 ByteBuffer encode_call(const OperatorCall& call);
 /// Errors: corrupt_message; a newer node's call, too.
@@ -35,6 +38,11 @@ Result<quorum::QuorumReport> decode_report(ByteView bytes);
 ByteBuffer encode_tree(const std::vector<ActorInfo>& tree);
 /// Errors: corrupt_message.
 Result<std::vector<ActorInfo>> decode_tree(ByteView bytes);
+
+/// Ids and the addresses of the cluster listeners, of those that have one.
+ByteBuffer encode_brokers(const std::vector<metadata::BrokerImage>& brokers);
+/// Errors: corrupt_message.
+Result<std::vector<metadata::BrokerImage>> decode_brokers(ByteView bytes);
 
 inline constexpr std::size_t actors_max = 100'000;
 

@@ -4,12 +4,50 @@
 #include <limits>
 #include <set>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "base/nearest_name.hpp"
 #include "http/json/json_check.hpp"
 #include "http/json/produce_body.hpp"
 
 namespace troupe::http {
+namespace {
+
+/// What the reader would take without a word: of two equal names the last one would win, and an object of many names would take time that
+/// grows with their square. Text that has passed check_json.
+struct FieldCheck final : nlohmann::json_sax<Json> {
+  static constexpr std::size_t fields_max = 1'000;
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_array(std::size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool start_object(std::size_t) override {
+    open.emplace_back();
+    return true;
+  }
+  bool end_object() override {
+    open.pop_back();
+    return true;
+  }
+  bool key(string_t& name) override {
+    if (!open.back().insert(name).second) wrong = "the field " + shown(name) + " is there twice";
+    if (open.back().size() > fields_max) wrong = "an object has more than " + std::to_string(fields_max) + " fields";
+    return !wrong;
+  }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+
+  std::vector<std::set<std::string>> open = {};
+  std::optional<std::string> wrong = {};
+};
+
+}  // namespace
 
 std::optional<HttpError> read_json_object(ByteBuffer body, std::initializer_list<std::string_view> known, Json& out) {
   // Checked first: nlohmann's own reader has no limit of depth.
@@ -17,19 +55,10 @@ std::optional<HttpError> read_json_object(ByteBuffer body, std::initializer_list
   const auto* const begin = reinterpret_cast<const char*>(body.data());
   if (body.empty()) return bad_request("the body is empty: a JSON object is wanted");
   if (auto wrong = check_json(begin, body.size())) return bad_request(std::move(*wrong));
-  // The last one of two equal names would win without a word.
-  std::vector<std::set<std::string>> open;
-  std::optional<std::string> twice;
-  const auto once = [&](int, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) open.emplace_back();
-    if (event == Json::parse_event_t::object_end) open.pop_back();
-    if (event == Json::parse_event_t::key && !open.back().insert(parsed.get<std::string>()).second) {
-      twice = parsed.get<std::string>();
-    }
-    return true;
-  };
-  out = Json::parse(begin, begin + body.size(), once, false);
-  if (twice) return bad_request("the field " + shown(*twice) + " is there twice");
+  FieldCheck fields;
+  Json::sax_parse(begin, begin + body.size(), &fields);
+  if (fields.wrong) return bad_request(std::move(*fields.wrong));
+  out = Json::parse(begin, begin + body.size(), nullptr, false);
   if (!out.is_object()) return bad_request("the body is no JSON object");
   for (const auto& [name, value] : out.items()) {
     if (std::ranges::find(known, std::string_view(name)) != known.end()) continue;

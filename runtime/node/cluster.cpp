@@ -39,10 +39,10 @@ LinkMesh::Options mesh_options(const NodeConfig& config, const Cluster::Parts& p
   return options;
 }
 
-/// The brokers of an image, where the others reach them.
-std::map<BrokerId, link::PeerAddress> peers_of(const metadata::MetadataImage& image, BrokerId self) {
+/// Brokers, where the others reach them.
+std::map<BrokerId, link::PeerAddress> peers_of(const std::vector<metadata::BrokerImage>& brokers, BrokerId self) {
   std::map<BrokerId, link::PeerAddress> peers;
-  for (const auto& broker : image.brokers()) {
+  for (const auto& broker : brokers) {
     if (broker.id != self && broker.cluster_port != 0) {
       peers.emplace(broker.id, link::PeerAddress{broker.cluster_host, broker.cluster_port});
     }
@@ -117,7 +117,7 @@ std::vector<ChildSpec> Cluster::others(const metadata::BrokerImage& self) {
                         return spawn_leader_server(system, {.directory = parts_.directory, .links = &mesh_}, row);
                       }});
   const auto on_image = [this](const metadata::MetadataImage& image) {
-    mesh_.set_peers(peers_of(image, BrokerId{config_.node_id}));
+    mesh_.set_peers(peers_of(image.brokers(), BrokerId{config_.node_id}));
     if (!image.cluster_id().is_nil()) mesh_.set_cluster_id(image.cluster_id());
   };
   children.push_back(
@@ -134,6 +134,10 @@ std::vector<ChildSpec> Cluster::others(const metadata::BrokerImage& self) {
                                        row);
        }});
   return children;
+}
+
+void Cluster::told_of(const std::vector<metadata::BrokerImage>& brokers) {
+  mesh_.set_peers(peers_of(brokers, BrokerId{config_.node_id}));
 }
 
 caf::actor Cluster::spawn_stand_in(caf::actor_system& system, const LeaderLocator::Remote& remote) {

@@ -50,6 +50,9 @@ class Cluster {
   actors::ChildSpec link_manager();
   std::vector<actors::ChildSpec> others(const metadata::BrokerImage& self);
 
+  /// The brokers that another node knows, as long as this one has no metadata of its own.
+  void told_of(const std::vector<metadata::BrokerImage>& brokers);
+
   caf::actor spawn_stand_in(caf::actor_system& system, const actors::LeaderLocator::Remote& remote);
 
   /// Asks the controller to let this node go, and waits until it may, or `wait_ms_max` is over.

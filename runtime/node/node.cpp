@@ -239,6 +239,10 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
                                                                 .images = images,
                                                                 .metadata_quorum = [slot = quorum] { return slot->get(); },
                                                                 .actor_tree = [this] { return broker->actor_tree(); },
+                                                                .on_brokers =
+                                                                    [this](const auto& brokers) {
+                                                                      if (cluster) cluster->told_of(brokers);
+                                                                    },
                                                                 .links = cluster ? &cluster->links() : nullptr},
                                                                row);
                         operator_desk->set(actor);

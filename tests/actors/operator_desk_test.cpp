@@ -290,15 +290,36 @@ TEST_CASE("every node shows the actors of all, and why one does not say", "[oper
   CHECK(all[1].actors.error().code == Errc::not_found);
 }
 
+TEST_CASE("a node without metadata is told by the one that it knows where the others are", "[operator_desk]") {
+  QuorumClusterFixture cluster;
+  cluster.start_voters(3);
+  REQUIRE(cluster.all_ready());
+  REQUIRE(has_unfenced(cluster, 3));
+  for (const auto id : {1, 2, 3}) CHECK(cluster.at(id).told_of.empty());
+  const auto one = cluster.follower();
+  cluster.network.start(BrokerId{4});
+  for (const auto id : {1, 2, 3}) {
+    if (id != one) cluster.network.cut(BrokerId{4}, BrokerId{id});
+  }
+  cluster.start_observer(4);
+  REQUIRE(cluster.until([&] { return cluster.at(4).told_of.size() == 3; }));
+  CHECK(cluster.at(4).told_of[2].cluster_host == "node-3");
+  CHECK(cluster.at(4).told_of[2].cluster_port == 9071);
+  CHECK_FALSE(cluster.at(4).ready());
+  for (const auto id : {1, 2, 3}) cluster.network.heal(BrokerId{4}, BrokerId{id});
+  CHECK(cluster.all_ready());
+}
+
 TEST_CASE("what another node asks is read with care", "[operator_desk]") {
   QuorumClusterFixture cluster;
   cluster.start_voters(1);
   REQUIRE(cluster.all_ready());
   auto& links = cluster.network.start(BrokerId{7});
   std::vector<PeerAnswer> answers;
-  const auto stranger = cluster.scheduler.system().spawn([&answers](caf::event_based_actor*) -> caf::behavior {
-    return {[&answers](const PeerAnswer& answer) { answers.push_back(answer); }, [](const PeerState&) {}};
-  });
+  const auto listen = [](caf::event_based_actor*, std::vector<PeerAnswer>* into) -> caf::behavior {
+    return {[into](const PeerAnswer& answer) { into->push_back(answer); }, [](const PeerState&) {}};
+  };
+  const auto stranger = cluster.scheduler.system().spawn(listen, &answers);
   for (const std::string_view bytes : {"", "\x01", "garbage", "\x02\x01"}) {
     links.call(BrokerId{1}, Channel::node, Bytes::copy_of(as_bytes(bytes)), 1'000, 1, stranger);
     links.send(BrokerId{1}, Channel::node, Bytes::copy_of(as_bytes(bytes)));

@@ -30,6 +30,7 @@ struct QuorumClusterFixture {
     actors::HandleSlot<actors::DiskWorker> worker = {};
     actors::HandleSlot<actors::MetadataQuorum> quorum = {};
     actors::HandleSlot<caf::actor> desk = {};
+    std::vector<metadata::BrokerImage> told_of = {};  ///< by another node, before it had metadata
     std::shared_ptr<actors::ImageHolder> images = std::make_shared<actors::ImageHolder>();
     std::shared_ptr<actors::BrokerStanding> standing = std::make_shared<actors::BrokerStanding>();
     std::vector<caf::actor> actors = {};
@@ -80,7 +81,11 @@ struct QuorumClusterFixture {
     options.disk_worker = [node = node.get()] { return node->worker.get(); };
     options.readers = &node->readers;
     options.images = node->images;
-    options.broker = {.id = id, .host = "node-" + std::to_string(number), .port = 8080};
+    options.broker = {.id = id,
+                      .host = "node-" + std::to_string(number),
+                      .port = 8080,
+                      .cluster_host = "node-" + std::to_string(number),
+                      .cluster_port = 9071};
     options.incarnation = network.incarnation_of(id);
     options.new_uuid = [this] { return Uuid::random(random); };
     options.segment_bytes = 4 << 10;
@@ -135,6 +140,7 @@ struct QuorumClusterFixture {
                                  for (const auto& actor : node->table.snapshot()) actors.push_back({.name = actor.name});
                                  return actors;
                                };
+                               desk.on_brokers = [node](const auto& brokers) { node->told_of = brokers; };
                                desk.links = options.links;
                                auto started = actors::spawn_operator_desk(system, std::move(desk), row);
                                node->desk.set(started);

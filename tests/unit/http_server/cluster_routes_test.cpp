@@ -34,7 +34,8 @@ struct ClusterRoutesFixture : RestFixture {
 
 TEST_CASE("the cluster tells of its brokers", "[rest][cluster]") {
   ClusterRoutesFixture fixture;
-  fixture.cluster.add_topic("rides", {{1, 2}, {1}, {3}});
+  fixture.cluster.add_topic("rides", {{1, 2}});
+  fixture.cluster.add_topic("maps", {{1}, {3}});
   fixture.cluster.fence(3);
   fixture.show();
   fixture.broker.whole_cluster().set_voters(ids_of({1, 2}));
@@ -57,7 +58,8 @@ TEST_CASE("the cluster tells of its brokers", "[rest][cluster]") {
 
 TEST_CASE("the cluster's health is a sum and sentences", "[rest][cluster]") {
   ClusterRoutesFixture fixture;
-  fixture.cluster.add_topic("rides", {{1, 2, 3}, {2}});
+  fixture.cluster.add_topic("rides", {{1, 2, 3}});
+  fixture.cluster.add_topic("maps", {{2}});
   fixture.show();
   CHECK(fixture.get_json("/v1/cluster/health") ==
         json::parse(R"({"healthy":true,"controller_id":1,"brokers":3,"brokers_up":3,"voters":3,"voters_up":3,)"
@@ -69,13 +71,14 @@ TEST_CASE("the cluster's health is a sum and sentences", "[rest][cluster]") {
   CHECK(ill["healthy"] == false);
   CHECK(ill["voters_up"] == 2);
   CHECK(ill["leaderless"] == 1);
-  CHECK(ill["problems"][1] == "rides/1 has no leader: of its replicas 2 none that may lead is alive");
+  CHECK(ill["problems"][1] == "maps/0 has no leader: of its replicas 2 none that may lead is alive");
 }
 
 TEST_CASE("partitions of the cluster come page by page and by what is odd about them", "[rest][cluster]") {
   ClusterRoutesFixture fixture;
-  fixture.cluster.add_topic("rides", {{1, 2}, {2, 3}, {3}}, {{"min.insync.replicas", "2"}});
+  fixture.cluster.add_topic("rides", {{1, 2}, {2, 3}}, {{"min.insync.replicas", "2"}});
   fixture.cluster.add_topic("maps", {{1}});
+  fixture.cluster.add_topic("routes", {{3}});
   fixture.cluster.fence(3);
   fixture.show();
   const auto first = fixture.get_json("/v1/cluster/partitions?limit=3");
@@ -101,7 +104,8 @@ TEST_CASE("partitions of the cluster come page by page and by what is odd about 
 
 TEST_CASE("a broker is drained, used again, and removed when it is gone", "[rest][cluster]") {
   ClusterRoutesFixture fixture;
-  const auto rides = fixture.cluster.add_topic("rides", {{1, 2}, {1, 2}, {1}});
+  const auto rides = fixture.cluster.add_topic("rides", {{1, 2}, {1, 2}});
+  fixture.cluster.add_topic("maps", {{1}});
   fixture.show();
   const auto drained = fixture.post_json("/v1/cluster/brokers/1/drain", "");
   CHECK(drained == json::parse(R"({"broker":1,"state":"draining","leads":1,"moved":2,"left":1})"));
@@ -132,19 +136,20 @@ TEST_CASE("a broker is drained, used again, and removed when it is gone", "[rest
 
 TEST_CASE("leaders are elected, each partition with its own answer", "[rest][cluster]") {
   ClusterRoutesFixture fixture;
-  const auto rides = fixture.cluster.add_topic("rides", {{1, 2}, {2, 3}, {3}});
+  const auto rides = fixture.cluster.add_topic("rides", {{1, 2}, {2, 3}});
+  fixture.cluster.add_topic("maps", {{3}});
   fixture.show();
   const auto elected = fixture.post_json(
       "/v1/cluster/elections",
       R"({"type":"to","to":2,"partitions":[{"topic":"rides","partition":0},{"topic":"none","partition":0},)"
-      R"({"topic":"rides","partition":7},{"topic":"rides","partition":1},{"topic":"rides","partition":2}]})")["results"];
+      R"({"topic":"rides","partition":7},{"topic":"rides","partition":1},{"topic":"maps","partition":0}]})")["results"];
   REQUIRE(elected.size() == 5);
   CHECK(elected[0] == json::parse(R"({"topic":"rides","partition":0,"leader":2,"leader_epoch":1})"));
   CHECK(elected[1]["error"]["code"] == "unknown_topic");
   CHECK(elected[2]["error"]["code"] == "unknown_topic");
   CHECK(elected[3]["error"]["reason"] == "election_not_needed");
   CHECK(elected[4]["error"]["reason"] == "invalid_replica_assignment");
-  CHECK(elected[4]["partition"] == 2);
+  CHECK(elected[4]["topic"] == "maps");
   CHECK(fixture.now(rides).leader == BrokerId{2});
 
   const auto all = fixture.post_json("/v1/cluster/elections", R"({"type":"preferred"})")["results"];
@@ -154,7 +159,7 @@ TEST_CASE("leaders are elected, each partition with its own answer", "[rest][clu
   fixture.now(rides);
   fixture.cluster.fence(3);
   fixture.show();
-  const std::string third = R"("partitions":[{"topic":"rides","partition":2}]})";
+  const std::string third = R"("partitions":[{"topic":"maps","partition":0}]})";
   CHECK(fixture.post_json("/v1/cluster/elections", R"({"type":"unclean",)" + third)["results"][0]["error"]["reason"] ==
         "eligible_leaders_not_available");
 }
@@ -216,10 +221,10 @@ TEST_CASE("partitions get other replicas, and that is called off", "[rest][clust
   CHECK(fixture.get_json("/v1/cluster/health")["reassigning"] == 1);
 
   const std::string off = R"({"reassignments":[{"topic":"rides","partition":0,"replicas":null}]})";
-  CHECK(fixture.post_json("/v1/cluster/reassignments", off)["results"][0]["replicas"] == json::parse("[1,2]"));
+  CHECK(fixture.post_json("/v1/cluster/reassignments", off)["results"][0]["replicas"] == json::parse("[2,1]"));
   CHECK(fixture.post_json("/v1/cluster/reassignments", off)["results"][0]["error"]["reason"] ==
         "no_reassignment_in_progress");
-  CHECK(fixture.now(rides).replicas == ids_of({1, 2}));
+  CHECK(numbers(fixture.now(rides).replicas) == Ids{2, 1});
 
   const std::string at = R"({"reassignments":[{"topic":"rides","partition":0)";
   for (const std::string& body :

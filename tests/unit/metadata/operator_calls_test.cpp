@@ -43,7 +43,7 @@ TEST_CASE("a question to another node comes out as it went in", "[operator_calls
   CHECK(std::holds_alternative<TreeCall>(*tree));
   CHECK_FALSE(decode_call(encode_call(QuorumCall{quorum::AddVoter{BrokerId{-1}}, 1})));
   CHECK_FALSE(decode_call(encode_call(QuorumCall{quorum::DescribeQuorum{}, -1})));
-  for (const std::uint8_t unknown : {std::uint8_t{2}, std::uint8_t{255}}) {
+  for (const std::uint8_t unknown : {std::uint8_t{3}, std::uint8_t{255}}) {
     auto bytes = encode_call(TreeCall{});
     bytes[1] = std::byte{unknown};
     CHECK_FALSE(decode_call(bytes));
@@ -66,6 +66,23 @@ TEST_CASE("a report of the quorum comes out as it went in", "[operator_calls]") 
   CHECK(*read == report);
   CHECK(read->leads());
   refuses_what_is_cut_or_longer(bytes, decode_report);
+}
+
+TEST_CASE("where the brokers are comes out as it went in", "[operator_calls]") {
+  const auto asked = decode_call(encode_call(BrokersCall{}));
+  REQUIRE(asked);
+  CHECK(std::holds_alternative<BrokersCall>(*asked));
+  const std::vector<metadata::BrokerImage> brokers{
+      {.id = BrokerId{1}, .host = "a", .port = 8080, .cluster_host = "node-1", .cluster_port = 9071},
+      {.id = BrokerId{2}, .host = "b", .port = 8080}};  // it speaks to no other node
+  const auto bytes = encode_brokers(brokers);
+  const auto read = decode_brokers(bytes);
+  REQUIRE(read);
+  REQUIRE(read->size() == 1);
+  CHECK((*read)[0].id == BrokerId{1});
+  CHECK((*read)[0].cluster_host == "node-1");
+  CHECK((*read)[0].cluster_port == 9071);
+  refuses_what_is_cut_or_longer(bytes, decode_brokers);
 }
 
 TEST_CASE("the actors of a node come out as they went in", "[operator_calls]") {
