@@ -30,6 +30,7 @@ struct QuorumClusterFixture {
     actors::HandleSlot<actors::MetadataQuorum> quorum = {};
     std::shared_ptr<actors::ImageHolder> images = std::make_shared<actors::ImageHolder>();
     std::shared_ptr<actors::BrokerStanding> standing = std::make_shared<actors::BrokerStanding>();
+    std::shared_ptr<actors::QuorumStanding> quorum_standing = std::make_shared<actors::QuorumStanding>();
     std::vector<caf::actor> actors = {};
     actors::Supervisor supervisor = {};
     bool runs = true;
@@ -78,6 +79,7 @@ struct QuorumClusterFixture {
     options.disk_worker = [node = node.get()] { return node->worker.get(); };
     options.readers = &node->readers;
     options.images = node->images;
+    options.standing = node->quorum_standing;
     options.broker = {.id = id, .host = "node-" + std::to_string(number), .port = 8080};
     options.incarnation = network.incarnation_of(id);
     options.new_uuid = [this] { return Uuid::random(random); };
