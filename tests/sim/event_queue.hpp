@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <queue>
@@ -28,6 +29,8 @@ class EventQueue {
     work();
     return true;
   }
+  /// Time goes on without anything happening.
+  void pass_to(std::int64_t time_us) { now_us_ = std::max(now_us_, time_us); }
   std::uint64_t steps() const { return steps_; }
 
  private:

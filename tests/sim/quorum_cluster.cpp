@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/crc32c.hpp"
+#include "core/metadata/quorum_storage.hpp"
 
 namespace troupe::sim {
 
@@ -49,10 +50,15 @@ std::string describe(const Message& message) {
 
 }  // namespace
 
+QuorumCluster::QuorumCluster(std::uint64_t seed, EventQueue* shared, QuorumShell* shell)
+    : prng_(seed), queue_(shared != nullptr ? *shared : own_queue_), shell_(shell) {
+  if (shell_ != nullptr) invariants_.on_committed = [this](const LogEntry& entry) { shell_->committed(entry); };
+}
+
 // --- time
 
 void QuorumCluster::at(Millis time, std::function<void()> action) {
-  events_.push({std::max(time, now_), ++order_, std::move(action)});
+  queue_.after_us(std::max<std::int64_t>(0, time * 1'000 - queue_.now_us()), std::move(action));
 }
 
 void QuorumCluster::run_until(Millis time) {
@@ -62,26 +68,22 @@ void QuorumCluster::run_until(Millis time) {
 bool QuorumCluster::run_until(Millis time, const std::function<bool()>& done) {
   while (!invariants_.violation()) {
     if (done()) return true;
-    if (events_.empty() || events_.top().time > time) break;
-    auto event = std::move(const_cast<Event&>(events_.top()));  // it is popped at once
-    events_.pop();
-    if (event.time / 1'000 != now_ / 1'000) events_this_second_ = 0;
-    now_ = event.time;
+    if (!queue_.step(time * 1'000)) break;
+    if (std::exchange(second_, now() / 1'000) != now() / 1'000) events_this_second_ = 0;
     if (++events_this_second_ > events_per_second_max) violated("Bounded", "messages beget messages without end");
-    event.action();
   }
-  now_ = std::max(now_, time);
+  queue_.pass_to(time * 1'000);
   return false;
 }
 
 MonotonicMs QuorumCluster::clock(const SimNode& one) const {
-  return MonotonicMs{one.clock_base + (now_ - one.clock_since) * one.clock_permille / 1000};
+  return MonotonicMs{one.clock_base + (now() - one.clock_since) * one.clock_permille / 1000};
 }
 
 void QuorumCluster::set_clock(BrokerId id, std::int64_t permille) {
   auto& one = at_id(id);
   one.clock_base = clock(one).value();
-  one.clock_since = now_;
+  one.clock_since = now();
   one.clock_permille = permille;
   one.timer_for.reset();
   arm_timer(one);
@@ -107,7 +109,7 @@ void QuorumCluster::arm_timer(SimNode& one) {
   if (!due || (one.timer_for && *one.timer_for <= *due)) return;
   one.timer_for = due;
   const auto left = std::max(Millis{0}, *due - clock(one));
-  on_node(one.options.id, now_ + (left * 1000 + one.clock_permille - 1) / one.clock_permille, [this, due](SimNode& node) {
+  on_node(one.options.id, now() + (left * 1000 + one.clock_permille - 1) / one.clock_permille, [this, due](SimNode& node) {
     if (node.timer_for != due) return;
     node.timer_for.reset();
     input(node, "deadline", [](QuorumNode& machine, MonotonicMs time) { return machine.on_deadline(time); });
@@ -128,10 +130,16 @@ void QuorumCluster::input(SimNode& one, const char* what,
     invariants_.violated("PreVoteChangesNothing", to_string(one.node->key()) + " is " + std::string(to_string(role)) +
                                                       " and went from epoch " + to_string(epoch) + " on by itself");
   }
-  for (auto& effect : effects) {
-    if (one.run != run) return;
+  std::ranges::move(effects, std::back_inserter(one.todo));
+  if (one.performing) return;
+  one.performing = true;
+  while (!one.todo.empty()) {
+    const auto effect = std::move(one.todo.front());
+    one.todo.pop_front();
     std::visit([&](const auto& each) { perform_effect(at_id(id), each); }, effect);
+    if (one.run != run) return;
   }
+  one.performing = false;
   if (!one.node || invariants_.violation()) return;
   check(one);
   arm_timer(one);
@@ -184,11 +192,11 @@ void QuorumCluster::check_majority(const SimNode& one) {
 }
 
 void QuorumCluster::say(const SimNode& one, const std::string& what) const {
-  if (log) log(std::to_string(now_) + " n" + to_string(one.options.id) + " " + what);
+  if (log) log(std::to_string(now()) + " n" + to_string(one.options.id) + " " + what);
 }
 
 void QuorumCluster::trace_in(std::uint64_t value) {
-  trace_ = (trace_ ^ value ^ static_cast<std::uint64_t>(now_)) * 0x100000001b3ULL;
+  trace_ = (trace_ ^ value ^ static_cast<std::uint64_t>(now())) * 0x100000001b3ULL;
 }
 
 // --- nodes
@@ -237,6 +245,8 @@ void QuorumCluster::crash(BrokerId id) {
     }
   }
   one.works.clear();
+  one.todo.clear();
+  one.performing = false;
   one.node.reset();
   one.paused = false;
   one.inbox.clear();
@@ -268,13 +278,13 @@ void QuorumCluster::resume(BrokerId id) {
 }
 
 void QuorumCluster::hint_down(BrokerId at, BrokerId peer) {
-  on_node(at, now_, [this, peer](SimNode& one) {
+  on_node(at, now(), [this, peer](SimNode& one) {
     input(one, "peer_down", [&](QuorumNode& node, MonotonicMs time) { return node.peer_down(peer, time); });
   });
 }
 
 void QuorumCluster::hint_up(BrokerId at, BrokerId peer) {
-  on_node(at, now_, [this, peer](SimNode& one) {
+  on_node(at, now(), [this, peer](SimNode& one) {
     input(one, "peer_up", [&](QuorumNode& node, MonotonicMs time) { return node.peer_up(peer, time); });
   });
 }
@@ -341,13 +351,33 @@ void QuorumCluster::remove_voter(BrokerId id, const ReplicaKey& voter) {
 void QuorumCluster::take_snapshot(BrokerId id) {
   auto& one = at_id(id);
   if (!one.node || one.paused) return;
-  auto meta = one.node->describe_snapshot(one.applied.end);
-  if (!meta || (one.disk.snapshot && one.disk.snapshot->meta.end_offset >= meta->end_offset)) return;
-  auto bytes = Bytes::adopt(encode_applied(one.applied));
+  describe_own_snapshot(one, one.applied, {});
+}
+
+void QuorumCluster::take_snapshot(BrokerId id, Offset end, const Bytes& state) {
+  auto& one = at_id(id);
+  const auto chain = one.logical.chain_at(end);
+  if (chain && describe_own_snapshot(one, {end, *chain}, state)) return;
+  shell_->snapshot_written(id, Error{Errc::conflict, "no place for a snapshot any more"});
+}
+
+bool QuorumCluster::describe_own_snapshot(SimNode& one, const Applied& applied, const Bytes& state) {
+  auto meta = one.node->describe_snapshot(applied.end);
+  if (!meta || (one.disk.snapshot && one.disk.snapshot->meta.end_offset >= meta->end_offset)) return false;
+  auto bytes = Bytes::adopt(encode_applied(applied, state));
   meta->size_bytes = bytes.size();
   meta->crc = crc32c(bytes);
   one.works.push_back(OwnSnapshot{{std::move(*meta), std::move(bytes)}});
   if (one.works.size() == 1) next_work(one);
+  return true;
+}
+
+void QuorumCluster::propose(BrokerId id, std::uint64_t token, QuorumNode::Place place, std::int32_t records, Bytes payload) {
+  auto& one = at_id(id);
+  const auto own = request(one, RequestKind::proposal);
+  requests_[own].shell_token = token;
+  input(one, "propose",
+        [&](QuorumNode& node, MonotonicMs time) { return node.propose(own, place, records, std::move(payload), time); });
 }
 
 void QuorumCluster::check_history() {
@@ -377,7 +407,7 @@ void QuorumCluster::check_history() {
 void QuorumCluster::next_work(SimNode& one) {
   auto delay = prng_.between(0, weather.disk_ms_max);
   if (prng_.chance(weather.slow_disk_permille, 1000)) delay = weather.slow_disk_ms;
-  on_node(one.options.id, now_ + delay, [this](SimNode& node) { work_done(node); });
+  on_node(one.options.id, now() + delay, [this](SimNode& node) { work_done(node); });
 }
 
 void QuorumCluster::work_done(SimNode& one) {
@@ -396,6 +426,12 @@ void QuorumCluster::work_done(SimNode& one) {
     one.logical.reset(one.applied);
     ++marks["snapshot installed"];
     say(one, "installed a snapshot that ends at " + to_string(one.applied.end));
+    if (shell_ != nullptr) shell_->installed(one.options.id, state_of(install->bytes));
+  } else if (const auto* late = std::get_if<OwnSnapshot>(&work);
+             late != nullptr && one.disk.snapshot && one.disk.snapshot->meta.end_offset > late->snapshot.meta.end_offset) {
+    if (!one.works.empty()) next_work(one);
+    if (shell_ != nullptr) shell_->snapshot_written(one.options.id, Error{Errc::conflict, "a later one was installed"});
+    return;
   } else {
     perform(one.disk, work);
   }
@@ -408,6 +444,7 @@ void QuorumCluster::work_done(SimNode& one) {
   if (const auto* own = std::get_if<OwnSnapshot>(&work)) {
     ++marks["snapshot taken"];
     const auto meta = own->snapshot.meta;
+    if (shell_ != nullptr) shell_->snapshot_written(one.options.id, ok());
     input(one, "snapshot_taken", [&](QuorumNode& node, MonotonicMs time) { return node.snapshot_taken(meta, time); });
   }
 }
@@ -445,7 +482,7 @@ void QuorumCluster::perform_effect(SimNode& one, const CutLog& effect) {
 
 void QuorumCluster::perform_effect(SimNode& one, const ReadEntries& effect) {
   ++marks["entries read from disk"];
-  on_node(one.options.id, now_ + prng_.between(0, weather.disk_ms_max), [this, effect](SimNode& node) {
+  on_node(one.options.id, now() + prng_.between(0, weather.disk_ms_max), [this, effect](SimNode& node) {
     auto entries = node.disk.log.read(effect.from, effect.to, effect.bytes_max);
     input(node, "entries_read", [&](QuorumNode& machine, MonotonicMs time) {
       return machine.entries_read(effect.token, std::move(entries), time);
@@ -454,7 +491,7 @@ void QuorumCluster::perform_effect(SimNode& one, const ReadEntries& effect) {
 }
 
 void QuorumCluster::perform_effect(SimNode& one, const ReadSnapshot& effect) {
-  on_node(one.options.id, now_ + prng_.between(0, weather.disk_ms_max), [this, effect](SimNode& node) {
+  on_node(one.options.id, now() + prng_.between(0, weather.disk_ms_max), [this, effect](SimNode& node) {
     const auto& stored = node.disk.snapshot;
     Result<Bytes> chunk = Error{Errc::not_found, "another snapshot took its place"};
     if (stored && stored->meta == effect.snapshot) chunk = stored->bytes.slice(effect.position, effect.size);
@@ -480,14 +517,17 @@ void QuorumCluster::perform_effect(SimNode& one, const SendMessage& effect) {
   if (blocked_.contains({one.options.id, to}) || prng_.chance(weather.loss_permille, 1000)) return;
   const auto bytes = Bytes::adopt(encode_message(message));
   const int copies = prng_.chance(weather.duplicate_permille, 1000) ? 2 : 1;
+  const auto clogged = clogged_.find({one.options.id, to});
+  const auto from_when = clogged == clogged_.end() ? now() : std::max(now(), clogged->second);
   for (int i = 0; i < copies; ++i) {
-    on_node(to, now_ + prng_.between(weather.delay_min_ms, weather.delay_max_ms),
+    on_node(to, from_when + prng_.between(weather.delay_min_ms, weather.delay_max_ms),
             [this, bytes, from = one.options.id](SimNode& node) {
               if (blocked_.contains({from, node.options.id})) return;
               const auto decoded = decode_message(bytes);
               if (!decoded) return invariants_.violated("MessagesDecode", decoded.error().message);
               const auto* vote = std::get_if<VoteRequest>(&decoded->body);
               const auto epoch = node.node->epoch();
+              if (shell_ != nullptr) check_entries(*decoded);
               trace_in(crc32c(bytes));
               input(node, "receive", [&](QuorumNode& machine, MonotonicMs time) { return machine.receive(*decoded, time); });
               if (vote != nullptr && vote->pre_vote && node.node && node.node->epoch() != epoch) {
@@ -498,7 +538,20 @@ void QuorumCluster::perform_effect(SimNode& one, const SendMessage& effect) {
   }
 }
 
+/// As the shell of the product does before the machine sees them.
+void QuorumCluster::check_entries(const Message& message) {
+  const auto* append = std::get_if<AppendRequest>(&message.body);
+  if (append == nullptr) return;
+  for (const auto& entry : append->entries) {
+    if (const auto right = check_entry(entry); !right) invariants_.violated("MessagesDecode", right.error().message);
+  }
+}
+
 void QuorumCluster::perform_effect(SimNode& one, const Deliver& effect) {
+  if (const auto end = effect.entries.back().end_offset(); end > one.high_watermark) {
+    // The shell looks at what is committed, and this input is not looked at before its end.
+    invariants_.committed(one.node->key(), one.node->epoch(), one.high_watermark, end, one.logical);
+  }
   for (const auto& entry : effect.entries) {
     if (entry.base_offset != one.applied.end) {
       invariants_.violated("StateMachineSafety", "node " + to_string(one.options.id) + " is handed " +
@@ -506,6 +559,7 @@ void QuorumCluster::perform_effect(SimNode& one, const Deliver& effect) {
     }
     one.applied = {entry.end_offset(), chain_after(one.applied.chain, entry)};
   }
+  if (shell_ != nullptr) shell_->delivered(one.options.id, effect.entries);
 }
 
 void QuorumCluster::perform_effect(SimNode& one, const AnswerQuorum& effect) {
@@ -514,6 +568,7 @@ void QuorumCluster::perform_effect(SimNode& one, const AnswerQuorum& effect) {
   const auto request = at->second;
   requests_.erase(at);
   const auto& answer = effect.answer;
+  if (request.shell_token != 0) return shell_->proposed(one.options.id, request.shell_token, answer);
   say(one, "answers " + std::to_string(effect.token) + ": " + (answer ? to_string(*answer) : to_string(answer.error())));
   constexpr const char* names[] = {"proposal", "read", "transfer", "change of voters"};
   const auto mark = std::string(names[static_cast<std::size_t>(request.kind)]);
@@ -545,14 +600,17 @@ void QuorumCluster::perform_effect(SimNode& one, const RoleChanged& effect) {
                to_string(effect.leader) + ", log " + to_string(one.logical.end()) + ", hw " +
                to_string(one.node->high_watermark()));
   trace_in(static_cast<std::uint64_t>(effect.epoch.value()) * 16 + static_cast<std::uint64_t>(effect.role));
-  if (effect.role != QuorumRole::leader) return;
-  ++marks["leader elected"];
-  invariants_.leads(one.node->key(), effect.epoch, one.logical);
-  if (on_elected) on_elected(one.options.id);
+  if (effect.role == QuorumRole::leader) {
+    ++marks["leader elected"];
+    invariants_.leads(one.node->key(), effect.epoch, one.logical);
+    if (on_elected) on_elected(one.options.id);
+  }
+  if (shell_ != nullptr) shell_->role_changed(one.options.id, effect);
 }
 
 void QuorumCluster::perform_effect(SimNode& one, const LeaderReady& effect) {
   say(one, "ready to lead epoch " + to_string(effect.epoch));
+  if (shell_ != nullptr) shell_->leader_ready(one.options.id);
 }
 
 void QuorumCluster::perform_effect(SimNode& one, const NoteQuorum& effect) { say(one, "note: " + effect.text); }

@@ -1,13 +1,14 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
-#include <queue>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "tests/sim/event_queue.hpp"
 #include "tests/sim/quorum_invariants.hpp"
 
 /// Replicas of the metadata quorum, the real machines, on a simulated network, disk and clock. One thread, one seed, one history.
@@ -28,15 +29,32 @@ struct Weather {
 /// How often things came to pass: what a run has covered.
 using Marks = std::map<std::string, std::uint64_t>;
 
+/// What stands on the replicas' logs. Called in the order of a replica's effects; what it asks of the replica meanwhile is done behind what
+/// waits, as in actors/metadata_quorum.
+class QuorumShell {
+ public:
+  virtual ~QuorumShell() = default;
+  virtual void delivered(BrokerId id, const std::vector<quorum::LogEntry>& entries) = 0;
+  virtual void installed(BrokerId id, const Bytes& state) = 0;
+  virtual void proposed(BrokerId id, std::uint64_t token, const Result<Offset>& answer) = 0;
+  virtual void role_changed(BrokerId id, const quorum::RoleChanged& role) = 0;
+  virtual void leader_ready(BrokerId id) = 0;
+  virtual void snapshot_written(BrokerId id, const Status& status) = 0;
+  /// Seen committed for the first time, anywhere.
+  virtual void committed(const quorum::LogEntry& entry) = 0;
+};
+
 class QuorumCluster {
  public:
-  explicit QuorumCluster(std::uint64_t seed) : prng_(seed) {}
+  /// `shell`: null for replicas whose state machine is the chain of what they applied. Both outlive this.
+  explicit QuorumCluster(std::uint64_t seed, EventQueue* shared = nullptr, QuorumShell* shell = nullptr);
 
   /// A node that does not run yet. Ids from 1, in order.
   void add(quorum::QuorumOptions options);
   std::size_t size() const { return nodes_.size(); }
 
-  Millis now() const { return now_; }
+  Millis now() const { return queue_.now_us() / 1'000; }
+  MonotonicMs clock(BrokerId id) const { return clock(at_id(id)); }
   void run_until(Millis time);
   /// Runs until `done` holds after some event. False: `time` came first.
   bool run_until(Millis time, const std::function<bool()>& done);
@@ -53,7 +71,10 @@ class QuorumCluster {
   void resume(BrokerId id);
   /// What is on its way is lost, too.
   void block(BrokerId from, BrokerId to) { blocked_.insert({from, to}); }
+  void unblock(BrokerId from, BrokerId to) { blocked_.erase({from, to}); }
   void unblock_all() { blocked_.clear(); }
+  /// What is sent there meanwhile arrives after `until`.
+  void clog(BrokerId from, BrokerId to, Millis until) { clogged_[{from, to}] = until; }
   void hint_down(BrokerId at, BrokerId peer);
   void hint_up(BrokerId at, BrokerId peer);
   /// 1000: as time goes.
@@ -66,6 +87,11 @@ class QuorumCluster {
   void add_voter(BrokerId id, const quorum::ReplicaKey& voter);
   void remove_voter(BrokerId id, const quorum::ReplicaKey& voter);
   void take_snapshot(BrokerId id);
+
+  // of the shell; the node is up
+  void propose(BrokerId id, std::uint64_t token, quorum::QuorumNode::Place place, std::int32_t records, Bytes payload);
+  /// `state`: of the shell's state machine that has applied all below `end`. Ends in `snapshot_written`.
+  void take_snapshot(BrokerId id, Offset end, const Bytes& state);
 
   // what can be seen
   bool up(BrokerId id) const { return at_id(id).node != nullptr; }
@@ -97,13 +123,15 @@ class QuorumCluster {
     std::unique_ptr<Prng> prng = {};
     std::unique_ptr<quorum::QuorumNode> node = {};
     DurableState disk = {};
-    SimLog logical = {};  ///< as the node sees it: with what is not on the disk yet
+    MetadataLog logical = {};  ///< as the node sees it: with what is not on the disk yet
     std::deque<DiskWork> works = {};
     Applied applied = {};
     Offset high_watermark{0};
     quorum::VoterSet voters = {};  ///< before the input that is being looked at
     bool truncated = false;        ///< by the input that is being looked at
     bool paused = false;
+    std::deque<quorum::QuorumEffect> todo = {};
+    bool performing = false;
     std::vector<std::function<void()>> inbox = {};  ///< while paused
     std::uint64_t run = 0;                          ///< events of an earlier one mean nothing
     Millis clock_base = 0;
@@ -115,12 +143,7 @@ class QuorumCluster {
   struct Request {
     RequestKind kind;
     Offset committed_before;
-  };
-  struct Event {
-    Millis time;
-    std::uint64_t order;
-    std::function<void()> action;
-    bool operator>(const Event& other) const { return std::tie(time, order) > std::tie(other.time, other.order); }
+    std::uint64_t shell_token = 0;  ///< 0: not the shell's
   };
 
   SimNode& at_id(BrokerId id) { return nodes_[static_cast<std::size_t>(id.value() - 1)]; }
@@ -132,6 +155,8 @@ class QuorumCluster {
              const std::function<quorum::QuorumEffects(quorum::QuorumNode&, MonotonicMs)>& call);
   void check(SimNode& one);
   void check_majority(const SimNode& one);
+  void check_entries(const quorum::Message& message);
+  bool describe_own_snapshot(SimNode& one, const Applied& applied, const Bytes& state);
   void arm_timer(SimNode& one);
   void next_work(SimNode& one);
   void work_done(SimNode& one);
@@ -153,13 +178,15 @@ class QuorumCluster {
   void perform_effect(SimNode& one, const quorum::FailQuorum& effect);
 
   Prng prng_;
-  Millis now_ = 0;
+  EventQueue own_queue_;
+  EventQueue& queue_;
+  QuorumShell* const shell_;
+  Millis second_ = 0;
   std::uint64_t events_this_second_ = 0;
-  std::uint64_t order_ = 0;
-  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::vector<SimNode> nodes_;
   std::map<quorum::ReplicaKey, DurableState> graveyard_;  ///< disks that were wiped, as they were
   std::set<std::pair<BrokerId, BrokerId>> blocked_;
+  std::map<std::pair<BrokerId, BrokerId>, Millis> clogged_;
   QuorumInvariants invariants_;
   std::uint64_t last_token_ = 0;
   std::map<std::uint64_t, Request> requests_;

@@ -10,7 +10,7 @@ void QuorumInvariants::violated(const std::string& invariant, const std::string&
   if (!violation_) violation_ = invariant + ": " + what;
 }
 
-void QuorumInvariants::leads(const ReplicaKey& node, LeaderEpoch epoch, const SimLog& log) {
+void QuorumInvariants::leads(const ReplicaKey& node, LeaderEpoch epoch, const MetadataLog& log) {
   const auto [at, first] = leaders_.emplace(epoch, node);
   if (!first && at->second != node) {
     violated("ElectionSafety", to_string(node) + " and " + to_string(at->second) + " both lead epoch " + to_string(epoch));
@@ -28,7 +28,7 @@ void QuorumInvariants::leads(const ReplicaKey& node, LeaderEpoch epoch, const Si
   }
 }
 
-void QuorumInvariants::appended(const ReplicaKey& node, const LogEntry& entry, const SimLog& log) {
+void QuorumInvariants::appended(const ReplicaKey& node, const LogEntry& entry, const MetadataLog& log) {
   const auto chain = *log.chain_at(entry.end_offset());
   const auto [at, first] = chains_.emplace(std::pair{entry.epoch, entry.end_offset()}, chain);
   if (!first && at->second != chain) {
@@ -37,7 +37,7 @@ void QuorumInvariants::appended(const ReplicaKey& node, const LogEntry& entry, c
   }
 }
 
-void QuorumInvariants::proposes(const QuorumNode& node, const LogEntry& entry, const SimLog& log) {
+void QuorumInvariants::proposes(const QuorumNode& node, const LogEntry& entry, const MetadataLog& log) {
   if (entry.kind != EntryKind::voters) return;
   const auto& entries = log.entries();
   const auto last =
@@ -54,7 +54,7 @@ void QuorumInvariants::proposes(const QuorumNode& node, const LogEntry& entry, c
   if (changed.size() > 1) violated("OneChangeAtATime", std::to_string(changed.size()) + " voters in one step");
 }
 
-void QuorumInvariants::truncated(const QuorumNode& node, const SimLog& log) {
+void QuorumInvariants::truncated(const QuorumNode& node, const MetadataLog& log) {
   const auto& entries = log.entries();
   const auto last =
       std::find_if(entries.rbegin(), entries.rend(), [](const auto& one) { return one.kind != EntryKind::data; });
@@ -72,7 +72,7 @@ void QuorumInvariants::check_committed(const ReplicaKey& node, Offset end, Chain
 }
 
 void QuorumInvariants::committed(const ReplicaKey& node, LeaderEpoch epoch, Offset before, Offset high_watermark,
-                                 const SimLog& log) {
+                                 const MetadataLog& log) {
   if (high_watermark < before) {
     violated("CommittedMetadataNeverChanges", to_string(node) + " moves its high watermark back from " + to_string(before));
   }
@@ -86,9 +86,10 @@ void QuorumInvariants::committed(const ReplicaKey& node, LeaderEpoch epoch, Offs
     const auto end = entries[i].end_offset();
     const auto chain = log.chain_before(i + 1);
     check_committed(node, end, chain, "CommittedMetadataNeverChanges");
-    committed_.emplace(end, chain);
+    if (!committed_.emplace(end, chain).second) continue;
     committed_in_.emplace(end, epoch);
     entries_.emplace(end, entries[i]);
+    if (on_committed && !violation_) on_committed(entries[i]);
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -18,19 +19,22 @@ class QuorumInvariants {
   void violated(const std::string& invariant, const std::string& what);
 
   /// ElectionSafety, LeaderCompleteness.
-  void leads(const quorum::ReplicaKey& node, LeaderEpoch epoch, const SimLog& log);
+  void leads(const quorum::ReplicaKey& node, LeaderEpoch epoch, const MetadataLog& log);
   /// LogMatching. `log` ends with `entry`.
-  void appended(const quorum::ReplicaKey& node, const quorum::LogEntry& entry, const SimLog& log);
+  void appended(const quorum::ReplicaKey& node, const quorum::LogEntry& entry, const MetadataLog& log);
   /// OneChangeAtATime: `log` as it is before `entry`, which its leader adds now.
-  void proposes(const quorum::QuorumNode& node, const quorum::LogEntry& entry, const SimLog& log);
+  void proposes(const quorum::QuorumNode& node, const quorum::LogEntry& entry, const MetadataLog& log);
   /// VotersAreTheLogs: a change that was cut off is no longer in force.
-  void truncated(const quorum::QuorumNode& node, const SimLog& log);
+  void truncated(const quorum::QuorumNode& node, const MetadataLog& log);
   /// CommittedMetadataNeverChanges, StateMachineSafety: the log at and below the high watermark, which was `before`.
-  void committed(const quorum::ReplicaKey& node, LeaderEpoch epoch, Offset before, Offset high_watermark, const SimLog& log);
+  void committed(const quorum::ReplicaKey& node, LeaderEpoch epoch, Offset before, Offset high_watermark,
+                 const MetadataLog& log);
   /// StateMachineSafety: a state machine that has applied this much.
   void applied(const quorum::ReplicaKey& node, const Applied& applied);
   /// PersistBeforeReply, VotesAreKept: `disk` at the moment in which `message` leaves.
   void sends(const quorum::Message& message, const DurableState& disk);
+
+  std::function<void(const quorum::LogEntry&)> on_committed;  ///< each entry once, in order; may be empty
 
   Offset committed_end() const { return committed_.empty() ? Offset{0} : committed_.rbegin()->first; }
   /// The chain up to a committed entry's end.

@@ -20,30 +20,39 @@ Chain chain_after(Chain before, const LogEntry& entry) {
   return mixed;
 }
 
-ByteBuffer encode_applied(const Applied& applied) {
+ByteBuffer encode_applied(const Applied& applied, ByteView state) {
   ByteBuffer bytes;
   ByteWriter out{bytes};
   out.integer(applied.end.value());
   out.integer(applied.chain);
+  out.integer(static_cast<std::uint32_t>(state.size()));
+  append_bytes(bytes, state);
   for (std::size_t i = 0; i < applied.chain % 500; ++i) out.integer(static_cast<std::uint8_t>(i));
   return bytes;
+}
+
+Bytes state_of(const Bytes& bytes) {
+  constexpr std::size_t head = sizeof(std::int64_t) + sizeof(std::uint64_t) + sizeof(std::uint32_t);
+  ByteReader in{bytes.view().subspan(head - sizeof(std::uint32_t))};
+  return bytes.slice(head, *in.integer<std::uint32_t>());
 }
 
 std::optional<Applied> decode_applied(ByteView bytes) {
   ByteReader in{bytes};
   const auto end = in.integer<std::int64_t>();
   const auto chain = in.integer<std::uint64_t>();
-  if (!end || !chain || in.remaining() != *chain % 500) return std::nullopt;
+  const auto state = in.integer<std::uint32_t>();
+  if (!end || !chain || !state || in.remaining() != *chain % 500 + *state) return std::nullopt;
   return Applied{Offset{*end}, *chain};
 }
 
-void SimLog::append(const LogEntry& entry) {
+void MetadataLog::append(const LogEntry& entry) {
   TROUPE_ASSERT(entry.base_offset == end());
   chains_.push_back(chain_after(chains_.empty() ? start_chain_ : chains_.back(), entry));
   entries_.push_back(entry);
 }
 
-void SimLog::truncate_to(Offset offset) {
+void MetadataLog::truncate_to(Offset offset) {
   while (!entries_.empty() && entries_.back().base_offset >= offset) {
     entries_.pop_back();
     chains_.pop_back();
@@ -51,7 +60,7 @@ void SimLog::truncate_to(Offset offset) {
   TROUPE_ASSERT(end() == offset);
 }
 
-void SimLog::cut(Offset offset) {
+void MetadataLog::cut(Offset offset) {
   while (!entries_.empty() && entries_.front().base_offset < offset) {
     start_ = entries_.front().end_offset();
     start_chain_ = chains_.front();
@@ -60,19 +69,19 @@ void SimLog::cut(Offset offset) {
   }
 }
 
-void SimLog::reset(const Applied& applied) {
+void MetadataLog::reset(const Applied& applied) {
   entries_.clear();
   chains_.clear();
   start_ = applied.end;
   start_chain_ = applied.chain;
 }
 
-std::size_t SimLog::index_of(Offset base_offset) const {
+std::size_t MetadataLog::index_of(Offset base_offset) const {
   return static_cast<std::size_t>(std::ranges::lower_bound(entries_, base_offset, {}, &LogEntry::base_offset) -
                                   entries_.begin());
 }
 
-std::optional<Chain> SimLog::chain_at(Offset offset) const {
+std::optional<Chain> MetadataLog::chain_at(Offset offset) const {
   if (offset == start_) return start_chain_;
   if (offset == end()) return chains_.back();
   const auto next = index_of(offset);
@@ -80,7 +89,7 @@ std::optional<Chain> SimLog::chain_at(Offset offset) const {
   return chains_[next - 1];
 }
 
-Result<std::vector<LogEntry>> SimLog::read(Offset from, Offset to, std::size_t bytes_max) const {
+Result<std::vector<LogEntry>> MetadataLog::read(Offset from, Offset to, std::size_t bytes_max) const {
   const auto first = index_of(from);
   if (from < start_ || first >= entries_.size() || entries_[first].base_offset != from) {
     return Error{Errc::offset_out_of_range, "nothing at " + to_string(from)};
@@ -95,7 +104,7 @@ Result<std::vector<LogEntry>> SimLog::read(Offset from, Offset to, std::size_t b
   return found;
 }
 
-record::LeaderEpochCache SimLog::epochs() const {
+record::LeaderEpochCache MetadataLog::epochs() const {
   record::LeaderEpochCache cache;
   for (const auto& entry : entries_) cache.assign(entry.epoch, entry.base_offset);
   return cache;

@@ -16,17 +16,19 @@ namespace troupe::sim {
 using Chain = std::uint64_t;
 Chain chain_after(Chain before, const quorum::LogEntry& entry);
 
-/// A state machine whose whole state is what it has applied.
+/// A state machine that is known by what it has applied.
 struct Applied {
   Offset end{0};
   Chain chain = 0;
 };
-/// `Applied` as the bytes of a snapshot; of some hundred bytes, so that it takes several chunks.
-ByteBuffer encode_applied(const Applied& applied);
+/// `Applied` as the bytes of a snapshot; of some hundred bytes, so that it takes several chunks. `state`: of a real state machine.
+ByteBuffer encode_applied(const Applied& applied, ByteView state = {});
+/// The state that `encode_applied` was given; `bytes` can be decoded.
+Bytes state_of(const Bytes& bytes);
 std::optional<Applied> decode_applied(ByteView bytes);
 
 /// A log: entries, and the chain up to each of them.
-class SimLog {
+class MetadataLog {
  public:
   Offset start() const { return start_; }
   Offset end() const { return entries_.empty() ? start_ : entries_.back().end_offset(); }
@@ -62,7 +64,7 @@ struct SimSnapshot {
 struct DurableState {
   std::optional<quorum::HardState> hard_state = {};
   std::optional<SimSnapshot> snapshot = {};
-  SimLog log = {};
+  MetadataLog log = {};
 
   quorum::StoredState stored() const;
   Applied applied() const;

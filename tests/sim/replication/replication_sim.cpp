@@ -5,8 +5,10 @@
 #include <memory>
 #include <set>
 
-#include "core/record/record_batch.hpp"
+#include "tests/sim/replication/controller_links.hpp"
+#include "tests/sim/replication/log_check.hpp"
 #include "tests/sim/replication/sim_client.hpp"
+#include "tests/sim/replication/sim_network.hpp"
 
 namespace troupe::sim {
 
@@ -14,7 +16,7 @@ using namespace replication;
 
 namespace {
 
-constexpr int first_client = 100;
+constexpr int first_client = SimNetwork::first_client;
 constexpr std::int64_t faults_us = 10'000'000;
 constexpr std::int64_t healing_us = 90'000'000;  // the slowest networks carry some records a second
 constexpr std::int64_t calm_check_us = 50'000;
@@ -40,6 +42,18 @@ SimSettings draw(Prng& prng) {
   settings.retention = prng.chance(1, 3);
   if (prng.chance(1, 3)) settings.metadata_changes_max = 1 + prng.below(3);
   return settings;
+}
+
+std::vector<PartitionState> first_states(const SimSettings& settings) {
+  std::vector<PartitionState> states;
+  for (int p = 0; p < settings.partitions; ++p) {
+    PartitionState state;
+    for (int i = 0; i < settings.replicas; ++i) state.replicas.push_back(BrokerId{(p + i) % settings.brokers + 1});
+    state.isr = state.replicas;
+    state.leader = state.replicas.front();
+    states.push_back(std::move(state));
+  }
+  return states;
 }
 
 std::string describe(const SimSettings& s) {
@@ -69,8 +83,6 @@ class Simulation {
   }
   SimNode& any_node() { return *nodes_[prng().below(nodes_.size())]; }
   Prng& prng() { return world_.prng; }
-  void send(int from, int to, SimWorld::Work work);
-  void deliver(int from, int to, const SimWorld::Work& work);
   void trouble();
   void cut_off();
   void crash(SimNode& victim, CrashKind kind);
@@ -85,44 +97,60 @@ class Simulation {
   void heal();
   bool calm();
   void check_end();
-  void check_log(std::size_t partition, const SimLog& log);
   void step_until(std::int64_t end_us);
 
   SimWorld world_;
+  SimController controller_;
+  ControllerLinks links_{world_, controller_};
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::vector<std::unique_ptr<SimClient>> clients_;
-  std::set<std::pair<int, int>> cut_;
-  std::map<std::pair<int, int>, std::int64_t> last_delivery_us_;
+  SimNetwork network_{world_};
   std::uint64_t kinds_of_trouble_ = 0;
   bool healed_ = false;
   std::size_t disks_lost_ = 0;                             ///< since all replicas held everything
   std::deque<std::pair<std::int64_t, Offset>> removable_;  ///< committed ends of a while ago, of partition 0
 };
 
-Simulation::Simulation(std::uint64_t seed, const SimSettings& settings) : world_(seed, settings) {
+Simulation::Simulation(std::uint64_t seed, const SimSettings& settings)
+    : world_(seed, settings), controller_(first_states(settings), settings.min_insync_replicas) {
+  world_.control = &links_;
   kinds_of_trouble_ = prng().next();
   for (int i = 1; i <= settings.brokers; ++i) nodes_.push_back(std::make_unique<SimNode>(world_, BrokerId{i}));
   int next = first_client;
-  for (std::size_t p = 0; p < world_.controller.partitions(); ++p) {
+  for (std::size_t p = 0; p < controller_.partitions(); ++p) {
     clients_.push_back(std::make_unique<SimClient>(world_, next++, p, Acks::quorum));
     clients_.push_back(std::make_unique<SimClient>(world_, next++, p, prng().chance(1, 4) ? Acks::none : Acks::leader));
   }
-  world_.send = [this](int from, int to, SimWorld::Work work) { send(from, to, std::move(work)); };
+  world_.send = [this](int from, int to, SimWorld::Work work) { network_.send(from, to, std::move(work)); };
+  network_.reachable = [this](int address) {
+    const auto* one = node(address);
+    return one == nullptr || one->up();
+  };
+  world_.copies_needed = [this](std::size_t partition) {
+    return std::min(world_.settings.min_insync_replicas, controller_.state(partition).replicas.size());
+  };
+  controller_.on_change = [this](std::size_t partition) {
+    const auto& state = controller_.state(partition);
+    world_.invariants.elected(partition, state.leader_epoch);
+    for (const auto broker : state.isr) {
+      if (auto& one = *node(broker.value()); one.intact()) one.holds_all_again(partition);
+    }
+  };
   world_.replicas = [this](std::size_t partition) {
     std::vector<Invariants::Holder> holders;
-    for (const auto broker : world_.controller.state(partition).replicas) {
+    for (const auto broker : controller_.state(partition).replicas) {
       const auto& one = *node(broker.value());
-      holders.push_back({broker, &one.log(partition), one.has_lost()});
+      holders.push_back({broker, &one.log(partition), one.log_start(partition), one.has_lost(partition)});
     }
     return holders;
   };
   world_.check_isr = [this](std::size_t partition) {
-    const auto& state = world_.controller.state(partition);
+    const auto& state = controller_.state(partition);
     std::vector<Invariants::Holder> members;
     for (const auto broker : state.replicas) {
       const auto& one = *node(broker.value());
       const bool may_lead = contains(state.isr, broker) || contains(state.eligible_leader_replicas, broker);
-      if (may_lead && one.intact()) members.push_back({broker, &one.log(partition)});
+      if (may_lead && one.intact()) members.push_back({broker, &one.log(partition), one.log_start(partition)});
     }
     world_.invariants.strong_isr(partition, members);
   };
@@ -148,35 +176,6 @@ Simulation::Simulation(std::uint64_t seed, const SimSettings& settings) : world_
   }
 }
 
-// --- the network
-
-void Simulation::send(int from, int to, SimWorld::Work work) {
-  const auto& settings = world_.settings;
-  const auto delay = [&] {
-    return 100 + static_cast<std::int64_t>(prng().below(static_cast<std::uint64_t>(settings.delay_us_max)));
-  };
-  if (!healed_ && prng().chance(settings.loss_permille, 1000)) return;
-  // One sending of a produce arrives once at most, as on any connection; the retries are what repeats it.
-  const bool repeats = !healed_ && from < first_client && prng().chance(settings.repeat_permille, 1000);
-  const int times = repeats ? 2 : 1;
-  for (int i = 0; i < times; ++i) {
-    auto at = world_.queue.now_us() + delay();
-    if (!settings.reorder) {
-      auto& last = last_delivery_us_[{from, to}];
-      at = last = std::max(last, at);
-    }
-    // A copy may have been on a connection that was closed since, and come when nobody thinks of it any more.
-    if (i > 0 && prng().chance(1, 2)) at += prng().between(0, 2'000'000);
-    later_us(at - world_.queue.now_us(), [this, from, to, work] { deliver(from, to, work); });
-  }
-}
-
-void Simulation::deliver(int from, int to, const SimWorld::Work& work) {
-  if (cut_.contains({from, to})) return;
-  if (const auto* one = node(to); one != nullptr && !one->up()) return;
-  work();
-}
-
 // --- trouble
 
 void Simulation::cut_off() {
@@ -200,15 +199,13 @@ void Simulation::cut_off() {
   } else {  // two do not hear of elections, and are not missed
     added.insert({0, victim});
     added.insert({0, other});
-    const auto partition = prng().below(world_.controller.partitions());
+    const auto partition = prng().below(controller_.partitions());
     move_leader(partition);
     later_us(prng().between(1'000, 1'000'000), [this, partition] { move_leader(partition); });
   }
-  cut_.insert(added.begin(), added.end());
+  network_.cut(added);
   ++world_.marks["network cut"];
-  later_us(prng().between(50'000, 2'500'000), [this, added] {
-    for (const auto& pair : added) cut_.erase(pair);
-  });
+  later_us(prng().between(50'000, 2'500'000), [this, added] { network_.mend(added); });
 }
 
 void Simulation::crash(SimNode& victim, CrashKind kind) {
@@ -223,8 +220,8 @@ void Simulation::crash(SimNode& victim, CrashKind kind) {
 /// What is promised: fewer lost disks than `min.insync.replicas`, before what was on them has been copied again.
 bool Simulation::may_lose_disk() {
   bool whole = std::ranges::all_of(nodes_, [](const auto& one) { return one->intact(); });
-  for (std::size_t p = 0; p < world_.controller.partitions(); ++p) {
-    const auto& state = world_.controller.state(p);
+  for (std::size_t p = 0; p < controller_.partitions(); ++p) {
+    const auto& state = controller_.state(p);
     whole = whole && state.isr.size() == state.replicas.size();
   }
   if (whole) disks_lost_ = 0;
@@ -235,13 +232,13 @@ bool Simulation::may_lose_disk() {
 
 /// To another member of the ISR, and sometimes soon back again: who has not heard of either follows an epoch that is over.
 void Simulation::move_leader(std::size_t partition) {
-  const auto& state = world_.controller.state(partition);
+  const auto& state = controller_.state(partition);
   const auto before = state.leader;
   if (state.isr.empty()) return;
-  world_.controller.move_leader(partition, state.isr[prng().below(state.isr.size())]);
+  controller_.move_leader(partition, state.isr[prng().below(state.isr.size())]);
   ++world_.marks["leadership moved"];
   if (before == no_broker || !prng().chance(1, 2)) return;
-  later_us(prng().between(1'000, 400'000), [this, partition, before] { world_.controller.move_leader(partition, before); });
+  later_us(prng().between(1'000, 400'000), [this, partition, before] { controller_.move_leader(partition, before); });
 }
 
 void Simulation::trouble() {
@@ -249,7 +246,7 @@ void Simulation::trouble() {
   const auto kind = prng().below(9);
   if ((kinds_of_trouble_ >> kind & 1) != 0) {
     auto& victim = any_node();
-    const auto partition = prng().below(world_.controller.partitions());
+    const auto partition = prng().below(controller_.partitions());
     switch (kind) {
       case 0: crash(victim, CrashKind::killed); break;
       case 1: crash(victim, CrashKind::power); break;
@@ -271,7 +268,7 @@ void Simulation::trouble() {
       case 5: cut_off(); break;
       case 6: move_leader(partition); break;
       case 7: {  // who leads just now
-        const auto leader = world_.controller.state(partition).leader;
+        const auto leader = controller_.state(partition).leader;
         if (leader != no_broker) crash(*node(leader.value()), power_or_not(1, 2));
         break;
       }
@@ -287,11 +284,11 @@ void Simulation::trouble() {
 // --- turns
 
 void Simulation::controller_turn() {
-  for (const auto& [partition, leader] : world_.controller.check(world_.queue.now(), world_.settings.session_ms)) {
+  for (const auto& [partition, leader] : controller_.check(world_.queue.now(), world_.settings.session_ms)) {
     ++world_.marks["unclean recovery"];
     world_.invariants.unclean_recovery(partition, node(leader.value())->log(partition));
   }
-  for (std::size_t p = 0; p < world_.controller.partitions(); ++p) world_.check_isr(p);
+  for (std::size_t p = 0; p < controller_.partitions(); ++p) world_.check_isr(p);
   later_us(20'000, [this] { controller_turn(); });
 }
 
@@ -320,7 +317,7 @@ void Simulation::clients_turn() {
 
 void Simulation::heal() {
   healed_ = true;
-  cut_.clear();
+  network_.heal();
   for (auto& one : nodes_) {
     if (!one->up()) one->start();
     if (one->paused()) one->resume();
@@ -333,8 +330,8 @@ bool Simulation::calm() {
   for (const auto& client : clients_) {
     if (!client->idle()) return false;
   }
-  for (std::size_t p = 0; p < world_.controller.partitions(); ++p) {
-    const auto& state = world_.controller.state(p);
+  for (std::size_t p = 0; p < controller_.partitions(); ++p) {
+    const auto& state = controller_.state(p);
     if (state.leader == no_broker || state.isr.size() != state.replicas.size()) return false;
     const auto& leads = *node(state.leader.value());
     const auto* leader = leads.leader(p);
@@ -348,8 +345,8 @@ bool Simulation::calm() {
 }
 
 void Simulation::check_end() {
-  for (std::size_t p = 0; p < world_.controller.partitions(); ++p) {
-    const auto& state = world_.controller.state(p);
+  for (std::size_t p = 0; p < controller_.partitions(); ++p) {
+    const auto& state = controller_.state(p);
     const auto& log = node(state.leader.value())->log(p);
     for (const auto broker : state.replicas) {
       const auto& other = node(broker.value())->log(p);
@@ -357,42 +354,7 @@ void Simulation::check_end() {
         world_.invariants.fail("CaughtUpReplicasAreIdentical",
                                "partition " + std::to_string(p) + ", broker " + to_string(broker));
     }
-    check_log(p, log);
-  }
-}
-
-/// Each record once, in the order of its producer, and those that were acknowledged where they were said to be.
-void Simulation::check_log(std::size_t partition, const SimLog& log) {
-  std::map<std::string, Offset> found;
-  std::map<std::string, std::uint64_t> last_of;
-  const bool forgetful = world_.invariants.forgetful(partition);
-  for (const auto& stored : log.batches()) {
-    const auto batch = record::parse_batch(stored.bytes);
-    record::RecordReader reader(batch->header, batch->records_block());
-    while (const auto one = reader.next()) {
-      const std::string value{as_text(*one->value)};
-      if (!found.emplace(value, one->offset).second && !forgetful)
-        world_.invariants.fail("EachRecordOnce", value + " is in the log twice");
-      const auto slash = value.find('/');
-      const auto number = std::stoull(value.substr(slash + 1));
-      // Without the quorum a record may vanish with what was known of its producer, and a late copy of its request be taken for new.
-      const auto client = std::stoi(value.substr(0, slash)) - first_client;
-      if (clients_[static_cast<std::size_t>(client)]->acks() != Acks::quorum) continue;
-      const auto [last, first_of_it] = last_of.emplace(value.substr(0, slash), number);
-      if (!first_of_it && number < last->second && !forgetful)
-        world_.invariants.fail("ProducersOrderIsKept", value + " comes after " + std::to_string(last->second));
-      last->second = number;
-    }
-  }
-  if (world_.invariants.lossy(partition)) return;
-  for (const auto& client : clients_) {
-    if (client->partition() != partition || client->acks() != Acks::quorum) continue;
-    for (const auto& [part, offset] : client->acknowledged()) {
-      if (offset < log.log_start()) continue;
-      const auto at = found.find(client->value(part));
-      if (at == found.end() || at->second != offset)
-        world_.invariants.fail("AckedRecordsSurvive", client->value(part) + " is not at " + to_string(offset));
-    }
+    check_log(world_, clients_, p, log);
   }
 }
 
@@ -415,8 +377,8 @@ SimReport Simulation::run() {
   }
   if (!violated() && !calm()) {
     std::string what;
-    for (std::size_t p = 0; p < world_.controller.partitions(); ++p) {
-      const auto& state = world_.controller.state(p);
+    for (std::size_t p = 0; p < controller_.partitions(); ++p) {
+      const auto& state = controller_.state(p);
       what += " partition " + std::to_string(p) + ": leader " + to_string(state.leader) + " epoch " +
               to_string(state.leader_epoch) + " isr of " + std::to_string(state.isr.size()) + ", log ends and watermarks";
       for (const auto broker : state.replicas) {
@@ -429,8 +391,9 @@ SimReport Simulation::run() {
   if (!violated()) check_end();
 
   SimReport report{.violation = world_.invariants.violation(), .marks = world_.marks, .steps = world_.queue.steps()};
-  report.marks["elected from the eligible replicas"] += world_.controller.eligible_elections;
+  report.marks["elected from the eligible replicas"] += controller_.eligible_elections;
   report.trace = world_.trace;
+  report.healing_ms = (world_.queue.now_us() - faults_us) / 1'000;
   report.settings = describe(world_.settings);
   for (const auto& client : clients_) {
     if (client->acks() == Acks::quorum) report.acknowledged += client->acknowledged().size();

@@ -19,6 +19,7 @@ struct SimReport {
   std::uint64_t steps = 0;
   std::uint64_t trace = 0;         ///< equal for equal seeds
   std::uint64_t acknowledged = 0;  ///< records, at `quorum`
+  Millis healing_ms = 0;           ///< from the last fault until all is as it should be
   std::string settings = {};
 };
 

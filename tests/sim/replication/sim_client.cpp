@@ -32,7 +32,7 @@ void SimClient::add(MonotonicMs deadline) {
   perform(std::move(effects));
 }
 
-void SimClient::look_for_leader() { leader_ = world_.controller.state(partition_).leader; }
+void SimClient::look_for_leader() { leader_ = world_.control->state(partition_).leader; }
 
 void SimClient::perform(PipelineEffects effects) {
   for (auto& done : effects.done) {
@@ -59,6 +59,7 @@ void SimClient::answered(std::uint64_t slot, std::vector<Result<PlacedRecords>> 
     const auto& header = sent->second.batches[i].header;
     if (!results[i]) {
       leader_ = no_broker;
+      last_refusal_ = results[i].error().code;
     } else if (acks_ == Acks::quorum && !world_.invariants.lossy(partition_)) {
       const auto base = results[i]->base_offset;
       world_.invariants.acknowledged(partition_, base, base + header.records_count, header.crc);
@@ -68,6 +69,18 @@ void SimClient::answered(std::uint64_t slot, std::vector<Result<PlacedRecords>> 
   PipelineEffects effects;
   pipeline_.on_answer(slot, std::move(results), world_.queue.now(), effects);
   perform(std::move(effects));
+}
+
+std::string SimClient::waits_for() const {
+  std::string text = "producer " + std::to_string(id_) + " asks broker " + to_string(leader_) + ", last refusal " +
+                     std::string(to_string(last_refusal_)) + ", waits for";
+  for (const auto& [slot, one] : sent_) {
+    text += " slot " + std::to_string(slot) + " of";
+    for (const auto& batch : one.batches) {
+      text += " epoch " + to_string(batch.header.producer_epoch) + " sequence " + to_string(batch.header.base_sequence);
+    }
+  }
+  return text;
 }
 
 void SimClient::look_at_the_clock() {

@@ -25,6 +25,8 @@ class SimClient {
   void look_at_the_clock();
 
   bool idle() const { return pipeline_.idle(); }
+  /// What it waits for, for people.
+  std::string waits_for() const;
   std::uint64_t added() const { return next_part_; }
   /// Offsets of the records that were acknowledged, by their numbers.
   const std::map<std::uint64_t, Offset>& acknowledged() const { return acknowledged_; }
@@ -49,6 +51,7 @@ class SimClient {
   const replication::Acks acks_;
   replication::ProducePipeline pipeline_;
   BrokerId leader_ = no_broker;
+  Errc last_refusal_ = Errc::unknown_error;
   std::map<std::uint64_t, Sent> sent_;
   std::map<std::uint64_t, Offset> acknowledged_;
   std::uint64_t next_part_ = 0;

@@ -28,6 +28,7 @@ void SimController::commit(std::size_t partition, PartitionState state) {
   if (state.isr.size() >= minimum(state)) state.eligible_leader_replicas.clear();
   known = state;
   changes_.push_back({partition, std::move(state)});
+  if (on_change) on_change(partition);
 }
 
 /// Who leaves an ISR that is then below the minimum still holds everything committed: nothing more can be until it has grown.
@@ -140,6 +141,7 @@ Result<PartitionState> SimController::alter(std::size_t partition, BrokerId from
   if (state.isr.size() >= minimum(state)) state.eligible_leader_replicas.clear();
   partitions_[partition] = state;
   changes_.push_back({partition, state});
+  if (on_change) on_change(partition);
   return state;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <vector>
@@ -44,7 +45,8 @@ class SimController {
   Result<replication::PartitionState> alter(std::size_t partition, BrokerId from,
                                             const replication::AlterPartition& request);
 
-  std::size_t eligible_elections = 0;  ///< leaders taken from the eligible leader replicas
+  std::function<void(std::size_t partition)> on_change;  ///< may be empty
+  std::size_t eligible_elections = 0;                    ///< leaders taken from the eligible leader replicas
 
  private:
   struct Broker {

@@ -12,39 +12,32 @@ using namespace replication;
 
 namespace {
 
-constexpr int controller_id = 0;
-constexpr std::int64_t heartbeat_us = 100'000;
 constexpr std::int64_t flush_interval_us = 400'000;
-
-std::vector<PartitionState> first_states(const SimSettings& settings) {
-  std::vector<PartitionState> states;
-  for (int p = 0; p < settings.partitions; ++p) {
-    PartitionState state;
-    for (int i = 0; i < settings.replicas; ++i) state.replicas.push_back(BrokerId{(p + i) % settings.brokers + 1});
-    state.isr = state.replicas;
-    state.leader = state.replicas.front();
-    states.push_back(std::move(state));
-  }
-  return states;
-}
 
 std::size_t index_of(const TopicIdPartition& id) { return static_cast<std::size_t>(id.partition.value()); }
 int address(BrokerId broker) { return broker.value(); }
 
 }  // namespace
 
-TopicIdPartition partition_id(std::size_t partition) {
-  return {TopicId{std::array<std::uint8_t, 16>{1}}, PartitionId{static_cast<std::int32_t>(partition)}};
+SimNode::SimNode(SimWorld& world, BrokerId id)
+    : world_(world),
+      id_(id),
+      disk_(static_cast<std::size_t>(world.settings.partitions)),
+      image_(static_cast<std::size_t>(world.settings.partitions)),
+      lost_(static_cast<std::size_t>(world.settings.partitions)) {}
+
+TopicIdPartition SimNode::partition_id(std::size_t partition) const {
+  return {world_.topic_id, PartitionId{static_cast<std::int32_t>(partition)}};
 }
 
-SimWorld::SimWorld(std::uint64_t seed, const SimSettings& drawn)
-    : prng(seed),
-      settings(drawn),
-      controller(first_states(drawn), drawn.min_insync_replicas),
-      invariants(static_cast<std::size_t>(drawn.partitions), drawn.min_insync_replicas, drawn.flush) {}
-
-SimNode::SimNode(SimWorld& world, BrokerId id)
-    : world_(world), id_(id), disk_(world.controller.partitions()), image_(world.controller.partitions()) {}
+/// With where its log stands.
+void SimNode::say(std::size_t partition, const std::string& what) const {
+  if (!world_.log) return;
+  const auto& log = disk_[partition];
+  world_.log("n" + to_string(id_) + " partition " + std::to_string(partition) + " " + what + "; log " +
+             to_string(log.log_start()) + " to " + to_string(log.log_end()) + ", on disk " + to_string(log.durable_end()) +
+             ", hw " + to_string(roles_[partition].seen_high_watermark));
+}
 
 // --- life and death
 
@@ -59,25 +52,25 @@ void SimNode::start() {
   }
   server_.emplace(FetchSessionServer::Options{.first_id = FetchSessionId{static_cast<std::int64_t>(world_.prng.next() >> 2)},
                                               .partition_bytes_max = 2'048});
-  heartbeat();
+  world_.control->started(*this);
   if (world_.settings.flush == Flush::interval) flush_later();
 }
 
 void SimNode::crash(CrashKind kind) {
-  up_ = paused_ = false;
+  up_ = paused_ = dying_ = false;
   ++run_;
   if (kind == CrashKind::disk_lost) {
     for (auto& log : disk_) log = SimLog{};
     intact_ = false;
-    has_lost_ = true;
+    lost_.assign(lost_.size(), true);
   }
   if (kind == CrashKind::power) {
-    for (auto& log : disk_) {
-      const bool lost = log.lose_unsynced(world_.prng);
+    for (std::size_t p = 0; p < disk_.size(); ++p) {
+      const bool lost = disk_[p].lose_unsynced(world_.prng);
       if (lost) ++world_.marks["torn tail cut"];
       if (world_.settings.flush == Flush::interval && lost) {
         intact_ = false;
-        has_lost_ = true;
+        lost_[p] = true;
       }
     }
   }
@@ -91,7 +84,7 @@ void SimNode::crash(CrashKind kind) {
 }
 
 void SimNode::run(std::uint64_t run, SimWorld::Work work) {
-  if (!up_ || run != run_) return;
+  if (!up_ || run != run_ || dying_) return;
   if (paused_) {
     stash_.push_back(std::move(work));
     return;
@@ -107,53 +100,34 @@ void SimNode::resume() {
   for (auto& work : stash) run(run_, std::move(work));
 }
 
-void SimNode::heartbeat() {
-  const auto run = run_;
-  world_.queue.after_us(heartbeat_us, [this, run] { this->run(run, [this] { heartbeat(); }); });
-  const auto position = metadata_position_;
-  const auto epoch = broker_epoch_;
-  if (epoch == no_broker_epoch) {
-    world_.send(address(id_), controller_id, [this, run, intact = intact_] {
-      const auto answer = world_.controller.register_broker(id_, run, intact);
-      world_.send(controller_id, address(id_),
-                  [this, run, answer] { this->run(run, [=, this] { registered(run, answer); }); });
-    });
+void SimNode::take(std::size_t partition, const PartitionState& state) {
+  image_[partition] = state;
+  if (auto& leader = roles_[partition].leader) {
+    LeaderEffects effects;
+    leader->on_partition(state, now(), effects);
+    perform(partition, std::move(effects));
   }
-  world_.send(address(id_), controller_id, [this, run, position, epoch] {
-    world_.controller.heartbeat(id_, epoch, position, world_.queue.now());
-    const auto& all = world_.controller.changes();
-    const auto end = std::min(all.size(), position + world_.settings.metadata_changes_max);
-    std::vector<SimController::Change> news(all.begin() + static_cast<std::ptrdiff_t>(position),
-                                            all.begin() + static_cast<std::ptrdiff_t>(end));
-    world_.send(controller_id, address(id_),
-                [this, run, position, news = std::move(news)] { this->run(run, [=, this] { metadata(position, news); }); });
-  });
 }
 
-void SimNode::registered(std::uint64_t run, const SimController::Registered& answer) {
-  if (run != run_ || broker_epoch_ != no_broker_epoch) return;
-  broker_epoch_ = answer.broker_epoch;
-  registered_position_ = answer.position;
-  intact_ = true;
+void SimNode::settle_roles() {
   for (std::size_t p = 0; p < roles_.size(); ++p) reconcile(p);
 }
 
-void SimNode::metadata(std::size_t from, const std::vector<SimController::Change>& changes) {
-  std::vector<std::size_t> touched;
-  for (std::size_t i = 0; i < changes.size(); ++i) {
-    if (from + i != metadata_position_) continue;
-    ++metadata_position_;
-    const auto& [partition, state] = changes[i];
-    image_[partition] = state;
-    touched.push_back(partition);
-    if (auto& leader = roles_[partition].leader) {
-      LeaderEffects effects;
-      leader->on_partition(state, now(), effects);
-      perform(partition, std::move(effects));
-    }
+void SimNode::act_as(BrokerEpoch epoch) {
+  if (epoch == broker_epoch_) return;
+  broker_epoch_ = epoch;
+  fetchers_.clear();  // they speak for the run before
+  for (auto& role : roles_) role.followed = no_broker;
+  settle_roles();
+}
+
+void SimNode::broker_back(BrokerId broker) {
+  for (std::size_t p = 0; p < roles_.size(); ++p) {
+    if (!roles_[p].leader || !contains(image_[p].replicas, broker)) continue;
+    LeaderEffects effects;
+    roles_[p].leader->on_broker_back(now(), effects);
+    perform(p, std::move(effects));
   }
-  if (touched.empty()) return;
-  for (std::size_t p = 0; p < roles_.size(); ++p) reconcile(p);
 }
 
 // --- roles
@@ -168,7 +142,7 @@ LeaderReplica::Options SimNode::leader_options(LeaderEpoch epoch) const {
 }
 
 void SimNode::reconcile(std::size_t partition) {
-  if (!acting()) return;
+  if (broker_epoch_ == no_broker_epoch || dying_) return;
   auto& role = roles_[partition];
   const auto& state = image_[partition];
   const bool leads = state.leader == id_;
@@ -176,7 +150,9 @@ void SimNode::reconcile(std::size_t partition) {
   if (leads && role.follower) end_follower(partition);
   if (role.writing || !role.writes.empty()) return;  // again when the list is empty
   if (leads && !role.leader) return lead(partition);
-  if (!leads && contains(state.replicas, id_)) follow(partition);
+  if (leads) return;
+  if (contains(state.replicas, id_)) return follow(partition);
+  if (role.follower) end_follower(partition);  // the log stays
 }
 
 void SimNode::lead(std::size_t partition) {
@@ -184,8 +160,9 @@ void SimNode::lead(std::size_t partition) {
   const auto& log = disk_[partition];
   const auto& state = image_[partition];
   role.incarnation = next_incarnation_++;
-  const bool in_force = world_.controller.state(partition).leader_epoch == state.leader_epoch;
+  const bool in_force = world_.control->state(partition).leader_epoch == state.leader_epoch;
   world_.invariants.leader_begins(partition, id_, state.leader_epoch, in_force, log);
+  if (world_.log) say(partition, "leads epoch " + to_string(state.leader_epoch));
   if (role.seen_high_watermark < log.log_end()) ++world_.marks["leader elected with an uncommitted tail"];
   role.leader.emplace(leader_options(state.leader_epoch), IsrMember{id_, broker_epoch_}, state,
                       ReplicaStart{.log_start = log.log_start(),
@@ -264,6 +241,12 @@ const LeaderReplica* SimNode::leader(std::size_t partition) const {
   return &*roles_[partition].leader;
 }
 
+Offset SimNode::log_start(std::size_t partition) const {
+  const auto on_disk = disk_[partition].log_start();
+  if (!up_ || !roles_[partition].follower) return on_disk;
+  return std::max(on_disk, roles_[partition].follower->log_start());
+}
+
 Offset SimNode::high_watermark(std::size_t partition) const { return roles_[partition].seen_high_watermark; }
 
 // --- effects
@@ -287,16 +270,12 @@ void SimNode::perform(std::size_t partition, LeaderEffects effects) {
   }
   for (const auto broker : effects.followers_ready) server_->on_news(broker, partition_id(partition));
   if (effects.alter) {
-    const auto run = run_;
-    world_.send(address(id_), controller_id, [this, run, partition, alter = *effects.alter] {
-      auto answer = world_.controller.alter(partition, id_, alter);
-      ++world_.marks[answer ? (answer->isr.size() > 1 ? "isr changed" : "isr of one")
-                            : "alter refused: " + std::string(to_string(answer.error().code))];
-      world_.check_isr(partition);
-      world_.send(controller_id, address(id_), [this, run, partition, request = alter.request, answer] {
-        this->run(run, [=, this] { alter_answer(partition, request, answer); });
-      });
-    });
+    if (world_.log) {
+      std::string wanted = "asks for the isr";
+      for (const auto& member : effects.alter->isr) wanted += " " + to_string(member.broker);
+      say(partition, wanted);
+    }
+    world_.control->alter(*this, partition, *effects.alter);
   }
   if (effects.sync) queue_leader_sync(partition);
   if (effects.reopen) {
@@ -341,9 +320,12 @@ void SimNode::append(std::size_t partition, LeaderEffects::Append append) {
 void SimNode::queue_leader_sync(std::size_t partition) {
   auto& role = roles_[partition];
   if (std::exchange(role.sync_queued, true)) return;
-  write(partition, [this, partition, incarnation = role.incarnation] {
-    disk_[partition].sync(disk_[partition].log_end());
+  const bool fails =
+      world_.settings.failing_sync_permille > 0 && world_.prng.chance(world_.settings.failing_sync_permille, 1000);
+  write(partition, [this, partition, fails, incarnation = role.incarnation] {
     auto& now_role = roles_[partition];
+    if (fails && now_role.incarnation == incarnation && now_role.leader) return sync_failed(partition);
+    disk_[partition].sync(disk_[partition].log_end());
     if (now_role.incarnation != incarnation || !now_role.leader) return;
     now_role.sync_queued = false;
     LeaderEffects effects;
@@ -353,6 +335,19 @@ void SimNode::queue_leader_sync(std::size_t partition) {
     }
     perform(partition, std::move(effects));
   });
+}
+
+/// Nobody knows what is on the disk: the leader ends, and the node begins anew from what it finds there.
+void SimNode::sync_failed(std::size_t partition) {
+  auto& role = roles_[partition];
+  ++world_.marks["sync failed"];
+  LeaderEffects effects;
+  for (const auto& [token, status] : std::exchange(role.unsynced, {})) {
+    role.leader->on_appended(token, Error{Errc::storage_error, "the sync failed"}, effects);
+  }
+  dying_ = true;
+  perform(partition, std::move(effects));
+  world_.disk_failed(id_);
 }
 
 void SimNode::perform(std::size_t partition, FollowerEffects effects) {
@@ -380,6 +375,7 @@ void SimNode::perform(std::size_t partition, FollowerEffects effects) {
     ++world_.marks["follower truncated"];
     write(partition, [this, partition, done, truncate = *effects.truncate] {
       disk_[partition].truncate(truncate.offset);
+      if (world_.log) say(partition, "was cut");
       if (disk_[partition].log_end() != truncate.offset)
         world_.invariants.fail("TruncatedAtBatch", to_string(truncate.offset));
       world_.check_isr(partition);
@@ -427,8 +423,11 @@ void SimNode::queue_follower_sync(std::size_t partition) {
 /// One after another, each after a while: what was begun before a crash may not have happened.
 void SimNode::write(std::size_t partition, SimWorld::Work work) {
   auto& role = roles_[partition];
-  const auto most = static_cast<std::uint64_t>(world_.settings.disk_us_max);
-  role.writes.push_back({static_cast<std::int64_t>(50 + world_.prng.below(most)), std::move(work)});
+  const auto& settings = world_.settings;
+  auto delay_us = static_cast<std::int64_t>(50 + world_.prng.below(static_cast<std::uint64_t>(settings.disk_us_max)));
+  if (settings.slow_disk_permille > 0 && world_.prng.chance(settings.slow_disk_permille, 1000))
+    delay_us = settings.slow_disk_us;
+  role.writes.push_back({delay_us, std::move(work)});
   if (!role.writing) next_write(partition);
 }
 
@@ -478,8 +477,10 @@ void SimNode::watch(std::size_t partition) {
   if (at == role.seen_high_watermark) return;
   world_.note(static_cast<std::uint64_t>(at.value()) * 31 + static_cast<std::uint64_t>(id_.value()));
   world_.invariants.high_watermark(partition, id_, role.seen_high_watermark, at, start, disk_[partition],
-                                   world_.replicas(partition));
+                                   world_.replicas(partition),
+                                   std::min(world_.copies_needed(partition), image_[partition].replicas.size()));
   role.seen_high_watermark = at;
+  if (world_.log) say(partition, role.leader ? "moves its watermark" : "hears of the watermark");
   world_.check_isr(partition);
   if (world_.prng.chance(1, 8)) disk_[partition].stored_high_watermark = at;
 }

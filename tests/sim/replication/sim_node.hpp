@@ -11,8 +11,8 @@
 #include "core/replication/follower_replica.hpp"
 #include "core/replication/leader_replica.hpp"
 #include "tests/sim/event_queue.hpp"
+#include "tests/sim/replication/control_plane.hpp"
 #include "tests/sim/replication/invariants.hpp"
-#include "tests/sim/replication/sim_controller.hpp"
 #include "tests/sim/replication/sim_log.hpp"
 
 namespace troupe::sim {
@@ -31,6 +31,9 @@ struct SimSettings {
   std::int64_t delay_us_max = 2'000;
   std::int64_t disk_us_max = 3'000;
   std::uint64_t full_disk_permille = 0;
+  std::uint64_t slow_disk_permille = 0;  ///< of works that take `slow_disk_us`
+  std::int64_t slow_disk_us = 500'000;
+  std::uint64_t failing_sync_permille = 0;
   Millis lag_max_ms = 1'500;
   Millis session_ms = 800;
   std::int32_t fetch_bytes_max = 4'096;
@@ -49,29 +52,33 @@ using Marks = std::map<std::string, std::uint64_t>;
 
 /// What the nodes of a simulation share.
 struct SimWorld {
-  SimWorld(std::uint64_t seed, const SimSettings& drawn);
+  SimWorld(std::uint64_t seed, const SimSettings& drawn)
+      : prng(seed), settings(drawn), invariants(static_cast<std::size_t>(drawn.partitions), drawn.flush) {}
 
   EventQueue queue;
   Prng prng;
   SimSettings settings;
-  SimController controller;
   Invariants invariants;
+  ControlPlane* control = nullptr;  ///< set before the first node starts
+  TopicId topic_id{std::array<std::uint8_t, 16>{1}};
   Marks marks;
   std::uint64_t trace = 0;  ///< a hash of what happened: the same seed gives the same
 
   using Work = std::function<void()>;
+  std::function<void(const std::string&)> log;  ///< may be empty
   /// A message over the simulated network, 0 being the controller: late, lost, repeated, overtaken, as the seed says.
   std::function<void(int from, int to, Work)> send;
   std::function<std::vector<Invariants::Holder>(std::size_t partition)> replicas;
-  std::function<void(std::size_t partition)> check_isr;  ///< StrongIsr
+  std::function<std::size_t(std::size_t partition)> copies_needed;  ///< before a record may be shown
+  std::function<void(std::size_t partition)> check_isr;             ///< StrongIsr
+  std::function<MonotonicMs(BrokerId)> clock;                       ///< of a node; may be empty: all have the same
+  std::function<void(BrokerId)> disk_failed;                        ///< a sync failed: what was not synced may be lost
   std::function<void(int to, const Bytes&)> deliver_request;
   std::function<void(int from, int to, const Bytes&)> deliver_answer;
   std::function<void(int client, std::uint64_t slot, std::vector<Result<replication::PlacedRecords>>)> answer_client;
 
   void note(std::uint64_t value) { trace = trace * 1099511628211ULL + value; }
 };
-
-TopicIdPartition partition_id(std::size_t partition);
 
 /// One node: the shells around the machines, as actors will be. What survives a crash is the disk: logs, and the metadata read so far.
 class SimNode {
@@ -97,16 +104,24 @@ class SimNode {
                const replication::ProduceTerms& terms);
   void fetch_request(const Bytes& bytes);
   void fetch_answer(int from, const Bytes& bytes);
-  void metadata(std::size_t from, const std::vector<SimController::Change>& changes);
-  void registered(std::uint64_t run, const SimController::Registered& answer);
+  /// A partition as it is now; then `settle_roles`.
+  void take(std::size_t partition, const replication::PartitionState& state);
+  void settle_roles();
+  /// The run of this node that the metadata knows, once that has been read; no_broker_epoch: not this one.
+  void act_as(BrokerEpoch epoch);
+  void known_to_controller() { intact_ = true; }
+  void broker_back(BrokerId broker);
   void alter_answer(std::size_t partition, std::uint64_t request, const Result<replication::PartitionState>& answer);
 
   void move_log_start(std::size_t partition, Offset offset);
   const replication::LeaderReplica* leader(std::size_t partition) const;
   Offset high_watermark(std::size_t partition) const;
+  Offset log_start(std::size_t partition) const;
   /// False from a crash that lost something until the controller knows of it.
   bool intact() const { return intact_; }
-  bool has_lost() const { return has_lost_; }
+  /// It has lost some of this partition in a crash, and has not been in the ISR since.
+  bool has_lost(std::size_t partition) const { return lost_[partition]; }
+  void holds_all_again(std::size_t partition) { lost_[partition] = false; }
 
  private:
   struct Write {
@@ -127,8 +142,9 @@ class SimNode {
     Offset seen_high_watermark{0};
   };
 
-  MonotonicMs now() const { return world_.queue.now(); }
-  bool acting() const { return broker_epoch_ != no_broker_epoch && metadata_position_ >= registered_position_; }
+  void say(std::size_t partition, const std::string& what) const;
+  MonotonicMs now() const { return world_.clock ? world_.clock(id_) : world_.queue.now(); }
+  TopicIdPartition partition_id(std::size_t partition) const;
   replication::LeaderReplica::Options leader_options(LeaderEpoch epoch) const;
   void reconcile(std::size_t partition);
   void lead(std::size_t partition);
@@ -139,6 +155,7 @@ class SimNode {
   void perform(std::size_t partition, replication::FollowerEffects effects);
   void append(std::size_t partition, replication::LeaderEffects::Append append);
   void queue_leader_sync(std::size_t partition);
+  void sync_failed(std::size_t partition);
   void queue_follower_sync(std::size_t partition);
   std::optional<std::uint64_t> chain_of_lost(std::size_t partition, Offset offset) const;
   void write(std::size_t partition, SimWorld::Work work);
@@ -149,16 +166,15 @@ class SimNode {
   void watch(std::size_t partition);
   void after();
   void arm();
-  void heartbeat();
   void flush_later();
 
   SimWorld& world_;
   const BrokerId id_;
   std::vector<SimLog> disk_;
-  std::vector<replication::PartitionState> image_;  ///< on the disk, with the position
-  std::size_t metadata_position_ = 0;
+  std::vector<replication::PartitionState> image_;  ///< as it heard last
   bool intact_ = true;
-  bool has_lost_ = false;
+  std::vector<bool> lost_;
+  bool dying_ = false;  ///< its disk failed
 
   std::uint64_t run_ = 0;
   std::uint64_t next_incarnation_ = 1;
@@ -166,7 +182,6 @@ class SimNode {
   bool paused_ = false;
   std::vector<SimWorld::Work> stash_;
   BrokerEpoch broker_epoch_ = no_broker_epoch;
-  std::size_t registered_position_ = 0;
   std::vector<Role> roles_;
   std::map<BrokerId, replication::FetchSession> fetchers_;
   std::optional<replication::FetchSessionServer> server_;

@@ -13,7 +13,7 @@ TEST_CASE("random histories of a quorum keep Raft's promises, and heal", "[quoru
   std::map<std::string, std::uint64_t> seeds_with;
   for (auto seed = first; seed < first + seeds; ++seed) {
     const auto result = sim::run_quorum_seed(seed);
-    INFO("TROUPE_SEED=" << seed << " TROUPE_SEEDS=1, or quorum_sim --seed " << seed);
+    INFO("TROUPE_SEED=" << seed << " TROUPE_SEEDS=1, or troupe_sim --of quorum --seed " << seed);
     INFO(result.violation.value_or(""));
     REQUIRE_FALSE(result.violation);
     for (const auto& [mark, count] : result.marks) ++seeds_with[mark];

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "core/metadata/quorum_options.hpp"
+#include "tests/sim/replication/sim_node.hpp"
+
+namespace troupe::sim {
+
+/// What may befall a cluster; each seed draws which of them do.
+enum class Trouble : std::uint8_t {
+  kill,
+  power_cut,
+  all_crash,
+  pause,
+  cut,
+  cut_again,
+  elect,
+  crash_leader,
+  crash_controller,
+  lose_disk,
+  clog,
+  reassign,
+  drain,
+  stop_in_order,
+  change_voters,
+  change_topics,
+  change_clock,
+  transfer,
+  unregister,
+};
+inline constexpr std::size_t trouble_count = 19;
+
+/// What one seed draws for the whole run.
+struct ClusterSettings {
+  SimSettings replication = {};
+  int voters = 3;
+  std::uint64_t troubles = 0;  ///< a bit for each kind
+  std::int64_t pace_us = 350'000;
+  Millis faults_ms = 10'000;
+  Millis restart_ms_max = 1'500;
+  bool stormy_founding = false;
+  bool hints = true;  ///< links tell of nodes that come and go
+  std::int64_t snapshot_records_min = 100;
+  Millis session_ms = 1'500;
+  quorum::QuorumOptions quorum = {};  ///< limits only
+};
+
+ClusterSettings draw_cluster_settings(std::uint64_t seed);
+std::string to_string(const ClusterSettings& settings);
+
+}  // namespace troupe::sim
