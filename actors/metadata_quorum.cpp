@@ -15,6 +15,7 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include "actors/clock.hpp"
+#include "actors/command_promises.hpp"
 #include "actors/errors.hpp"
 #include "actors/peer_links.hpp"
 #include "actors/quorum_desk.hpp"
@@ -27,6 +28,7 @@
 #include "core/metadata/metadata_machine.hpp"
 #include "core/metadata/quorum_storage.hpp"
 #include "core/metadata/snapshot.hpp"
+#include "core/metadata/voters_told.hpp"
 
 namespace troupe::actors {
 
@@ -72,7 +74,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
   explicit MetadataQuorumState(Pointer self) : self_(self) {}
 
   ~MetadataQuorumState() override {
-    for (auto& [token, promise] : promises_) deliver(promise, Error{Errc::request_timed_out, ended_unknown});
+    promises_.answer_all({Errc::request_timed_out, ended_unknown});
     for (auto& promise : awaiting_) promise.deliver(to_caf_error({Errc::leader_not_available, ended_unknown}));
     desk_.lost();
     for (const auto& [token, message] : peers_)
@@ -111,14 +113,18 @@ class MetadataQuorumState : public QuorumDiskOwner {
           return submit<TopicAnswer>(CreateTopicCommand{request.request, requester(request.caller)}, request.timeout_ms);
         },
         [this](const AlterTopic& request) {
-          return submit<TopicAnswer>(AlterTopicCommand{request.request, requester(request.caller)}, request.timeout_ms);
+          return submit<TopicAnswer>(AlterTopicCommand{.request = request.request, .requester = requester(request.caller)},
+                                     request.timeout_ms);
         },
         [this](const DeleteTopic& request) {
-          return submit<Done>(DeleteTopicCommand{request.name, requester(request.caller)}, request.timeout_ms);
+          return submit<Done>(DeleteTopicCommand{.name = request.name, .requester = requester(request.caller)},
+                              request.timeout_ms);
         },
         [this](const RegisterBroker& request) {
-          const RegisterBrokerCommand command{request.broker, request.incarnation, false, request.previous_incarnation};
-          return submit<Done>(command, request.timeout_ms);
+          const RegisterBrokerRequest run{.broker = request.broker,
+                                          .incarnation = request.incarnation,
+                                          .previous_incarnation = request.previous_incarnation};
+          return submit<Done>(ClusterCommand{run}, request.timeout_ms);
         },
         [this](const ChangeCluster& change) {
           return submit<ClusterChanged>(ClusterCommand{change.request}, change.timeout_ms);
@@ -161,10 +167,6 @@ class MetadataQuorumState : public QuorumDiskOwner {
   }
 
  private:
-  using TopicPromise = caf::typed_response_promise<TopicAnswer>;
-  using DonePromise = caf::typed_response_promise<Done>;
-  using ClusterPromise = caf::typed_response_promise<ClusterChanged>;
-  using Promise = std::variant<TopicPromise, DonePromise, ClusterPromise>;
   static constexpr const char* ended_unknown = "the metadata quorum was ended: the outcome is unknown";
 
   MonotonicMs now() const { return now_of(*self_); }
@@ -179,28 +181,9 @@ class MetadataQuorumState : public QuorumDiskOwner {
     const Handling handling{*row_, time};
     auto promise = self_->make_response_promise<Answer>();
     const auto token = ++request_token_;
-    promises_.emplace(token, promise);
+    promises_.add(token, promise);
     perform(machine_->submit(token, std::move(command), time + std::clamp(timeout_ms, Millis{0}, request_ms_max), time));
     return promise;
-  }
-
-  static void deliver(Promise& promise, Result<MetadataAnswer> answer) {
-    std::visit(
-        [&](auto& one) {
-          using One = std::decay_t<decltype(one)>;
-          if (!answer) {
-            one.deliver(to_caf_error(answer.error()));
-          } else if constexpr (std::is_same_v<One, TopicPromise>) {
-            one.deliver(TopicAnswer{std::move(answer->topic)});
-          } else if constexpr (std::is_same_v<One, ClusterPromise>) {
-            auto* changed = std::get_if<ClusterAnswer>(&answer->result);
-            auto said = changed != nullptr ? std::move(*changed) : ClusterAnswer{};
-            one.deliver(ClusterChanged{std::make_shared<const ClusterAnswer>(std::move(said))});
-          } else {
-            one.deliver(Done{});
-          }
-        },
-        promise);
   }
 
   void subscribe(const caf::actor& subscriber) {
@@ -317,6 +300,10 @@ class MetadataQuorumState : public QuorumDiskOwner {
     TROUPE_ASSERT(node_);
     perform(node_->propose(effect.token, effect.place, effect.records, std::move(effect.batch), now()));
   }
+  void perform_one(const ConfirmLeader& effect) {
+    TROUPE_ASSERT(node_);
+    perform(node_->read(effect.token, now()));
+  }
   void perform_one(const CallController& effect) {
     auto bytes = encode_command({effect.command, effect.timeout_ms});
     if (options_.links == nullptr || bytes.size() > command_bytes_max) {
@@ -332,10 +319,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
   }
   void perform_one(AnswerMetadata& effect) {
     if (effect.answer) note_unclean(effect.answer->result);
-    const auto at = promises_.find(effect.token);
-    if (at == promises_.end()) return;
-    deliver(at->second, std::move(effect.answer));
-    promises_.erase(at);
+    promises_.answer(effect.token, std::move(effect.answer));
   }
   void perform_one(const AnswerPeer& effect) {
     const auto at = peers_.find(effect.token);
@@ -443,7 +427,8 @@ class MetadataQuorumState : public QuorumDiskOwner {
     voters_ = node_->voters();
     std::vector<BrokerId> ids;
     for (const auto& voter : voters_) ids.push_back(voter.id);
-    options_.images->set_voters(std::move(ids));
+    options_.images->set_voters(ids);
+    options_.standing->set_voters(std::move(ids));
   }
 
   void perform_one(quorum::Persist& effect) { disk_->push(std::move(effect)); }
@@ -465,6 +450,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
     note_other_voters();
     if (effect.leader != options_.broker.id) duties_->end();
     perform(machine_->leader_changed(effect.leader, now()));
+    options_.standing->set_leaderless_since(machine_->leaderless_since());
   }
   void perform_one(const quorum::LeaderReady&) {
     perform(machine_->ready_to_lead(now()));
@@ -475,24 +461,9 @@ class MetadataQuorumState : public QuorumDiskOwner {
   void perform_one(const quorum::NoteQuorum& effect) { log::warn("metadata quorum", {log::kv("note", effect.text)}); }
   void perform_one(const quorum::FailQuorum& effect) { fail(effect.error); }
 
-  /// The list is for the founding; who votes since then is in the log. A node that belongs to another cluster would not notice otherwise.
   void note_other_voters() {
-    if (options_.voters.empty() || !node_ || node_->voters().empty()) return;
-    const auto listed = [](const auto& voters, auto id_of) {
-      std::set<BrokerId> ids;
-      for (const auto& one : voters) ids.insert(id_of(one));
-      return ids;
-    };
-    const auto told = listed(options_.voters, [](BrokerId id) { return id; });
-    const auto are = listed(node_->voters(), [](const quorum::ReplicaKey& key) { return key.id; });
-    if (told == are) return;
-    const auto text = [](const std::set<BrokerId>& ids) {
-      std::string all;
-      for (const auto id : ids) all += (all.empty() ? "" : ",") + to_string(id);
-      return all;
-    };
-    note_once("this node was told of the voters " + text(told) + ", its metadata has the voters " + text(are) +
-              ": those count. If it was to join another cluster, empty its data directory first");
+    const auto note = node_ ? quorum::other_voters(options_.voters, node_->voters()) : std::nullopt;
+    if (note) note_once(*note);
   }
 
   void note_once(const std::string& text) {
@@ -515,6 +486,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
     options.cluster_id = cluster_id_;
     options.snapshot_bytes_max = std::min(options.snapshot_bytes_max, snapshot_bytes_max);
     perform(machine_->opened(disk.image, disk.stored.log_end_offset, now()));
+    options_.standing->set_leaderless_since(machine_->leaderless_since());
     if (ended_) return;
     node_.emplace(std::move(options), *prng_);
     perform(node_->start(std::move(disk.stored), now()));
@@ -530,6 +502,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
     desk_.lost();
     duties_->end();
     perform(machine_->lost(now()));
+    options_.standing->set_leaderless_since(machine_->leaderless_since());
   }
   void disk_failed(const Error& error) override { fail(error); }
   void disk_full(const std::optional<Error>& error) override { perform(machine_->disk_full(error, now())); }
@@ -611,7 +584,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
   Uuid cluster_id_;  ///< the directory's; nil: of whatever cluster it becomes
 
   std::uint64_t request_token_ = 0;
-  std::unordered_map<std::uint64_t, Promise> promises_;
+  CommandPromises promises_;
   std::unordered_map<std::uint64_t, PeerMessage> peers_;  ///< whose commands are being seen to
   std::vector<caf::typed_response_promise<MetadataReady>> awaiting_;
   std::vector<caf::actor> subscribers_;

@@ -11,6 +11,7 @@
 #include "actors/image_holder.hpp"
 #include "actors/log_reader.hpp"
 #include "actors/metadata_messages.hpp"
+#include "actors/quorum_standing.hpp"
 #include "base/clock.hpp"
 #include "core/metadata/controller_duties.hpp"
 #include "core/metadata/quorum_options.hpp"
@@ -40,9 +41,11 @@ inline constexpr TopicIdPartition metadata_partition{metadata_topic_id, Partitio
 /// another cluster, or the log ends before what was committed. Its message says which file, and the way out.
 struct MetadataQuorumOptions {
   std::function<DiskWorker()> disk_worker =
-      {};                                     ///< the run of its own disk_worker that lives now; null: none (a HandleSlot)
-  const LogReaders* readers = nullptr;        ///< outlive the actor
-  std::shared_ptr<ImageHolder> images = {};   ///< where each committed image is put
+      {};                                    ///< the run of its own disk_worker that lives now; null: none (a HandleSlot)
+  const LogReaders* readers = nullptr;       ///< outlive the actor
+  std::shared_ptr<ImageHolder> images = {};  ///< where each committed image is put
+  /// Where it says how the quorum is.
+  std::shared_ptr<QuorumStanding> standing = std::make_shared<QuorumStanding>();
   metadata::BrokerImage broker = {};          ///< this node, as clients and other nodes reach it
   Uuid incarnation = {};                      ///< of this run of the process; nil: a random one for each run of the actor
   const Clock* clock = nullptr;               ///< for the records' timestamps; outlives the actor

@@ -148,7 +148,7 @@ class QuorumDisk {
         case Errc::stale_log_view:
           self_->delayed_send(self_, reopen_pause, QuorumDiskWakeup{QuorumDiskWakeup::Kind::read, result.token});
           return;
-        case Errc::corrupt_message: return fail(error.with_context("the metadata log"));
+        case Errc::corrupt_message: return fail(error.with_context(std::string("the metadata log is damaged: ") + way_out));
         case Errc::offset_out_of_range: break;
         default: return lost();
       }
@@ -194,6 +194,9 @@ class QuorumDisk {
   }
 
  private:
+  static constexpr const char* way_out =
+      "with other voters, empty its metadata directory and it joins as a new replica; alone, put a backup of the directory "
+      "back";
   static constexpr std::chrono::milliseconds reopen_pause{50};
   static constexpr std::chrono::milliseconds full_pause{200};
   /// Opening may have to recover a large log. Whoever waits longer than their own deadline is answered meanwhile.
@@ -246,7 +249,7 @@ class QuorumDisk {
         owner_.disk_full(error);
         self_->delayed_send(self_, full_pause, QuorumDiskWakeup{QuorumDiskWakeup::Kind::work, attempt_});
         return;
-      case Errc::corrupt_message: return fail(error.with_context("the metadata log"));
+      case Errc::corrupt_message: return fail(error.with_context(std::string("the metadata log is damaged: ") + way_out));
       default: return lost();
     }
   }
@@ -267,8 +270,7 @@ class QuorumDisk {
 
   void hard_state_damaged(const Error& error) {
     fail(error.with_context(std::string(quorum::hard_state_file_name) +
-                            " is damaged, so whom this replica voted for is unknown: with other voters, empty its metadata"
-                            " directory and it joins as a new replica; alone, put a backup of the directory back"));
+                            " is damaged, so whom this replica voted for is unknown: " + way_out));
   }
 
   void read_snapshot() {
@@ -289,7 +291,7 @@ class QuorumDisk {
   void snapshot_damaged(const Error& error) {
     if (opened_.stored.log_start_offset > Offset{0}) {
       return fail(error.with_context(std::string(metadata::snapshot_file_name) + " is needed, the log begins at " +
-                                     to_string(opened_.stored.log_start_offset)));
+                                     to_string(opened_.stored.log_start_offset) + ": " + way_out));
     }
     log::warn("metadata", {log::kv("note", std::string(metadata::snapshot_file_name) +
                                                " is damaged, the log is replayed from 0: " + error.message)});

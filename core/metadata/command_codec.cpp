@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/crc32c.hpp"
 #include "core/metadata/cluster_codec.hpp"
 #include "core/metadata/command_fields.hpp"
 
@@ -14,6 +15,16 @@ constexpr Millis timeout_ms_max = Millis{24} * 3600 * 1000;
 constexpr std::size_t sentence_bytes_max = 4U << 10;
 
 }  // namespace
+
+TopicSeen seen(const TopicImage& topic) {
+  ByteBuffer config;
+  Out out{config};
+  for (const auto& [name, value] : topic.config_overrides) {
+    out.text(name);
+    out.text(value);
+  }
+  return {topic.id, topic.partition_count(), crc32c(config)};
+}
 
 // What is written and read by type has to be found by the type's namespace.
 
@@ -55,6 +66,22 @@ void read(In& in, CreateTopicCommand& command) {
   for (auto left = in.count(16, command_attempts_max); left > 0; --left) command.earlier_ids.push_back(in.uuid());
 }
 
+void write(Out& out, const std::optional<TopicSeen>& before) {
+  out.flag(before.has_value());
+  if (!before) return;
+  out.uuid(before->id);
+  out.integer(before->partitions);
+  out.integer(before->config_crc);
+}
+void read(In& in, std::optional<TopicSeen>& before) {
+  before.reset();
+  if (!in.flag()) return;
+  before.emplace();
+  before->id = in.uuid();
+  before->partitions = in.integer<std::int32_t>(0);
+  before->config_crc = in.integer<std::uint32_t>();
+}
+
 void write(Out& out, const AlterTopicCommand& command) {
   const auto& request = command.request;
   out.requester(command.requester);
@@ -67,6 +94,7 @@ void write(Out& out, const AlterTopicCommand& command) {
     if (value) out.text(*value);
   }
   out.flag(request.validate_only);
+  write(out, command.before);
 }
 void read(In& in, AlterTopicCommand& command) {
   auto& request = command.request;
@@ -78,22 +106,18 @@ void read(In& in, AlterTopicCommand& command) {
     value = in.flag() ? std::optional{in.text()} : std::nullopt;
   }
   request.validate_only = in.flag();
+  read(in, command.before);
 }
 
 void write(Out& out, const DeleteTopicCommand& command) {
   out.requester(command.requester);
   out.text(command.name);
+  write(out, command.before);
 }
 void read(In& in, DeleteTopicCommand& command) {
   command.requester = in.requester();
   command.name = in.text();
-}
-
-void write(Out& out, const RegisterBrokerCommand& command) { write(out, command.request()); }
-void read(In& in, RegisterBrokerCommand& command) {
-  RegisterBrokerRequest request;
-  read(in, request);
-  command = {std::move(request.broker), request.incarnation, request.clean, request.previous_incarnation};
+  read(in, command.before);
 }
 
 void write(Out& out, const ClusterCommand& command) { write(out, command.request); }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -12,54 +14,47 @@
 ///
 /// A new command is a struct here, an entry in command_codec.cpp and a case in MetadataMachine's `decide`.
 ///
-/// `repeatable`: may be asked again when nobody knows what became of it; the second time it changes nothing that the first did. Others
-/// end with request_timed_out then.
+/// When nobody knows what became of an attempt the command is asked again, in a way that changes nothing which the first attempt did: each
+/// says below how.
 namespace troupe::metadata {
 
 /// Each attempt has a topic id of its own. One whose outcome is unknown is known again by the topic that it made.
 struct CreateTopicCommand {
-  static constexpr bool repeatable = true;
-
   CreateTopicRequest request = {};
   Requester requester = Requester::client;
   TopicId topic_id = {};                  ///< nil: the machine draws it
   std::vector<TopicId> earlier_ids = {};  ///< of attempts of open outcome
 };
-struct AlterTopicCommand {
-  static constexpr bool repeatable = false;  // partitions that were added would be refused the second time
 
+/// A topic as the asking node saw it before its first attempt.
+struct TopicSeen {
+  TopicId id = {};
+  std::int32_t partitions = 0;
+  std::uint32_t config_crc = 0;  ///< CRC-32C of what was set
+
+  friend bool operator==(const TopicSeen&, const TopicSeen&) = default;
+};
+TopicSeen seen(const TopicImage& topic);
+
+/// Asked again it is done if the topic is as it was asked for, decided if the topic is as it was before, and of unknown outcome
+/// otherwise: then others have changed it meanwhile.
+struct AlterTopicCommand {
   AlterTopicRequest request = {};
   Requester requester = Requester::client;
+  std::optional<TopicSeen> before = {};  ///< of a command that is asked again
 };
+/// Asked again it is done if there is no such topic, and of unknown outcome if the name is another topic's by then.
 struct DeleteTopicCommand {
-  static constexpr bool repeatable = false;  // the name may be another topic's by then
-
   std::string name = {};
   Requester requester = Requester::client;
+  std::optional<TopicSeen> before = {};  ///< of a command that is asked again
 };
-struct RegisterBrokerCommand {
-  static constexpr bool repeatable = true;
-
-  BrokerImage broker = {};
-  Uuid incarnation = {};
-  bool clean = false;              ///< as in RegisterBrokerRequest
-  Uuid previous_incarnation = {};  ///< as there
-
-  RegisterBrokerRequest request() const { return {broker, incarnation, clean, previous_incarnation}; }
-};
-/// Epochs in the requests see to it that the second time changes nothing.
+/// Epochs and incarnations in the requests see to it that the second time changes nothing.
 struct ClusterCommand {
-  static constexpr bool repeatable = true;
-
   ClusterRequest request = {};
 };
 /// The order is part of the wire: new ones go to the end.
-using MetadataCommand =
-    std::variant<CreateTopicCommand, AlterTopicCommand, DeleteTopicCommand, RegisterBrokerCommand, ClusterCommand>;
-
-inline bool repeatable(const MetadataCommand& command) {
-  return std::visit([](const auto& one) { return one.repeatable; }, command);
-}
+using MetadataCommand = std::variant<CreateTopicCommand, AlterTopicCommand, DeleteTopicCommand, ClusterCommand>;
 
 /// Attempts at one command of which nobody knows what became. A command that has had more ends with request_timed_out.
 inline constexpr std::size_t command_attempts_max = 64;

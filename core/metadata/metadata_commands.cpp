@@ -8,6 +8,13 @@ namespace {
 
 constexpr int redirects_max = 3;
 
+/// Of alter and delete: the topic that they are about.
+const std::string* named_topic(const MetadataCommand& command) {
+  if (const auto* one = std::get_if<AlterTopicCommand>(&command)) return &one->request.name;
+  if (const auto* one = std::get_if<DeleteTopicCommand>(&command)) return &one->name;
+  return nullptr;
+}
+
 bool only_validates(const MetadataCommand& command) {
   if (const auto* one = std::get_if<CreateTopicCommand>(&command)) return one->request.validate_only;
   if (const auto* one = std::get_if<AlterTopicCommand>(&command)) return one->request.validate_only;
@@ -53,7 +60,15 @@ MetadataEffects MetadataMachine::submit_of_peer(std::uint64_t token, MetadataCom
 void MetadataMachine::add(std::uint64_t token, MetadataCommand command, MonotonicMs deadline, bool of_peer) {
   auto* create = std::get_if<CreateTopicCommand>(&command);
   if (create != nullptr && create->topic_id.is_nil()) create->topic_id = options_.new_uuid();
-  pending_.emplace(token, Pending{.command = std::move(command), .deadline = deadline, .of_peer = of_peer});
+  std::optional<TopicSeen> before;
+  if (const auto* name = named_topic(command); name != nullptr && !of_peer) {
+    if (const auto topic = image_->find_topic(*name)) before = seen(*topic);
+  }
+  pending_.emplace(token, Pending{.command = std::move(command),
+                                  .deadline = deadline,
+                                  .since = now_,
+                                  .of_peer = of_peer,
+                                  .before = std::move(before)});
   if (token != own_registration) deadlines_.emplace(deadline, token);
 }
 
@@ -82,6 +97,9 @@ void MetadataMachine::route_waiting(MetadataEffects& effects) {
 }
 
 void MetadataMachine::wait(std::uint64_t token, Pending& pending) {
+  const bool had_controller =
+      pending.stage == Stage::queued || pending.stage == Stage::sent || pending.stage == Stage::confirming;
+  if (had_controller) pending.since = now_;
   pending.stage = Stage::waiting;
   waiting_.insert(token);
 }
@@ -98,7 +116,7 @@ void MetadataMachine::call(std::uint64_t token, Pending& pending, BrokerId contr
   pending.call = ++last_call_;
   calls_.emplace(pending.call, token);
   auto timeout = token == own_registration ? options_.call_ms_max : std::max(Millis{1}, pending.deadline - now_);
-  if (repeatable(pending.command)) timeout = std::min(timeout, options_.call_ms_max);
+  if (may_repeat(pending)) timeout = std::min(timeout, options_.call_ms_max);
   effects.emplace_back(CallController{pending.call, controller, pending.command, timeout});
 }
 
@@ -125,19 +143,57 @@ MetadataEffects MetadataMachine::called(std::uint64_t call, const Result<Command
 /// Nobody knows what became of it.
 void MetadataMachine::end_attempt(std::uint64_t token, Pending& pending, const Error& error, MetadataEffects& effects) {
   calls_.erase(pending.call);
-  auto* create = std::get_if<CreateTopicCommand>(&pending.command);
-  const bool again = repeatable(pending.command) && (create == nullptr || create->earlier_ids.size() < command_attempts_max);
-  if (!again) {
+  if (!prepare_repeat(pending)) {
     return finish(
         token, Error{Errc::request_timed_out, "the controller has not answered, the outcome is unknown: " + error.message},
         effects);
   }
-  if (create != nullptr) {
+  pending.uncertain = true;
+  retry_later(token, pending);
+}
+
+/// An attempt of which nobody knows the end can be told from the next one, or changes nothing that the next one would not.
+bool MetadataMachine::may_repeat(const Pending& pending) {
+  return named_topic(pending.command) == nullptr || pending.before.has_value();
+}
+
+bool MetadataMachine::prepare_repeat(Pending& pending) {
+  if (auto* create = std::get_if<CreateTopicCommand>(&pending.command)) {
+    if (create->earlier_ids.size() >= command_attempts_max) return false;
     create->earlier_ids.push_back(create->topic_id);
     create->topic_id = options_.new_uuid();
   }
-  pending.uncertain = true;
-  retry_later(token, pending);
+  if (auto* alter = std::get_if<AlterTopicCommand>(&pending.command)) alter->before = pending.before;
+  if (auto* one = std::get_if<DeleteTopicCommand>(&pending.command)) one->before = pending.before;
+  return may_repeat(pending);
+}
+
+// --- without a controller
+
+/// Commands wait in the order in which they came. One that may have been done is not given up: the log may show it yet.
+std::optional<MonotonicMs> MetadataMachine::next_given_up() const {
+  for (const auto token : waiting_) {
+    const auto& pending = pending_.at(token);
+    if (token == own_registration || pending.uncertain) continue;
+    const auto since = leaderless_since_ ? std::min(pending.since, *leaderless_since_) : pending.since;
+    return since + options_.no_controller_ms;
+  }
+  return std::nullopt;
+}
+
+void MetadataMachine::give_up_waiting(MetadataEffects& effects) {
+  const auto tokens = waiting_;
+  for (const auto token : tokens) {
+    const auto& pending = pending_.at(token);
+    if (token == own_registration || pending.uncertain) continue;
+    const auto since = leaderless_since_ ? std::min(pending.since, *leaderless_since_) : pending.since;
+    if (since + options_.no_controller_ms > now_) return;
+    const auto why = leaderless_since_ ? "there has been no controller for " + std::to_string(now_ - *leaderless_since_) +
+                                             " ms: fewer than half of the voters can be reached"
+                                       : "the controller, node " + to_string(leader_) + ", could not be asked for " +
+                                             std::to_string(now_ - pending.since) + " ms";
+    finish(token, Error{Errc::leader_not_available, why + "; nothing was changed, try again"}, effects);
+  }
 }
 
 /// `pending` may be gone afterwards.
@@ -215,7 +271,8 @@ void MetadataMachine::redirect(std::uint64_t token, MetadataEffects& effects) {
 // --- this node's own registration: before it, nothing may be shown
 
 void MetadataMachine::ask_for_registration(MetadataEffects& effects) {
-  add(own_registration, RegisterBrokerCommand{options_.broker, options_.incarnation}, MonotonicMs::max(), false);
+  const RegisterBrokerRequest request{.broker = options_.broker, .incarnation = options_.incarnation};
+  add(own_registration, ClusterCommand{request}, MonotonicMs::max(), false);
   route(own_registration, pending_.at(own_registration), effects);
 }
 

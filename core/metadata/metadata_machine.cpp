@@ -41,6 +41,7 @@ MetadataEffects MetadataMachine::opened(const ImagePtr& image, Offset log_end_of
          effects);
     return effects;
   }
+  if (leader_ == BrokerId{-1} && !leaderless_since_) leaderless_since_ = now_;
   if (image && image->applied() > applied_) install(image, effects);
   if (!failed_ && !ready_ && !pending_.contains(own_registration)) ask_for_registration(effects);
   return effects;
@@ -74,8 +75,18 @@ MetadataEffects MetadataMachine::leader_changed(BrokerId leader, MonotonicMs now
   MetadataEffects effects;
   if (failed_) return effects;
   leader_ = leader;
+  if (leader_ != BrokerId{-1}) {
+    leaderless_since_.reset();
+  } else if (!leaderless_since_) {
+    leaderless_since_ = now_;
+  }
   if (!leads()) {
     deciding_ = false;
+    for (const auto& [token, entries] : std::exchange(confirming_, {})) {
+      for (const auto& entry : entries) {
+        if (const auto at = pending_.find(entry.token); at != pending_.end()) wait(entry.token, at->second);
+      }
+    }
     for (const auto token : std::exchange(queue_, {})) {
       if (const auto at = pending_.find(token); at != pending_.end()) wait(token, at->second);
     }
@@ -83,7 +94,7 @@ MetadataEffects MetadataMachine::leader_changed(BrokerId leader, MonotonicMs now
   std::vector<std::uint64_t> elsewhere;
   for (const auto& [call, token] : calls_) {
     const auto& pending = pending_.at(token);
-    if (leader_ != BrokerId{-1} && pending.asked != leader_ && repeatable(pending.command)) elsewhere.push_back(token);
+    if (leader_ != BrokerId{-1} && pending.asked != leader_ && may_repeat(pending)) elsewhere.push_back(token);
   }
   for (const auto token : elsewhere) {
     end_attempt(token, pending_.at(token), {Errc::request_timed_out, "another node has become the controller"}, effects);
@@ -191,6 +202,7 @@ std::optional<MonotonicMs> MetadataMachine::next_deadline() const {
   };
   consider(retry_at_);
   consider(register_at_);
+  consider(next_given_up());
   if (!deadlines_.empty()) consider(deadlines_.begin()->first);
   return next;
 }
@@ -202,7 +214,8 @@ MetadataEffects MetadataMachine::on_deadline(MonotonicMs now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const auto token = deadlines_.begin()->second;
     const auto& pending = pending_.at(token);
-    const bool nothing = !pending.uncertain && (pending.stage == Stage::waiting || pending.stage == Stage::queued);
+    const bool nothing = !pending.uncertain && (pending.stage == Stage::waiting || pending.stage == Stage::queued ||
+                                                pending.stage == Stage::confirming);
     finish(token,
            nothing ? Error{Errc::leader_not_available,
                            "the metadata has no controller, or its disk does not answer:"
@@ -212,6 +225,7 @@ MetadataEffects MetadataMachine::on_deadline(MonotonicMs now) {
                            " is unknown"},
            effects);
   }
+  give_up_waiting(effects);
   if (retry_at_ && *retry_at_ <= now) {
     retry_at_.reset();
     route_waiting(effects);

@@ -28,6 +28,10 @@ struct MetadataAnswer {
 
 // --- effects: what the shell does, in order
 
+/// Ask the quorum whether this node leads still (ReadIndex), and answer with `proposed`.
+struct ConfirmLeader {
+  std::uint64_t token = 0;
+};
 /// Propose the batch for that place, and answer with `proposed` when the quorum answers.
 struct ProposeMetadata {
   std::uint64_t token = 0;
@@ -71,8 +75,8 @@ struct NoteMetadata {
 struct FailMetadata {
   Error error = {Errc::unknown_error, {}};
 };
-using MetadataEffect = std::variant<ProposeMetadata, CallController, AnswerMetadata, AnswerPeer, MetadataIsReady,
-                                    PublishMetadata, WantTurn, TakeSnapshot, NoteMetadata, FailMetadata>;
+using MetadataEffect = std::variant<ProposeMetadata, ConfirmLeader, CallController, AnswerMetadata, AnswerPeer,
+                                    MetadataIsReady, PublishMetadata, WantTurn, TakeSnapshot, NoteMetadata, FailMetadata>;
 using MetadataEffects = std::vector<MetadataEffect>;
 
 /// Replays what the quorum has committed into the image, on every node. Where the quorum's leader is, it decides commands in turns and
@@ -83,11 +87,12 @@ using MetadataEffects = std::vector<MetadataEffect>;
 ///                                                                                   `--> WantTurn: D and E
 ///   others:  submit F --> CallController --> called: "done, below 4711" --> delivered up to 4711 --> answers F
 ///
-/// Refusals of a turn are answered with it, since they may rest on what it changes; one that stands alone is as of this leader's image,
-/// which a newer leader may have left behind by at most the quorum's check_quorum_ms. A turn whose outcome is open is settled by the
+/// Refusals of a turn are answered with it, since they may rest on what it changes. Where a turn writes nothing a majority is asked first
+/// whether this node leads still: what it refuses by is then no older than the command. A turn whose outcome is open is settled by the
 /// log: what is delivered in its place is it, or it will never be and its commands are decided again, here or elsewhere.
 ///
-/// A command that was sent elsewhere and not answered is repeated when it is `repeatable`, and otherwise ends with request_timed_out.
+/// A command that was sent elsewhere and not answered is repeated in a way that changes nothing which an earlier attempt did
+/// (metadata_command.hpp). What no controller could be asked for `no_controller_ms` is refused: nothing came of it.
 /// Whatever is answered is in this node's image first.
 class MetadataMachine {
  public:
@@ -101,6 +106,7 @@ class MetadataMachine {
     std::int64_t snapshot_records_min = 20'000;
     Millis registration_retry_ms = 1'000;  ///< of this node's own, when it was refused
     Millis retry_ms = 50;                  ///< between attempts to reach the controller, while nothing new is heard of it
+    Millis no_controller_ms = 2'000;       ///< longer than an election takes, and short enough to be told while one looks
     Millis call_ms_max = 5'000;            ///< a repeatable command is sent anew then: a link loses without a word
     ControllerLimits limits = {};
     /// Whether this node, as the active controller, may decide a registration: who is alive is not in the image. Null: any.
@@ -124,6 +130,7 @@ class MetadataMachine {
   /// Whom the quorum's replica follows, itself included; -1: nobody. This node may decide after `ready_to_lead`.
   MetadataEffects leader_changed(BrokerId leader, MonotonicMs now);
   MetadataEffects ready_to_lead(MonotonicMs now);
+  /// The end of a ProposeMetadata or a ConfirmLeader.
   MetadataEffects proposed(std::uint64_t token, const Result<Offset>& answer, MonotonicMs now);
 
   // --- commands
@@ -152,27 +159,32 @@ class MetadataMachine {
   /// All below was delivered.
   Offset applied() const { return applied_; }
   std::size_t waiting() const { return pending_.size(); }
+  /// Since when this node knows of no controller; nullopt: it knows of one.
+  std::optional<MonotonicMs> leaderless_since() const { return leaderless_since_; }
 
  private:
   static constexpr std::uint64_t own_registration = 0;
 
   enum class Stage : std::uint8_t {
-    waiting,   ///< for a controller, or for the next attempt
-    queued,    ///< for a turn here
-    sent,      ///< in the turn that is on its way
-    called,    ///< by a call to the controller
-    applying,  ///< answered; the image has to follow
+    waiting,     ///< for a controller, or for the next attempt
+    queued,      ///< for a turn here
+    sent,        ///< in the turn that is on its way
+    confirming,  ///< decided here without a record: answered when a majority has confirmed this leader
+    called,      ///< by a call to the controller
+    applying,    ///< answered; the image has to follow
   };
   struct Pending {
     MetadataCommand command;
     MonotonicMs deadline{0};
+    MonotonicMs since{0};
     bool of_peer = false;
     bool uncertain = false;  ///< an attempt has ended, and nobody knows how
     Stage stage = Stage::waiting;
     int redirects = 0;
     std::uint64_t call = 0;
     BrokerId asked{-1};
-    CommandAnswer answer = {};  ///< applying
+    CommandAnswer answer = {};             ///< applying
+    std::optional<TopicSeen> before = {};  ///< alter, delete: the topic before the first attempt, if it was known here
   };
   struct Decided {
     std::vector<MetadataRecord> records = {};
@@ -211,6 +223,10 @@ class MetadataMachine {
   void settle_answer(std::uint64_t token, Pending& pending, CommandAnswer answer, MetadataEffects& effects);
   void settle_applied(MetadataEffects& effects);
   void finish(std::uint64_t token, Result<MetadataAnswer> answer, MetadataEffects& effects);
+  std::optional<MonotonicMs> next_given_up() const;
+  void give_up_waiting(MetadataEffects& effects);
+  static bool may_repeat(const Pending& pending);
+  bool prepare_repeat(Pending& pending);
   void redirect(std::uint64_t token, MetadataEffects& effects);
   void call(std::uint64_t token, Pending& pending, BrokerId controller, MetadataEffects& effects);
   void ask_for_registration(MetadataEffects& effects);
@@ -222,6 +238,8 @@ class MetadataMachine {
   Status add_to_turn(ImageBuilder& builder, record::RecordBatchBuilder& batch, quorum::QuorumNode::Place place,
                      const std::vector<MetadataRecord>& records, TimestampMs wall_now) const;
   std::vector<MetadataRecord> first_records(const MetadataImage& image) const;
+  void settle_verdict(const TurnEntry& entry, MetadataEffects& effects);
+  void leadership_confirmed(std::uint64_t token, const Result<Offset>& answer, MetadataEffects& effects);
   void turn_committed(MetadataEffects& effects);
   void turn_dropped(MetadataEffects& effects);
   void turn_refused(const Error& error, MetadataEffects& effects);
@@ -238,6 +256,7 @@ class MetadataMachine {
   MonotonicMs now_{0};
 
   BrokerId leader_{-1};
+  std::optional<MonotonicMs> leaderless_since_;
   bool deciding_ = false;  ///< this node leads, and is ready to
 
   std::unordered_map<std::uint64_t, Pending> pending_;
@@ -250,7 +269,8 @@ class MetadataMachine {
   std::optional<MonotonicMs> retry_at_;
   std::optional<MonotonicMs> register_at_;
 
-  std::optional<Turn> turn_;  ///< on its way, or of open outcome
+  std::optional<Turn> turn_;                                    ///< on its way, or of open outcome
+  std::map<std::uint64_t, std::vector<TurnEntry>> confirming_;  ///< decided without a record, until the leader is confirmed
   std::uint64_t last_turn_ = 0;
   bool turn_wanted_ = false;
   std::optional<Error> disk_full_;

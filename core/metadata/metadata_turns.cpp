@@ -17,6 +17,28 @@ TopicPtr made_before(const MetadataImage& image, const CreateTopicCommand& comma
   return known ? topic : nullptr;
 }
 
+Error changed_since(const std::string& name) {
+  return {Errc::request_timed_out, "\"" + name + "\" is another topic, or was changed in another way, since then"};
+}
+
+/// An alter after an attempt that nobody knows the end of.
+enum class Repeat : std::uint8_t { done, open };
+
+/// done: the topic is as that attempt would have made it. open: it is as it was before. Errors: neither.
+Result<Repeat> look_back(const MetadataImage& image, const AlterTopicCommand& command) {
+  const auto topic = image.find_topic(command.request.name);
+  if (!topic || topic->id != command.before->id) return changed_since(command.request.name);
+  if (seen(*topic) == *command.before) return Repeat::open;
+  if (command.request.partitions && *command.request.partitions != topic->partition_count()) {
+    return changed_since(command.request.name);
+  }
+  auto config_only = command.request;
+  config_only.partitions.reset();
+  TROUPE_TRY_ASSIGN(const auto decision, decide_alter(image, config_only, command.requester));
+  if (!decision.records.empty()) return changed_since(command.request.name);
+  return Repeat::done;
+}
+
 }  // namespace
 
 void MetadataMachine::want_turn(MetadataEffects& effects) {
@@ -58,18 +80,16 @@ MetadataEffects MetadataMachine::turn(std::optional<quorum::QuorumNode::Place> p
       }
       at->second.stage = Stage::sent;
       entries.push_back({token, true, decided->result, MetadataAnswer{}});
-    } else if (batch.records_count() > 0) {
-      at->second.stage = Stage::sent;
-      entries.push_back({token, false, {}, std::move(decided->verdict)});
-    } else if (token == own_registration) {
-      const CommandAnswer done = CommandDone{applied_, {}};
-      settle_answer(token, at->second, decided->verdict ? done : CommandRefused{applied_, decided->verdict.error()},
-                    effects);
     } else {
-      finish(token, std::move(decided->verdict), effects);
+      at->second.stage = Stage::confirming;
+      entries.push_back({token, false, {}, std::move(decided->verdict)});
     }
   }
   if (batch.records_count() == 0) {
+    if (!entries.empty()) {
+      confirming_.emplace(++last_turn_, std::move(entries));
+      effects.emplace_back(ConfirmLeader{last_turn_});
+    }
     want_turn(effects);
     return effects;
   }
@@ -126,27 +146,34 @@ std::optional<MetadataMachine::Decided> MetadataMachine::decide(ImageBuilder& bu
     return of_topic(decision, one->request.validate_only);
   }
   if (const auto* one = std::get_if<AlterTopicCommand>(&command)) {
+    if (one->before) {
+      const auto repeat = look_back(image, *one);
+      if (!repeat) return Decided{.verdict = repeat.error()};
+      if (*repeat == Repeat::done) return of_topic(TopicDecision{one->before->id, {}}, false);
+    }
     return of_topic(decide_alter(image, one->request, one->requester, options_.limits), one->request.validate_only);
   }
   if (const auto* one = std::get_if<DeleteTopicCommand>(&command)) {
+    if (one->before) {
+      const auto topic = image.find_topic(one->name);
+      if (!topic) return Decided{};  // an earlier attempt has done it, or somebody else: it is gone
+      if (topic->id != one->before->id) return Decided{.verdict = changed_since(one->name)};
+    }
     auto decision = decide_delete(image, one->name, one->requester);
     if (!decision) return Decided{.verdict = decision.error()};
     // A topic that goes in the turn in which it changed could not be answered with.
     if (builder.touched(decision->topic)) return std::nullopt;
     return Decided{.records = std::move(decision->records)};
   }
-  const auto* of_registration = std::get_if<RegisterBrokerCommand>(&command);
-  const auto request =
-      of_registration != nullptr ? ClusterRequest{of_registration->request()} : std::get<ClusterCommand>(command).request;
-  // Asked in whatever way: who is alive is not in the image.
+  const auto& request = std::get<ClusterCommand>(command).request;
+  // Who is alive is not in the image.
   if (const auto* registration = std::get_if<RegisterBrokerRequest>(&request);
       registration != nullptr && options_.may_register) {
     if (auto may = options_.may_register(*registration); !may) return Decided{.verdict = may.error()};
   }
   auto decision = decide_cluster(image, request);
   if (!decision) return Decided{.verdict = decision.error()};
-  // A registration is answered with "done": who asks looks into its image.
-  const auto result = of_registration != nullptr ? CommandResult{} : CommandResult{std::move(decision->answer)};
+  const CommandResult result{std::move(decision->answer)};
   if (decision->records.empty()) return Decided{.verdict = MetadataAnswer{result, {}}};
   return Decided{.records = std::move(decision->records), .result = result};
 }
@@ -156,7 +183,12 @@ std::optional<MetadataMachine::Decided> MetadataMachine::decide(ImageBuilder& bu
 MetadataEffects MetadataMachine::proposed(std::uint64_t token, const Result<Offset>& answer, MonotonicMs now) {
   now_ = now;
   MetadataEffects effects;
-  if (failed_ || !turn_ || turn_->token != token || answer) return effects;  // what is delivered is the answer
+  if (failed_) return effects;
+  if (confirming_.contains(token)) {
+    leadership_confirmed(token, answer, effects);
+    return effects;
+  }
+  if (!turn_ || turn_->token != token || answer) return effects;  // what is delivered is the answer
   switch (answer.error().code) {
     case Errc::request_timed_out: return effects;  // the log will show it
     case Errc::message_too_large:
@@ -179,10 +211,27 @@ void MetadataMachine::turn_committed(MetadataEffects& effects) {
       at->second.uncertain = false;
       settle_answer(entry.token, at->second, CommandDone{applied_, entry.result}, effects);
     } else {
-      finish(entry.token, entry.verdict, effects);
+      settle_verdict(entry, effects);
     }
   }
   want_turn(effects);
+}
+
+void MetadataMachine::settle_verdict(const TurnEntry& entry, MetadataEffects& effects) {
+  const auto at = pending_.find(entry.token);
+  if (at == pending_.end()) return;
+  if (entry.token != own_registration) return finish(entry.token, entry.verdict, effects);
+  const CommandAnswer done = CommandDone{applied_, {}};
+  settle_answer(entry.token, at->second, entry.verdict ? done : CommandRefused{applied_, entry.verdict.error()}, effects);
+}
+
+void MetadataMachine::leadership_confirmed(std::uint64_t token, const Result<Offset>& answer, MetadataEffects& effects) {
+  const auto entries = std::move(confirming_.extract(token).mapped());
+  for (const auto& entry : entries) {
+    const auto at = pending_.find(entry.token);
+    if (at == pending_.end()) continue;
+    answer ? settle_verdict(entry, effects) : retry_later(entry.token, at->second);
+  }
 }
 
 /// Nothing of it was written, and nothing will be: it comes first in the next turn, here or elsewhere.

@@ -194,7 +194,8 @@ void QuorumNode::on(const Message& message, const AppendResponse& response) {
   if (progress.state() == Progress::State::snapshot || response.base_offset < progress.durable()) return;  // late
   if (progress.state() == Progress::State::probe && response.base_offset != progress.next()) return;
   constexpr int in_a_row = 20;
-  if (response.hint_end_offset < progress.durable() && progress.forgot() >= in_a_row) {
+  const bool forgot = response.hint_end_offset < progress.durable() && progress.forgot() >= in_a_row;
+  if (forgot) {
     note_once(to_string(message.from) +
               " has forgotten what it acknowledged: its disk was put back. Empty its metadata directory,"
               " and add it again");
@@ -204,7 +205,7 @@ void QuorumNode::on(const Message& message, const AppendResponse& response) {
   const auto next = ours ? std::min(ours->end_offset, response.hint_end_offset) : Offset{0};
   progress.refused();
   progress.probe(std::max(next, progress.durable()));
-  send_entries(message.from, progress);
+  if (!forgot) send_entries(message.from, progress);  // else the next heartbeat asks again
 }
 
 void QuorumNode::on(const Message& message, const SnapshotResponse& response) {

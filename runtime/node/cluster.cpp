@@ -82,6 +82,7 @@ void Cluster::complete(metadata::BrokerImage& self) const {
 
 void Cluster::complete(MetadataQuorumOptions& options) {
   options.links = &mesh_;
+  options.standing = quorum_;
   options.joins = !config_.cluster.join.empty();
   std::vector<BrokerId> voters;
   for (const auto& text : config_.cluster.voters) {
@@ -194,12 +195,24 @@ HealthCheck Cluster::check_links() const {
           away == 0 ? "no node refuses this one" : std::to_string(away) + " nodes cannot be reached, none refuses this one"};
 }
 
+std::string Cluster::reachable_voters() const {
+  std::string said;
+  const auto [voters, since] = quorum_->get();
+  if (since) said += " since " + std::to_string(std::max<Millis>(0, SystemClock{}.monotonic_now() - *since)) + " ms";
+  if (voters.empty()) return said + ": this node has not found its cluster yet";
+  const auto up = mesh_.up();
+  const auto reachable = std::ranges::count_if(voters, [&](BrokerId voter) {
+    return voter == BrokerId{config_.node_id} || std::ranges::find(up, voter, &PeerState::id) != up.end();
+  });
+  said += ": " + std::to_string(reachable) + " of " + std::to_string(voters.size()) + " voters can be reached";
+  return static_cast<std::size_t>(reachable) <= voters.size() / 2 ? said + ", which is no majority" : said;
+}
+
 HealthCheck Cluster::check() const {
   const auto image = parts_.images->get();
   if (image->controller_id() == no_broker) {
     return {"cluster", false,
-            "no controller: fewer than half of the voters can be reached; partitions whose leader is alive go on as far as "
-            "their replicas do"};
+            "no controller" + reachable_voters() + "; partitions whose leader is alive go on as far as their replicas do"};
   }
   if (standing_->fenced)
     return {"cluster", false, "this node is fenced: it leads nothing until the controller has heard it"};

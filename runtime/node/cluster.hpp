@@ -63,11 +63,14 @@ class Cluster {
   HealthCheck check_links() const;
 
  private:
+  std::string reachable_voters() const;
+
   const NodeConfig& config_;
   const Parts parts_;
   TcpProbe probe_;
   actors::LinkMesh mesh_;
   const std::shared_ptr<actors::BrokerStanding> standing_ = std::make_shared<actors::BrokerStanding>();
+  const std::shared_ptr<actors::QuorumStanding> quorum_ = std::make_shared<actors::QuorumStanding>();
   const std::shared_ptr<actors::HandleSlot<caf::actor>> desk_ = std::make_shared<actors::HandleSlot<caf::actor>>();
 };
 

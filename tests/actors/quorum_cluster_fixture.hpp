@@ -33,6 +33,7 @@ struct QuorumClusterFixture {
     std::vector<metadata::BrokerImage> told_of = {};  ///< by another node, before it had metadata
     std::shared_ptr<actors::ImageHolder> images = std::make_shared<actors::ImageHolder>();
     std::shared_ptr<actors::BrokerStanding> standing = std::make_shared<actors::BrokerStanding>();
+    std::shared_ptr<actors::QuorumStanding> quorum_standing = std::make_shared<actors::QuorumStanding>();
     std::vector<caf::actor> actors = {};
     actors::Supervisor supervisor = {};
     bool runs = true;
@@ -81,6 +82,7 @@ struct QuorumClusterFixture {
     options.disk_worker = [node = node.get()] { return node->worker.get(); };
     options.readers = &node->readers;
     options.images = node->images;
+    options.standing = node->quorum_standing;
     options.broker = {.id = id,
                       .host = "node-" + std::to_string(number),
                       .port = 8080,

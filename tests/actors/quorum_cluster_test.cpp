@@ -433,3 +433,112 @@ TEST_CASE("a broker that no longer beats is fenced after its session, and its re
   }
   CHECK(cluster.until([&] { return !fenced(); }));
 }
+
+TEST_CASE("a leader that was away leads again when it is back in the ISR and heartbeats say that it lives",
+          "[metadata_quorum][cluster]") {
+  QuorumClusterFixture cluster;
+  cluster.start_voters(3);
+  REQUIRE(cluster.all_ready());
+  REQUIRE(cluster.until([&] { return cluster.converged() && cluster.controller() > 0; }));
+  const auto controller = cluster.controller();
+  const auto image = [&] { return cluster.at(controller).image(); };
+  const auto in_service = [&] {
+    return std::ranges::all_of(image()->registrations(), [](const auto& one) { return !one.fenced; });
+  };
+  REQUIRE(cluster.until(in_service));
+  REQUIRE(cluster.created(controller, "rides"));
+  // Two partitions have two preferred leaders: one of them is not the controller.
+  const auto topic = image()->find_topic("rides");
+  const auto first = topic->partitions[0].replicas.front().value();
+  const PartitionId number{first == controller ? 1 : 0};
+  const auto preferred = first == controller ? topic->partitions[1].replicas.front().value() : first;
+  REQUIRE(preferred != controller);
+  const auto partition = [&] { return image()->find_topic("rides")->partitions[static_cast<std::size_t>(number.value())]; };
+
+  cluster.kill(preferred);
+  REQUIRE(cluster.until([&] { return partition().leader != BrokerId{preferred}; }, 1'000));
+  cluster.restart(preferred);
+  REQUIRE(cluster.until([&] { return cluster.at(preferred).ready() && in_service(); }));
+  CHECK(partition().leader != BrokerId{preferred});
+
+  const auto epoch_of = [&](BrokerId id) { return BrokerEpoch{image()->find_broker(id)->broker_epoch.value()}; };
+  metadata::IsrProposal proposal{.partition = {topic->id, number},
+                                 .leader_epoch = partition().leader_epoch,
+                                 .partition_epoch = partition().partition_epoch};
+  for (const auto id : partition().replicas) proposal.isr.push_back({id, epoch_of(id)});
+  const auto caught_up = cluster.scheduler.start_asking<ClusterChanged>(
+      cluster.at(controller).quorum.get(),
+      ChangeCluster{metadata::AlterPartitionsRequest{partition().leader, epoch_of(partition().leader), {proposal}}});
+  REQUIRE(cluster.until([&] { return caught_up->has_value() && partition().isr.size() == 3; }));
+  CHECK(cluster.until([&] { return partition().leader == BrokerId{preferred}; }, 6'000));
+}
+
+TEST_CASE("another run of a living broker registers only if it is the same process", "[metadata_quorum][cluster]") {
+  QuorumClusterFixture cluster;
+  cluster.start_voters(3);
+  REQUIRE(cluster.all_ready());
+  REQUIRE(cluster.until([&] { return cluster.converged() && cluster.controller() > 0; }));
+  const auto broker = cluster.follower();
+  const auto known = *cluster.at(broker).image()->find_broker(BrokerId{broker});
+  const auto asked = [&](const Uuid& run, const Uuid& before) -> std::optional<Errc> {
+    const auto answer = cluster.scheduler.start_asking<Done>(cluster.at(broker).quorum.get(),
+                                                             RegisterBroker{known.broker, run, 30'000, before});
+    REQUIRE(cluster.until([&] { return answer->has_value(); }));
+    if (**answer) return std::nullopt;
+    return from_caf_error((**answer).error()).code;
+  };
+  const Uuid next{{1, 2, 3}};
+  CHECK(asked(next, {}) == Errc::duplicate_broker_registration);
+  CHECK(asked(next, Uuid{{9}}) == Errc::duplicate_broker_registration);
+  CHECK_FALSE(asked(next, known.incarnation));
+  CHECK(cluster.at(broker).image()->find_broker(BrokerId{broker})->incarnation == next);
+}
+
+TEST_CASE("without a majority commands are refused within 2 s, and go on when it is back", "[metadata_quorum][cluster]") {
+  QuorumClusterFixture cluster;
+  cluster.start_voters(3);
+  REQUIRE(cluster.all_ready());
+  REQUIRE(cluster.until([&] { return cluster.converged() && cluster.controller() > 0; }));
+  const auto lonely = cluster.follower();
+  const auto known = [&] { return cluster.at(lonely).quorum_standing->get(); };
+  CHECK(known().voters == cluster.voters);
+  CHECK_FALSE(known().leaderless_since);
+  cluster.cut_off(lonely);
+  // It notices within an election timeout.
+  const auto refused = cluster.create(lonely, "never");
+  REQUIRE(cluster.until([&] { return refused->has_value(); }, 3'000));
+  CHECK(QuorumFixture::code(refused) == Errc::leader_not_available);
+  CHECK(known().leaderless_since);
+  REQUIRE(cluster.until([&] { return known().leaderless_since; }, 1'000));
+  const auto next = cluster.create(lonely, "never-either");
+  REQUIRE(cluster.until([&] { return next->has_value(); }, 2'000));
+  CHECK(QuorumFixture::code(next) == Errc::leader_not_available);
+  const auto at_once = cluster.create(lonely, "never-at-all");
+  REQUIRE(cluster.until([&] { return at_once->has_value(); }, 20));
+  CHECK(QuorumFixture::code(at_once) == Errc::leader_not_available);
+  cluster.heal(lonely);
+  REQUIRE(cluster.until([&] { return !known().leaderless_since; }));
+  REQUIRE(cluster.created(lonely, "rides"));
+  REQUIRE(cluster.until([&] { return cluster.converged(); }));
+  CHECK(cluster.at(lonely).image()->topic_count() == 1);
+}
+
+TEST_CASE("a leader that is cut off refuses nothing by what it knows alone", "[metadata_quorum][cluster]") {
+  QuorumClusterFixture cluster;
+  cluster.start_voters(3);
+  REQUIRE(cluster.all_ready());
+  REQUIRE(cluster.until([&] { return cluster.converged() && cluster.controller() > 0; }));
+  const auto old = cluster.controller();
+  const auto other = cluster.follower();
+  cluster.cut_off(old);
+  // The others make the topic while the old leader thinks that it leads still: it must not say that there is none.
+  REQUIRE(cluster.until([&] { return cluster.at(other).image()->controller_id().value() != old; }, 1'500));
+  const auto answer =
+      cluster.scheduler.start_asking<Done>(cluster.at(old).quorum.get(), DeleteTopic{.name = "rides", .timeout_ms = 30'000});
+  REQUIRE(cluster.created(other, "rides"));
+  cluster.heal(old);
+  REQUIRE(cluster.until([&] { return answer->has_value(); }));
+  CHECK(**answer);
+  REQUIRE(cluster.until([&] { return cluster.converged(); }));
+  CHECK_FALSE(cluster.at(old).image()->find_topic("rides"));
+}

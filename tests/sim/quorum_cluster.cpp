@@ -380,6 +380,13 @@ void QuorumCluster::propose(BrokerId id, std::uint64_t token, QuorumNode::Place 
         [&](QuorumNode& node, MonotonicMs time) { return node.propose(own, place, records, std::move(payload), time); });
 }
 
+void QuorumCluster::read(BrokerId id, std::uint64_t token) {
+  auto& one = at_id(id);
+  const auto own = request(one, RequestKind::read);
+  requests_[own].shell_token = token;
+  input(one, "read", [&](QuorumNode& node, MonotonicMs time) { return node.read(own, time); });
+}
+
 void QuorumCluster::check_history() {
   std::set<std::uint64_t> seen;
   for (const auto& [end, entry] : invariants_.committed_entries()) {

@@ -90,6 +90,7 @@ class QuorumCluster {
 
   // of the shell; the node is up
   void propose(BrokerId id, std::uint64_t token, quorum::QuorumNode::Place place, std::int32_t records, Bytes payload);
+  void read(BrokerId id, std::uint64_t token);
   /// `state`: of the shell's state machine that has applied all below `end`. Ends in `snapshot_written`.
   void take_snapshot(BrokerId id, Offset end, const Bytes& state);
 

@@ -73,7 +73,6 @@ void ClusterNode::crash(CrashKind kind) {
   asked_.clear();
   askers_.clear();
   calls_.clear();
-  gone_.clear();
   armed_for_.reset();
   on_stopped_ = nullptr;
   registering_ = false;
@@ -180,15 +179,15 @@ void ClusterNode::answered_by_peer(std::uint64_t call, const Result<Bytes>& answ
 
 void ClusterNode::peer_gone(BrokerId peer, const Uuid& incarnation) {
   if (!up()) return;
-  gone_[peer] = incarnation;
   duties_->on_image(machine_->image(), now());
   perform(duties_->peer_gone(peer, incarnation, now()));
   world_.quorum.hint_down(id_, peer);
 }
 
-void ClusterNode::peer_back(BrokerId peer) {
+void ClusterNode::peer_back(BrokerId peer, const Uuid& incarnation) {
   if (!up()) return;
-  gone_.erase(peer);
+  duties_->on_image(machine_->image(), now());
+  perform(duties_->peer_up(peer, incarnation, now()));
   world_.quorum.hint_up(id_, peer);
 }
 
@@ -227,8 +226,7 @@ void ClusterNode::role_changed(const quorum::RoleChanged& role) {
 void ClusterNode::leader_ready() {
   perform(machine_->ready_to_lead(now()));
   ++world_.replication.marks["controller ready"];
-  duties_->begin(machine_->image(), now());
-  for (const auto& [id, incarnation] : std::map<BrokerId, Uuid>{gone_}) perform(duties_->peer_gone(id, incarnation, now()));
+  perform(duties_->begin(machine_->image(), now()));
 }
 
 void ClusterNode::snapshot_written(const Status& status) { perform(machine_->snapshot_written(status)); }
@@ -265,6 +263,8 @@ void ClusterNode::perform(DutyEffects effects) {
 void ClusterNode::perform_one(ProposeMetadata& effect) {
   world_.quorum.propose(id_, effect.token, effect.place, effect.records, std::move(effect.batch));
 }
+
+void ClusterNode::perform_one(const ConfirmLeader& effect) { world_.quorum.read(id_, effect.token); }
 
 void ClusterNode::perform_one(const CallController& effect) {
   call(effect.controller, Bytes::adopt(encode_command({effect.command, effect.timeout_ms})), effect.timeout_ms,
@@ -372,7 +372,7 @@ void ClusterNode::heartbeat_answered(const Result<HeartbeatAnswer>& answer) {
 void ClusterNode::register_anew() {
   if (std::exchange(registering_, true)) return;
   ++world_.replication.marks["registered anew"];
-  command(RegisterBrokerCommand{{id_, "host-" + to_string(id_), 8080}, incarnation_}, 10'000,
+  command(ClusterCommand{RegisterBrokerRequest{{id_, "host-" + to_string(id_), 8080}, incarnation_}}, 10'000,
           [this](const Result<MetadataAnswer>&) { registering_ = false; });
 }
 

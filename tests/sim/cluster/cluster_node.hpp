@@ -54,7 +54,7 @@ class ClusterNode {
   void alter(std::size_t partition, const replication::AlterPartition& request);
   /// The links saw that run of a node go, or a node come.
   void peer_gone(BrokerId peer, const Uuid& incarnation);
-  void peer_back(BrokerId peer);
+  void peer_back(BrokerId peer, const Uuid& incarnation);
 
   // of the quorum's replica
   void delivered(const std::vector<quorum::LogEntry>& entries);
@@ -80,6 +80,7 @@ class ClusterNode {
   void perform(metadata::MetadataEffects effects);
   void perform(metadata::DutyEffects effects);
   void perform_one(metadata::ProposeMetadata& effect);
+  void perform_one(const metadata::ConfirmLeader& effect);
   void perform_one(const metadata::CallController& effect);
   void perform_one(metadata::AnswerMetadata& effect);
   void perform_one(const metadata::AnswerPeer& effect);
@@ -114,7 +115,6 @@ class ClusterNode {
   std::map<std::uint64_t, Answered> asked_;
   std::map<std::uint64_t, Asker> askers_;
   std::map<std::uint64_t, std::function<void(const Result<Bytes>&)>> calls_;
-  std::map<BrokerId, Uuid> gone_;
   std::optional<MonotonicMs> armed_for_;
   std::function<void()> on_stopped_;
   bool registering_ = false;

@@ -105,8 +105,9 @@ void ClusterSimulation::tell_of(BrokerId id, const Uuid& incarnation, bool up) {
     if (other->id() == id) continue;
     later_us(prng().between(1'000, 20'000), [id, incarnation, up, &other] {
       auto& replicas = other->replicas();
-      replicas.run(replicas.current_run(),
-                   [id, incarnation, up, &other] { up ? other->peer_back(id) : other->peer_gone(id, incarnation); });
+      replicas.run(replicas.current_run(), [id, incarnation, up, &other] {
+        up ? other->peer_back(id, incarnation) : other->peer_gone(id, incarnation);
+      });
     });
   }
 }

@@ -1,5 +1,7 @@
 #include "core/metadata/command_codec.hpp"
 
+#include <set>
+
 #include "tests/support/seed.hpp"
 #include "tests/unit/metadata/metadata_fixture.hpp"
 
@@ -22,7 +24,11 @@ std::vector<SentCommand> commands() {
        30'000},
       {AlterTopicCommand{.request = {.name = "rides", .partitions = 9, .config = {{"flush", std::nullopt}, {"a", "b"}}}}, 1},
       {DeleteTopicCommand{.name = "rides", .requester = Requester::system}, 0},
-      {RegisterBrokerCommand{.broker = {BrokerId{7}, "host", 80, "inside", 90, "rack-1"}, .incarnation = uuid(4)}, 5'000},
+      {ClusterCommand{
+           RegisterBrokerRequest{.broker = {BrokerId{7}, "host", 80, "inside", 90, "rack-1"}, .incarnation = uuid(4)}},
+       5'000},
+      {AlterTopicCommand{.request = {.name = "rides"}, .before = TopicSeen{uuid(9), 12, 0xfedcba98}}, 1},
+      {DeleteTopicCommand{.name = "rides", .before = TopicSeen{uuid(9), 12, 7}}, 1},
       {ClusterCommand{DrainBrokerRequest{BrokerId{2}}}, 500},
   };
 }
@@ -37,7 +43,9 @@ std::vector<CommandAnswer> answers() {
 
 TEST_CASE("commands come as they were sent", "[command_codec]") {
   const auto all = commands();
-  REQUIRE(all.size() == std::variant_size_v<MetadataCommand>);
+  std::set<std::size_t> kinds;
+  for (const auto& one : all) kinds.insert(one.command.index());
+  REQUIRE(kinds.size() == std::variant_size_v<MetadataCommand>);
   for (const auto& one : all) {
     const auto decoded = decode_command(encode_command(one));
     REQUIRE(decoded);
@@ -54,7 +62,10 @@ TEST_CASE("commands come as they were sent", "[command_codec]") {
   CHECK(create.earlier_ids == std::vector<TopicId>{uuid(2), uuid(3)});
   const auto alter = std::get<AlterTopicCommand>(decode_command(encode_command(all[1]))->command);
   CHECK(alter.request.config.at("flush") == std::nullopt);
-  const auto registered = std::get<RegisterBrokerCommand>(decode_command(encode_command(all[3]))->command);
+  const auto altered_again = std::get<AlterTopicCommand>(decode_command(encode_command(all[4]))->command);
+  CHECK(altered_again.before == TopicSeen{uuid(9), 12, 0xfedcba98});
+  const auto of_cluster = std::get<ClusterCommand>(decode_command(encode_command(all[3]))->command);
+  const auto registered = std::get<RegisterBrokerRequest>(of_cluster.request);
   CHECK(registered.broker == BrokerImage{BrokerId{7}, "host", 80, "inside", 90, "rack-1"});
 }
 
@@ -72,7 +83,7 @@ TEST_CASE("answers come as they were given", "[command_codec]") {
 
 TEST_CASE("the bytes of a command are these", "[command_codec]") {
   const auto bytes = encode_command({DeleteTopicCommand{.name = "ab"}, 258});
-  const std::vector<int> expected{1, 0, 0, 0, 0, 0, 0, 1, 2, 2, 0, 0, 0, 0, 2, 'a', 'b'};
+  const std::vector<int> expected{1, 0, 0, 0, 0, 0, 0, 1, 2, 2, 0, 0, 0, 0, 2, 'a', 'b', 0};
   REQUIRE(bytes.size() == expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) CHECK(std::to_integer<int>(bytes[i]) == expected[i]);
 }

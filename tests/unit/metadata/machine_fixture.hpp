@@ -128,6 +128,15 @@ class MachineFixture {
       commit(proposal);
     }
   }
+  void perform(const metadata::ConfirmLeader& effect) {
+    if (hold_confirmations) return confirmations.push_back(effect.token);
+    take(machine->proposed(effect.token, end(), time()));
+  }
+  /// The quorum's answer to what it was asked about this leader.
+  void confirm(const Result<Offset>& answer) {
+    for (const auto token : std::exchange(confirmations, {})) take(machine->proposed(token, answer, time()));
+    settle();
+  }
   void perform(const metadata::CallController& call) { calls.push_back(call); }
   void perform(metadata::AnswerMetadata& answer) {
     INFO("token " << answer.token);
@@ -205,6 +214,8 @@ class MachineFixture {
   std::int64_t now = 0;
   std::uint64_t last_token = 0;
   bool hold = false;  ///< proposals
+  bool hold_confirmations = false;
+  std::vector<std::uint64_t> confirmations;
   bool handing_over = false;
   std::optional<metadata::ProposeMetadata> held;
   std::deque<Error> proposal_errors;

@@ -235,6 +235,25 @@ TEST_CASE("who is told to be elected asks for votes at once, without a pre-vote 
   CHECK_FALSE(one.sent<VoteRequest>(3)[0].pre_vote);
 }
 
+TEST_CASE("a replica whose disk was put back is told of, and asked with heartbeats only", "[quorum]") {
+  ReplicaFixture one{voters({1, 2, 3})};
+  one.start();
+  one.lead_ready({2});
+  one.propose();
+  one.persist();
+  one.accept(2, 1, 2, 2);
+  one.clear();
+  for (int i = 0; i < 200; ++i) {
+    one.receive(2, 1, AppendResponse{.base_offset = Offset{2}, .hint_end_offset = Offset{0}});
+  }
+  CHECK(one.sent<AppendRequest>(2).size() < 20);
+  REQUIRE(one.notes.size() == 1);
+  CHECK(one.notes[0].find("its disk was put back") != std::string::npos);
+  one.clear();
+  one.pass(100);
+  CHECK(one.sent<AppendRequest>(2).size() == 1);
+}
+
 TEST_CASE("observers are sent the log, count for nothing, and are forgotten after 10 s of silence", "[quorum]") {
   ReplicaFixture one{voters({1, 2, 3})};
   one.start();

@@ -1,4 +1,4 @@
-#include "core/metadata/voter_set.hpp"
+#include "core/metadata/voters_told.hpp"
 
 #include "tests/unit/metadata_quorum/replica_fixture.hpp"
 
@@ -45,4 +45,14 @@ TEST_CASE("a voter is a disk: the node alone does not make one (KIP-853)", "[quo
   CHECK_FALSE(set.contains(ReplicaKey{BrokerId{2}, uuid_of(99)}));
   CHECK(set.contains(BrokerId{2}));
   CHECK(set.without(replica(2)).with({BrokerId{2}, uuid_of(99)}).contains(ReplicaKey{BrokerId{2}, uuid_of(99)}));
+}
+
+TEST_CASE("a node that was told of other voters than there are says so", "[quorum]") {
+  const auto are = voters({1, 2, 3});
+  CHECK_FALSE(other_voters({BrokerId{3}, BrokerId{1}, BrokerId{2}}, are));
+  CHECK_FALSE(other_voters({}, are));
+  CHECK_FALSE(other_voters({BrokerId{1}}, {}));
+  const auto note = other_voters({BrokerId{2}, BrokerId{4}}, are);
+  REQUIRE(note);
+  CHECK(note->find("told of the voters 2,4, its metadata has the voters 1,2,3") != std::string::npos);
 }
