@@ -127,7 +127,9 @@ Status ConsumerGroup::join(const std::string& id, const MemberProfile& profile, 
       back.epoch = back.previous_epoch;
       write_assignment(id, std::move(back), turn);
     }
-    change(id, profile, image, wall, turn);
+    if (member->profile != profile) write(MemberRecord{name_, id, profile}, turn);
+    // A new epoch, whatever it was: a coordinator that was deposed, and knows the old one, could tell it old positions.
+    retarget(image, wall, turn);
     return {};
   }
   if (members_.size() >= members_max) {

@@ -12,6 +12,11 @@ Error no_such_partition(const GroupPartition& partition) {
           "there is no partition " + to_string(partition.partition) + " of a topic '" + partition.topic + "'"};
 }
 
+Error not_its_own(const GroupPartition& partition, const Committer& who) {
+  return {Errc::fenced_member_epoch, "partition " + to_string(partition.partition) + " of '" + partition.topic +
+                                         "' does not belong to the member '" + who.member + "'"};
+}
+
 /// nullptr: no such partition.
 metadata::TopicPtr topic_of(const metadata::MetadataImage& image, const GroupPartition& partition) {
   auto topic = image.find_topic(partition.topic);
@@ -252,8 +257,7 @@ Status GroupCoordinator::commit_one(Group& group, const Committer& committer, co
   if (!committer.member.empty()) {
     const auto* owner = group.members.owner({topic->id, offset.partition});
     if (owner == nullptr || *owner != committer.member) {
-      return Error{Errc::fenced_member_epoch, "partition " + to_string(offset.partition) + " of '" + offset.topic +
-                                                  "' does not belong to the member '" + committer.member + "'"};
+      return not_its_own(partition, committer);
     }
     if (offset.reset_epoch != reset_epoch) {
       return Error{Errc::stale_member_epoch, "the position of the group in partition " + to_string(offset.partition) +
@@ -308,8 +312,20 @@ const CommittedOffset* GroupCoordinator::committed(const Group& group, const Gro
   return found == group.offsets.end() || found->second.topic_id != topic ? nullptr : &found->second;
 }
 
+Status GroupCoordinator::check_asker(const OffsetsRequest& request) const {
+  TROUPE_TRY(check_member(request.group, request.asker));
+  const auto& members = find(request.group)->members;
+  if (!request.partitions) return {};
+  for (const auto& partition : *request.partitions) {
+    const auto topic = image_->find_topic(partition.topic);
+    const auto* owner = topic == nullptr ? nullptr : members.owner({topic->id, partition.partition});
+    if (owner == nullptr || *owner != request.asker.member) return not_its_own(partition, request.asker);
+  }
+  return {};
+}
+
 Result<std::vector<Position>> GroupCoordinator::offsets(const OffsetsRequest& request) const {
-  if (!request.asker.member.empty()) TROUPE_TRY(check_member(request.group, request.asker));
+  if (!request.asker.member.empty()) TROUPE_TRY(check_asker(request));
   std::vector<Position> positions;
   const auto* group = find(request.group);
   const auto add = [&](const GroupPartition& partition) {

@@ -53,7 +53,7 @@ class GroupCoordinator {
   /// Errors for all: invalid_group_id, unknown_member_id, stale_member_epoch (not the member's epoch), policy_violation.
   Result<std::vector<Status>> commit(const CommitRequest& request, Now now, Turn& turn);
 
-  /// Errors, for members only: unknown_member_id, stale_member_epoch.
+  /// Errors, for members only: unknown_member_id, stale_member_epoch, fenced_member_epoch (not its partition).
   Result<std::vector<Position>> offsets(const OffsetsRequest& request) const;
   /// As `commit`, by an operator, whatever members there are.
   Result<std::vector<Status>> reset(const ResetRequest& request, Now now, Turn& turn);
@@ -93,6 +93,8 @@ class GroupCoordinator {
 
   /// A member of that epoch, or of the one before: the answer that told it of its new one may be on its way.
   Status check_member(const std::string& name, const Committer& committer) const;
+  /// A member that owns what it asks for.
+  Status check_asker(const OffsetsRequest& request) const;
   Status commit_one(Group& group, const Committer& committer, const OffsetToCommit& offset, Now now, Turn& turn);
   void put(Group& group, const GroupPartition& partition, std::optional<CommittedOffset> value, Turn& turn);
   const CommittedOffset* committed(const Group& group, const GroupPartition& partition, const TopicId& topic) const;

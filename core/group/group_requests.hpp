@@ -71,7 +71,8 @@ struct GroupPartition {
   friend auto operator<=>(const GroupPartition&, const GroupPartition&) = default;
 };
 
-/// Where the group stands. A member asks by its name and epoch: a coordinator that was deposed, and does not know it, does not know them.
+/// Where the group stands. A member asks by its name and epoch for what it owns: a coordinator that was deposed, and does not know it, does
+/// not know that epoch, or that it owns that.
 struct OffsetsRequest {
   std::string group = {};
   Committer asker = {};

@@ -147,6 +147,8 @@ TEST_CASE("a fenced member joins again under its id and has nothing at first", "
   REQUIRE(again);
   CHECK(partitions_of(*again).size() == 2);
   CHECK(group.coordinator->describe("g")->members.size() == 1);
+  // An epoch that a coordinator which was deposed in between cannot know.
+  CHECK(again->epoch == GroupEpoch{2});
 }
 
 TEST_CASE("a successor finds members, targets and assignments as they were", "[group]") {

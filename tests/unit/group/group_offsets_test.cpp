@@ -70,6 +70,22 @@ TEST_CASE("commits of somebody else's partition, of an old epoch or by nobody ar
   CHECK(group.committed("orders", goes)->offset == Offset{10});
 }
 
+TEST_CASE("a member is told where the group stands in what it owns, and nowhere else", "[group]") {
+  GroupFixture group;
+  group.topic("orders", 2);
+  REQUIRE(group.join("a", reads({"orders"})));
+  const auto b = group.join("b", reads({"orders"}));
+  const auto ask = [&](const std::string& member, std::int32_t partition) {
+    return code(group.coordinator->offsets({"g",
+                                            {member, GroupEpoch{member == "a" ? 1 : 2}},
+                                            std::vector<GroupPartition>{{"orders", PartitionId{partition}}}}));
+  };
+  CHECK(ask("a", 0) == taken);
+  CHECK(ask("a", 1) == taken);
+  CHECK(ask("a", 2) == Errc::fenced_member_epoch);
+  CHECK(ask("b", 0) == Errc::fenced_member_epoch);
+}
+
 TEST_CASE("offsets that cannot be, each with its code", "[group]") {
   GroupFixture group;
   group.topic("orders", 1);
