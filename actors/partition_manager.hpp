@@ -59,7 +59,7 @@ struct PartitionManagerOptions {
   std::shared_ptr<std::atomic<bool>> serving = std::make_shared<std::atomic<bool>>(false);  ///< set while leaders may run
 };
 
-/// Takes MetadataUpdate, DirectoryOpened, LogFailed, LogRotten, AttachListener, DetachListener, PeerState. Pointers in `options` outlive it.
+/// Takes MetadataUpdate, DirectoryOpened, LogFailed, LogRotten, AttachListener, DetachListener, PeerState. Pointers in options outlive it.
 caf::actor spawn_partition_manager(caf::actor_system& system, PartitionManagerOptions options, ActorRowPtr row);
 
 }  // namespace troupe::actors
