@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <unordered_map>
 
 #include <caf/actor_system.hpp>
@@ -19,7 +20,7 @@ namespace troupe::actors {
 
 /// From a disk_worker to itself.
 struct DiskWorkerWakeup {
-  enum class Kind : std::uint8_t { end_turn, flush, open, stop };
+  enum class Kind : std::uint8_t { end_turn, flush, open, stop, failed_log };
   Kind kind;
   std::uint64_t token;  ///< of the turn or the timer; a stale one is dropped
 };
@@ -112,6 +113,8 @@ class DiskWorkerState {
     options_ = std::move(options);
     row_ = std::move(row);
     self_->set_exit_handler([this](caf::exit_msg& message) { stop_behind_mailbox(message.reason); });
+    self_->set_down_handler([this](caf::down_msg&) { listener_gone(); });
+    if (options_.listener) self_->monitor(options_.listener);
     open();
     return {
         [this](const AppendBatches& request) { append(request); },
@@ -152,6 +155,8 @@ class DiskWorkerState {
         [this](const QuarantineLog& request) {
           return answer<Done>([&] { return done(directory_->quarantine(request.partition)); });
         },
+        [this](const SetAsideLog& request) { return answer<Done>([&] { return set_aside(request.partition); }); },
+        [this](const RecoverDirectory& request) { recover(request.partition); },
         [this](const Checkpoint&) { return answer<Done>([&] { return done(directory_->checkpoint()); }); },
         [this](const ListLogs&) {
           return answer<DirectoryContents>([&]() -> Result<DirectoryContents> { return contents(); });
@@ -218,14 +223,62 @@ class DiskWorkerState {
     check_log(request.partition);
   }
 
-  /// A log that failed alone comes back by recovery, and so through the next run. The rest of its turn is made durable first.
+  /// A log that failed comes back by recovery, and so through the next run; or others hold what it should, and it begins anew. The rest
+  /// of its turn is made durable first.
   void check_log(const TopicIdPartition& id) {
     if (!directory_) return;
     const auto* log = directory_->find(id);
     if (log == nullptr || log->health().kind != storage::LogHealth::Kind::offline) return;
     const Error error{Errc::storage_error, "partition " + to_string(id) + ": " + log->health().reason};
     end_turn();
-    if (!refusal_) fail(error);
+    if (!refusal_) log_failed(id, error);
+  }
+
+  void log_failed(const TopicIdPartition& id, const Error& error) {
+    if (!options_.logs_fail_alone || !options_.listener) return fail(error);
+    if (!failed_.try_emplace(id, now()).second) return;
+    row_->set_last_error(to_string(error));
+    caf::anon_send(options_.listener, LogFailed{id, error});
+    self_->delayed_send(self_, std::chrono::milliseconds(options_.failed_log_ms_max),
+                        DiskWorkerWakeup{DiskWorkerWakeup::Kind::failed_log, 0});
+  }
+
+  /// Failures that showed while something else was done, as a sync behind a turn.
+  void look_for_failed_logs() {
+    if (!directory_) return;
+    for (const auto& id : directory_->failed_logs()) {
+      if (failed_.contains(id)) continue;
+      const auto* log = directory_->find(id);
+      log_failed(id, {Errc::storage_error, "partition " + to_string(id) + ": " + (log ? log->health().reason : "failed")});
+      if (!directory_) return;
+    }
+  }
+
+  Result<Done> set_aside(const TopicIdPartition& id) {
+    TROUPE_TRY_ASSIGN(const auto where, directory_->set_aside(id));
+    failed_.erase(id);
+    if (!where.empty())
+      log::warn("a log was set aside; the partition is copied anew", {log::kv("partition", id), log::kv("kept_in", where)});
+    return Done{};
+  }
+
+  void recover(const TopicIdPartition& id) {
+    const Handling handling{*row_, now()};
+    if (!failed_.contains(id) || refusal_) return;
+    end_turn();
+    if (!refusal_) fail({Errc::storage_error, "partition " + to_string(id) + " failed, and nobody else has what it holds"});
+  }
+
+  /// Its successor does not know this worker's failed logs: as if there were nobody who could do without them.
+  void listener_gone() {
+    options_.listener = nullptr;
+    if (!failed_.empty()) recover(failed_.begin()->first);
+  }
+
+  void on_failed_log() {
+    for (const auto& [id, since] : failed_) {
+      if (now() - since >= options_.failed_log_ms_max) return recover(id);
+    }
   }
 
   void begin_turn(MonotonicMs time) {
@@ -249,6 +302,7 @@ class DiskWorkerState {
     }
     completions_.send();
     arm_timer();
+    look_for_failed_logs();
   }
 
   // --- everything else
@@ -319,6 +373,7 @@ class DiskWorkerState {
         if (!stopping_) open();
         return;
       case DiskWorkerWakeup::Kind::stop: return stop();
+      case DiskWorkerWakeup::Kind::failed_log: return on_failed_log();
     }
   }
 
@@ -344,6 +399,7 @@ class DiskWorkerState {
     if (!directory_) return;
     if (directory_->failure()) return fail({Errc::storage_error, *directory_->failure()});
     arm_timer();
+    look_for_failed_logs();
   }
 
   // --- the end
@@ -352,6 +408,7 @@ class DiskWorkerState {
   void fail(const Error& error) {
     row_->set_last_error(to_string(error));
     directory_.reset();
+    failed_.clear();
     refusal_ = Error{Errc::log_offline, "the data directory " + options_.directory.path + " is offline: " + error.message};
     stop_behind_mailbox({});
     exit_reason_ = to_caf_error(error);  // says more than a wish to stop that came before
@@ -395,6 +452,7 @@ class DiskWorkerState {
   ActorRowPtr row_;
   std::unique_ptr<DataDirectory> directory_;  ///< null when everything is refused
   std::optional<Error> refusal_;
+  std::map<TopicIdPartition, MonotonicMs> failed_;  ///< logs that the listener was told of, and when
   bool stopping_ = false;
   caf::error exit_reason_;
 

@@ -18,7 +18,8 @@ namespace troupe::actors {
 ///
 /// A turn also ends when it has taken `turn_bytes_max` or `turn_ms_max`, and before any other request is carried out.
 ///
-/// When the directory fails, or the disk under one log, everything that waits is answered with storage_error, what is still in the
+/// When the disk fails under one log, that log goes offline; with `logs_fail_alone` the others go on, and the listener decides about
+/// it. When the directory fails, or one log without that, everything that waits is answered with storage_error, what is still in the
 /// mailbox with log_offline, and the actor ends with that error: its supervisor starts it again, and the new one recovers the
 /// directory from disk.
 /// A wish to stop (an exit message, but for kill) is fulfilled behind what already waits in the mailbox.
@@ -27,7 +28,9 @@ struct DiskWorkerOptions {
   storage::DataDirectory::Options directory = {};
   std::size_t turn_bytes_max = std::size_t{8} << 20;
   Millis turn_ms_max = 10;
-  caf::actor listener = {};  ///< gets DirectoryOpened; may be null
+  caf::actor listener = {};           ///< gets DirectoryOpened and LogFailed; may be null
+  bool logs_fail_alone = false;       ///< there are other nodes, which may hold what a log that fails should
+  Millis failed_log_ms_max = 30'000;  ///< the listener has that long to decide
   /// Whose the directory is, when that shows only later: a node that joins a cluster. Null: `directory` says it. As long as it answers
   /// nullopt, everything is refused as log_offline.
   std::function<std::optional<Uuid>()> cluster_id = {};

@@ -35,6 +35,7 @@ constexpr auto tick_pause = std::chrono::milliseconds(25);
 constexpr auto look_pause = std::chrono::milliseconds(1);
 constexpr Millis leaders_ms_max = 5'000;  ///< a new topic is answered without them after that
 constexpr Millis call_ms_max = 30'000;    ///< for a leader to answer, besides the time it was told to wait
+constexpr int latest_tries_min = 20;      ///< PatientCalls asks each 50 ms
 constexpr auto metadata_timeout = std::chrono::seconds(35);
 
 Error no_leader(const TopicIdPartition& id) {
@@ -51,8 +52,8 @@ class GatewayState {
     options_ = std::move(options);
     row_ = std::move(row);
     desk_.emplace(options_.seed);
-    fetches_.emplace([this](std::uint64_t token, const PatientFetch& fetch) { return ask(token, fetch); });
-    finds_.emplace([this](std::uint64_t token, const Find& find) { return ask(token, find); });
+    fetches_.emplace([this](std::uint64_t token, PatientFetch& fetch) { return ask(token, fetch); });
+    finds_.emplace([this](std::uint64_t token, Find& find) { return ask(token, find); });
     self_->set_down_handler([this](caf::down_msg& down) { handle([&] { leader_gone(down.source.id()); }); });
     row_->set_state(ActorState::running);
     return {
@@ -78,10 +79,12 @@ class GatewayState {
   struct PatientFetch {
     FetchRequest request;
     MonotonicMs wait_until;
+    int tries = 0;
   };
   struct Find {
     TopicIdPartition partition;
     OffsetSpec spec;
+    int tries = 0;
   };
   struct NewTopic {
     metadata::TopicPtr topic;
@@ -107,7 +110,24 @@ class GatewayState {
     return entry->leader;
   }
 
+  /// For reads: who leads, or, in turn with that, the replica of this node, once the leader could not be asked.
+  caf::actor reader_of(const TopicIdPartition& id, int tries) {
+    const bool nearby = tries % 2 == 1;
+    if (!nearby) {
+      if (auto leader = leader_of(id)) return leader;
+    }
+    const auto follower = options_.leaders->follower(id);
+    if (!follower) return nearby ? leader_of(id) : nullptr;
+    if (watched_followers_.insert(follower.id()).second) self_->monitor(follower);
+    return follower;
+  }
+
   void leader_gone(caf::actor_id leader) {
+    if (watched_followers_.erase(leader) > 0) {
+      fetches_->leader_gone(leader, now());
+      finds_->leader_gone(leader, now());
+      return;
+    }
     const auto found = watched_.find(leader);
     if (found == watched_.end()) return;
     const auto id = found->second;
@@ -151,8 +171,8 @@ class GatewayState {
     keep_ticking();
   }
 
-  Result<caf::actor_id> ask(std::uint64_t token, const PatientFetch& fetch) {
-    const auto leader = leader_of(fetch.request.partition);
+  Result<caf::actor_id> ask(std::uint64_t token, PatientFetch& fetch) {
+    const auto leader = reader_of(fetch.request.partition, fetch.tries++);
     if (!leader) return nobody(fetch.request.partition);
     auto request = fetch.request;
     request.wait_ms_max = std::max(Millis{0}, fetch.wait_until - now());
@@ -173,8 +193,11 @@ class GatewayState {
     keep_ticking();
   }
 
-  Result<caf::actor_id> ask(std::uint64_t token, const Find& find) {
-    const auto leader = leader_of(find.partition);
+  Result<caf::actor_id> ask(std::uint64_t token, Find& find) {
+    // Where the log ends now only its leader knows: it is given a second to come back.
+    const auto tries = find.tries++;
+    const bool patient = find.spec.kind == OffsetSpec::Kind::latest && tries < latest_tries_min;
+    const auto leader = patient ? leader_of(find.partition) : reader_of(find.partition, tries);
     if (!leader) return nobody(find.partition);
     self_->send(leader, FindOffset{token, find.spec, self_handle()});
     return leader.id();
@@ -285,6 +308,7 @@ class GatewayState {
   bool ticking_ = false;
   MonotonicMs last_sweep_{0};
   std::unordered_map<caf::actor_id, TopicIdPartition> watched_;  ///< leaders
+  std::unordered_set<caf::actor_id> watched_followers_;
   std::optional<PatientCalls<PatientFetch, FetchResponse>> fetches_;
   std::optional<PatientCalls<Find, OffsetAnswer>> finds_;
   OpenCalls<Offset> deletions_;

@@ -19,6 +19,8 @@ using DiskWorker =
                      caf::replies_to<ApplyRetention>::with<LogSnapshot>,
                      caf::replies_to<RemoveLog>::with<Done>,      //
                      caf::replies_to<QuarantineLog>::with<Done>,  //
+                     caf::replies_to<SetAsideLog>::with<Done>,    //
+                     caf::reacts_to<RecoverDirectory>,            // not answered
                      caf::replies_to<Checkpoint>::with<Done>,     //
                      caf::replies_to<WriteSideFile>::with<Done>,  //
                      caf::replies_to<ReadSideFile>::with<SideFile>, caf::replies_to<ListLogs>::with<DirectoryContents>,

@@ -1,5 +1,6 @@
 #include "actors/leader_locator.hpp"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -48,6 +49,46 @@ bool LeaderLocator::knows(const TopicIdPartition& partition) const {
   return state != nullptr && state->leader != self_ && state->leader != no_broker;
 }
 
+std::optional<LeaderLocator::Entry> LeaderLocator::known(const TopicIdPartition& partition) const {
+  if (auto here = directory_->find(partition)) return here;
+  const std::lock_guard lock{table_->mutex};
+  const auto found = table_->stand_ins.find(partition);
+  if (found == table_->stand_ins.end()) return std::nullopt;
+  return Entry{found->second.actor, found->second.epoch};
+}
+
+void LeaderLocator::set_follower(const TopicIdPartition& partition, caf::actor follower) {
+  const std::lock_guard lock{table_->mutex};
+  table_->followers[partition].swap(follower);  // the old handle goes after the lock
+}
+
+void LeaderLocator::remove_follower(const TopicIdPartition& partition) {
+  caf::actor gone;
+  const std::lock_guard lock{table_->mutex};
+  const auto found = table_->followers.find(partition);
+  if (found == table_->followers.end()) return;
+  gone.swap(found->second);
+  table_->followers.erase(found);
+}
+
+caf::actor LeaderLocator::follower(const TopicIdPartition& partition) const {
+  const std::lock_guard lock{table_->mutex};
+  const auto found = table_->followers.find(partition);
+  return found == table_->followers.end() ? nullptr : found->second;
+}
+
+caf::actor LeaderLocator::tail_source(const TopicIdPartition& partition) {
+  if (const auto here = directory_->find(partition)) return here->leader;
+  const auto follower = this->follower(partition);
+  if (follower) {
+    const auto topic = images_->get()->find_topic(partition.topic_id);
+    const auto* state = partition_in(topic, partition.partition);
+    if (state != nullptr && std::ranges::find(state->isr, self_) != state->isr.end()) return follower;
+  }
+  const auto leader = find(partition);
+  return leader ? leader->leader : follower;
+}
+
 void LeaderLocator::on_image(const metadata::MetadataImage& image) {
   std::vector<caf::actor> over;
   {
@@ -77,9 +118,11 @@ void LeaderLocator::Table::ended(const TopicIdPartition& partition, caf::actor_i
 
 void LeaderLocator::clear() {
   std::unordered_map<TopicIdPartition, StandIn> all;
+  std::unordered_map<TopicIdPartition, caf::actor> followers;
   {
     const std::lock_guard lock{table_->mutex};
     all.swap(table_->stand_ins);
+    followers.swap(table_->followers);
   }
   for (const auto& [id, one] : all) caf::anon_send_exit(one.actor, caf::exit_reason::user_shutdown);
 }

@@ -41,6 +41,18 @@ class LeaderLocator {
   std::optional<Entry> find(const TopicIdPartition& partition);
   /// The partition has a leader, as far as this node knows; nothing is made.
   bool knows(const TopicIdPartition& partition) const;
+  /// As `find`, of what is there already.
+  std::optional<Entry> known(const TopicIdPartition& partition) const;
+
+  // --- followers on this node, which serve what they know to be committed
+
+  void set_follower(const TopicIdPartition& partition, caf::actor follower);
+  void remove_follower(const TopicIdPartition& partition);
+  /// Null: none.
+  caf::actor follower(const TopicIdPartition& partition) const;
+  /// Who has the partition's news for listeners on this node: its leader, if that is here; else the follower here, if it is in sync, or if
+  /// nobody leads; else the leader. Null: nobody.
+  caf::actor tail_source(const TopicIdPartition& partition);
   /// Ends the stand-ins of those who lead no more.
   void on_image(const metadata::MetadataImage& image);
   /// Ends all.
@@ -57,6 +69,7 @@ class LeaderLocator {
   struct Table {
     mutable std::mutex mutex;
     std::unordered_map<TopicIdPartition, StandIn> stand_ins;
+    std::unordered_map<TopicIdPartition, caf::actor> followers;
 
     void ended(const TopicIdPartition& partition, caf::actor_id stand_in);
   };

@@ -93,6 +93,14 @@ struct RemoveLog {
 struct QuarantineLog {
   TopicIdPartition partition;
 };
+/// As DataDirectory::set_aside: other nodes hold what this log should. The next OpenLog finds an empty one. -> Done
+struct SetAsideLog {
+  TopicIdPartition partition;
+};
+/// No answer: nobody else can stand in for the log that failed. The directory is let go, and recovered by the worker's next run.
+struct RecoverDirectory {
+  TopicIdPartition partition;
+};
 /// Syncs everything, so that the next open scans nothing. -> Done
 struct Checkpoint {};
 /// -> DirectoryContents
@@ -142,6 +150,13 @@ struct DirectoryOpened {
   std::vector<std::string> findings;  ///< one sentence each, for people
 };
 
+/// From disk_worker to its listener: the disk failed under this log, and the others go on. The listener answers by SetAsideLog or
+/// RecoverDirectory; when it does not, the directory is recovered.
+struct LogFailed {
+  TopicIdPartition partition;
+  Error error;
+};
+
 // --- cold reads: through LogReaders (actors/log_reader.hpp) ----------------------------------------------------------------------
 
 /// Reads as LogView::read. Answered by one ReadResult, whatever happens.
@@ -187,6 +202,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::AdvanceLogStart)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ApplyRetention)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::RemoveLog)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::QuarantineLog)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SetAsideLog)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::RecoverDirectory)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::LogFailed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::Checkpoint)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ListLogs)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::WriteSideFile)

@@ -88,7 +88,7 @@ template <class Request, class Answer>
 class PatientCalls {
  public:
   /// Asks a leader and says which; 0: there is none now. An error ends the call.
-  using Ask = std::function<Result<caf::actor_id>(std::uint64_t token, const Request& request)>;
+  using Ask = std::function<Result<caf::actor_id>(std::uint64_t token, Request& request)>;
 
   static constexpr Millis retry_ms = 50;
   static constexpr Millis leaderless_ms_max = 5'000;

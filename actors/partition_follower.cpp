@@ -7,6 +7,7 @@
 
 #include "actors/clock.hpp"
 #include "actors/errors.hpp"
+#include "actors/follower_reads.hpp"
 #include "actors/log_config.hpp"
 #include "actors/partition_messages.hpp"
 #include "base/log.hpp"
@@ -46,7 +47,7 @@ std::vector<storage::PlacedBatch> placed(const Bytes& bytes) {
 /// The actor's state and handlers.
 ///
 ///   opening ---> following ---> (told to stop) waits for the disk ---> ended
-///      `--- damaged: waits to be ended
+///      `--- damaged: ended, with log_damaged
 class PartitionFollowerState {
  public:
   using Self = caf::stateful_actor<PartitionFollowerState>;
@@ -56,6 +57,7 @@ class PartitionFollowerState {
     self_ = self;
     options_ = std::move(options);
     row_ = std::move(row);
+    reads_.emplace(*self_, options_.partition, *options_.readers, replica_, options_.recent_bytes_max);
     self_->monitor(options_.disk_worker);
     self_->set_down_handler([this](caf::down_msg&) { end({Errc::log_offline, "the disk worker is down"}); });
     self_->set_exit_handler([this](caf::exit_msg& exit) { handle([&] { stop(exit.reason); }); });
@@ -67,6 +69,18 @@ class PartitionFollowerState {
         [this](const ConfigChanged& change) { handle([&] { change_config(change.config); }); },
         [this](const RunRetention&) { handle([&] { keep_watermark(); }); },
         [this](const FollowerWakeup& wakeup) { handle([&] { on_wakeup(wakeup); }); },
+        [this](const FetchPartition& request) { handle([&] { reads_->fetch(request); }); },
+        [this](const ReadResult& result) {
+          handle([&] {
+            note_rot(result);
+            reads_->read(result);
+          });
+        },
+        [this](const FindOffset& request) { handle([&] { reads_->find(request); }); },
+        [this](const TimestampResult& result) { handle([&] { reads_->found(result); }); },
+        [this](const CancelFetch&) {},  // none waits
+        [this](const AttachTail& request) { handle([&] { reads_->attach(request.tail); }); },
+        [this](const DetachTail&) { handle([&] { reads_->detach(); }); },
     };
   }
 
@@ -93,14 +107,8 @@ class PartitionFollowerState {
       return end({Errc::log_offline, "partition " + options_.topic + ": " + snapshot.health.reason});
     }
     if (!snapshot.health.can_append()) {
-      damaged_ = true;
-      const Error error{Errc::log_damaged, "damaged from offset " + to_string(snapshot.health.from) + " on (" +
-                                               snapshot.health.reason + "): this replica is not kept up to date"};
-      row_->set_last_error(to_string(error));
-      row_->set_state(ActorState::failed);
-      return log::error(
-          "replica not followed",
-          {log::kv("topic", options_.topic), log::kv("partition", options_.partition.partition), log::kv("error", error)});
+      return end({Errc::log_damaged, "damaged from offset " + to_string(snapshot.health.from) + " on (" +
+                                         snapshot.health.reason + "): this replica is not kept up to date"});
     }
     // What a log holds when it is opened is on stable storage under fsync; under interval nobody counts that.
     const auto& view = snapshot.view;
@@ -111,6 +119,7 @@ class PartitionFollowerState {
                                           .high_watermark = snapshot.high_watermark,
                                           .epochs = snapshot.state->epochs});
     row_->set_state(ActorState::running);
+    reads_->opened(view);
     if (wanted_) follow(*std::exchange(wanted_, std::nullopt));
   }
 
@@ -130,6 +139,7 @@ class PartitionFollowerState {
     }
     effects.moved = true;  // the same epoch over another fetcher
     perform(std::move(effects));
+    reads_->moved();
   }
 
   void answered(const replication::ReplicaAnswer& answer) {
@@ -146,13 +156,16 @@ class PartitionFollowerState {
     }
     if (effects.log_start) {
       self_->request(options_.disk_worker, disk_timeout, AdvanceLogStart{options_.partition, *effects.log_start})
-          .then([](const LogSnapshot&) {}, [this](caf::error& error) { handle([&] { end(from_caf_error(error)); }); });
+          .then([this](const LogSnapshot& snapshot) { handle([&] { reads_->changed(snapshot.view); }); },
+                [this](caf::error& error) { handle([&] { end(from_caf_error(error)); }); });
     }
     if (effects.append) {
       appending_ = effects.append->token;
+      appended_ = *effects.append;
       self_->send(options_.disk_worker, AppendBatches{options_.partition, effects.append->token,
                                                       placed(effects.append->batches), caf::actor_cast<caf::actor>(self_)});
     }
+    if (effects.truncate || effects.restart) reads_->cut(effects.records_lost);
     if (effects.truncate) {
       log::info("replica truncated to where it parts from its leader",
                 {log::kv("topic", options_.topic), log::kv("partition", options_.partition.partition),
@@ -160,6 +173,7 @@ class PartitionFollowerState {
       change(TruncateLog{options_.partition, effects.truncate->offset}, effects.truncate->token);
     }
     if (effects.restart) change(ResetLog{options_.partition, effects.restart->offset}, effects.restart->token);
+    if (effects.high_watermark) reads_->moved();
     if (effects.moved && fetcher_) self_->send(fetcher_, FollowerPosition{options_.partition, replica_->position()});
     arm();
   }
@@ -180,15 +194,25 @@ class PartitionFollowerState {
   template <class Request>
   void change(Request request, std::uint64_t token) {
     self_->request(options_.disk_worker, disk_timeout, std::move(request))
-        .then([this,
-               token](const LogSnapshot& snapshot) { handle([&] { stored(token, ok(), snapshot.view.log_end_offset()); }); },
-              [this, token](caf::error& error) { handle([&] { stored(token, from_caf_error(error), no_offset); }); });
+        .then(
+            [this, token](const LogSnapshot& snapshot) {
+              handle([&] {
+                reads_->changed(snapshot.view);
+                stored(token, ok(), snapshot.view.log_end_offset());
+              });
+            },
+            [this, token](caf::error& error) { handle([&] { stored(token, from_caf_error(error), no_offset); }); });
   }
 
   void appended(const AppendResults& results) {
+    for (const auto& log : results.logs) {
+      if (log.partition == options_.partition) reads_->changed(log.view);
+    }
     for (const auto& result : results.results) {
       if (appending_ != result.token) continue;
       appending_.reset();
+      const auto append = std::exchange(appended_, {});
+      if (result.status) reads_->appended(append.base_offset, append.next_offset, append.batches);
       stored(result.token, result.status, result.log_end_offset);
     }
   }
@@ -203,6 +227,12 @@ class PartitionFollowerState {
     }
     if (stopping_) return finish_stopping();
     perform(std::move(effects));
+  }
+
+  void note_rot(const ReadResult& result) {
+    if (result.slice || result.slice.error().code != Errc::corrupt_message) return;
+    if (const auto manager = caf::actor_cast<caf::actor>(options_.manager))
+      self_->send(manager, LogRotten{options_.partition, result.slice.error()});
   }
 
   void change_config(const metadata::TopicConfig& config) {
@@ -253,7 +283,6 @@ class PartitionFollowerState {
     if (stopping_) return;
     stopping_ = true;
     stop_reason_ = reason;
-    if (damaged_) return self_->quit(reason);
     if (!replica_) return;  // the log is being opened
     FollowerEffects effects;
     replica_->stop(effects);
@@ -278,8 +307,9 @@ class PartitionFollowerState {
   std::optional<FollowerReplica> replica_;
   std::optional<FollowLeader> wanted_;  ///< while the log is being opened
   caf::actor fetcher_;
+  std::optional<FollowerReads> reads_;
   std::optional<std::uint64_t> appending_;  ///< token
-  bool damaged_ = false;
+  FollowerEffects::Append appended_;        ///< what it was about
   bool stopping_ = false;
   caf::error stop_reason_;
   std::uint64_t timer_ = 0;

@@ -308,6 +308,7 @@ class PartitionLeaderState {
   }
 
   void read(const ReadResult& result) {
+    note_rot(result);
     if (result.token == claims_token) {
       if (const auto loaded = claims_->read(result)) claims_loaded(*loaded);
     } else if ((result.token & FollowerTurns::token_bit) == 0) {
@@ -317,6 +318,13 @@ class PartitionLeaderState {
     } else {
       self_->delayed_send(self_, read_again_pause, LeaderWakeup{LeaderWakeup::Kind::read_again, result.token});
     }
+  }
+
+  /// A batch that was whole when it was written: another replica has it whole still.
+  void note_rot(const ReadResult& result) {
+    if (!replicated_ || result.slice || result.slice.error().code != Errc::corrupt_message) return;
+    if (const auto manager = caf::actor_cast<caf::actor>(options_.manager))
+      self_->send(manager, LogRotten{options_.partition, result.slice.error()});
   }
 
   void found(const TimestampResult& result) {

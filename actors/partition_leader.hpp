@@ -1,5 +1,6 @@
 #pragma once
 
+#include <caf/actor_addr.hpp>
 #include <caf/fwd.hpp>
 
 #include "actors/actor_table.hpp"
@@ -39,6 +40,7 @@ struct PartitionLeaderOptions {
   DiskWorker disk_worker = {};
   const LogReaders* readers = nullptr;  ///< outlives the actor
   const Clock* clock = nullptr;         ///< outlives the actor
+  caf::actor_addr manager = {};         ///< is told when the log is found damaged; may be null
   bool has_files = false;               ///< it was written before: retention has something to look at
   /// Committed batches kept in memory while somebody reads at the end of the log, in bytes.
   std::size_t recent_bytes_max = std::size_t{256} << 10;

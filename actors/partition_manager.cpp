@@ -72,6 +72,8 @@ class PartitionManagerState {
         [this](const DirectoryOpened& opened) { handle([&] { directory_opened(opened.contents); }); },
         [this](const AttachListener& request) { handle([&] { attach(request); }); },
         [this](const DetachListener& request) { handle([&] { detach(request); }); },
+        [this](const LogFailed& failed) { handle([&] { roles_->log_failed(failed); }); },
+        [this](const LogRotten& rotten) { handle([&] { roles_->log_rotten(rotten); }); },
         [this](const PeerState& state) { handle([&] { roles_->peer_changed(state); }); },
         [this](const ManagerWakeup& wakeup) { handle([&] { on_wakeup(wakeup); }); },
     };
@@ -120,6 +122,7 @@ class PartitionManagerState {
         roles_->broker_back(one.broker.id);
     }
     care_->metadata_changed();
+    for (const auto& [id, tail] : tails_) self_->send(tail.actor, TailSourceChanged{});
     note_serving();
   }
 
@@ -234,7 +237,7 @@ class PartitionManagerState {
   void attach(const AttachListener& request) {
     const auto& id = request.partition;
     const auto topic = options_.images->get()->find_topic(id.topic_id);
-    if (!topic || (roles_->led_topic(id) == nullptr && !options_.leaders->knows(id))) {
+    if (!topic || (roles_->led_topic(id) == nullptr && !options_.leaders->knows(id) && !options_.leaders->follower(id))) {
       const bool known = topic && id.partition >= PartitionId{0} && id.partition.value() < topic->partition_count();
       return request.ticket->end(known ? Error{Errc::leader_not_available, "the partition has no leader now"}
                                        : Error{Errc::unknown_topic_or_partition, "there is no partition " + to_string(id)});
@@ -262,9 +265,9 @@ class PartitionManagerState {
 
   void end_tail(std::map<TopicIdPartition, Tail>::iterator at) {
     const auto& [id, tail] = *at;
-    if (options_.leaders->knows(id)) {
-      if (const auto entry = options_.leaders->find(id)) self_->send(entry->leader, DetachTail{});
-    }
+    // Where it listens only it knows; to others this means nothing.
+    if (const auto entry = options_.leaders->known(id)) self_->send(entry->leader, DetachTail{});
+    if (const auto follower = options_.leaders->follower(id)) self_->send(follower, DetachTail{});
     options_.table->remove("partition_tail", tail.name);
     self_->demonitor(tail.actor);
     caf::anon_send_exit(tail.actor, caf::exit_reason::user_shutdown);

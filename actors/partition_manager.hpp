@@ -21,11 +21,13 @@ namespace troupe::actors {
 
 /// Makes this node's actors what the metadata says: a partition_leader for each partition that it leads, a partition_follower for each one
 /// that it holds a replica of, a replica_fetcher for each node whose partitions it follows, one replica_server for who follows its own, an
-/// isr_desk, a partition_tail for each partition with local subscribers, wherever it is led. Starts again what failed, when the disk is
+/// isr_desk, a partition_tail for each partition with local subscribers, wherever it is led; it listens at this node's own replica while
+/// that is in sync. Starts again what failed, when the disk is
 /// there, after a pause that grows.
 ///
 ///   MetadataUpdate --> created: roles   changed: configuration, ISR, new epochs and leaders   deleted: end, then remove the files
 ///   DirectoryOpened -> the disk is (again) there: roles; logs that no topic owns go to the quarantine (log_care)
+///   LogFailed, LogRotten -> a replica that others take over from (partition_care.cpp)
 ///   PeerState -------> the fetcher of that node
 ///   a tick --> retention, a few partitions at a time
 ///
@@ -59,7 +61,7 @@ struct PartitionManagerOptions {
   std::shared_ptr<std::atomic<bool>> serving = std::make_shared<std::atomic<bool>>(false);  ///< set while leaders may run
 };
 
-/// Takes MetadataUpdate, DirectoryOpened, AttachListener, DetachListener, PeerState. The pointers in `options` outlive the actor.
+/// Takes MetadataUpdate, DirectoryOpened, LogFailed, LogRotten, AttachListener, DetachListener, PeerState. Pointers in options outlive it.
 caf::actor spawn_partition_manager(caf::actor_system& system, PartitionManagerOptions options, ActorRowPtr row);
 
 }  // namespace troupe::actors

@@ -78,7 +78,8 @@ struct RunRetention {
   std::optional<TimestampMs> now;
 };
 
-/// From partition_tail: from now on it hears of every commit, beginning with TailAttached.
+/// From partition_tail, to a leader, a stand-in of one, or a follower: from now on it hears of every commit, beginning with TailAttached.
+/// TailAttached comes again when the leader epoch is another one.
 struct AttachTail {
   caf::actor tail;
 };
@@ -95,6 +96,11 @@ struct TailCommitted {
   Offset log_start_offset{0};
   Bytes batches;  ///< with offsets and epochs
 };
+
+/// To partition_tail: what was told to be committed is no more. Nothing follows.
+struct TailEnded {};
+/// From partition_manager to partition_tail: there may be a better place to listen at.
+struct TailSourceChanged {};
 
 // --- tails --------------------------------------------------------------------------------------------------------------------------
 
@@ -150,5 +156,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::AttachTail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::DetachTail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::TailAttached)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::TailCommitted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::TailEnded)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::TailSourceChanged)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::AttachListener)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::DetachListener)

@@ -30,6 +30,7 @@ PartitionRoles::~PartitionRoles() {
   for (auto& held : held_) {
     if (!held.second.actor) continue;
     if (held.second.role == Role::leader) options_.directory->remove(held.first);
+    options_.leaders->remove_follower(held.first);
     caf::anon_send_exit(held.second.actor, caf::exit_reason::user_shutdown);
   }
   for (const auto& [peer, fetcher] : fetchers_) caf::anon_send_exit(fetcher, caf::exit_reason::user_shutdown);
@@ -108,6 +109,7 @@ void PartitionRoles::directory_opened(std::unordered_set<TopicIdPartition> writt
   directory_open_ = true;
   for (auto& held : held_) {
     held.second.failed = false;
+    held.second.care.reset();  // recovered, or found damaged again
     if (again && role_of(held.second.state) == Role::leader) held.second.leads_from = held.second.state.leader_epoch + 1;
     end(held);
   }
@@ -131,6 +133,11 @@ void PartitionRoles::settle_all() {
 void PartitionRoles::settle(HeldMap::iterator at) {
   auto& held = at->second;
   const auto wanted = role_of(held.state);
+  if (held.care && wanted != Role::none) {
+    const bool over = wanted != held.role || (wanted == Role::leader && held.led != held.state.leader_epoch);
+    if (held.actor && !held.ending && over) end(*at);
+    return tend(at);
+  }
   if (!held.actor) {
     if (wanted != Role::none) return start(at);
     options_.table->remove("partition_leader", name_of(*at));
@@ -183,6 +190,7 @@ void PartitionRoles::start_leader(HeldMap::iterator at, const DiskWorker& worker
                                        .disk_worker = worker,
                                        .readers = options_.readers,
                                        .clock = options_.clock,
+                                       .manager = caf::actor_cast<caf::actor_addr>(&self_),
                                        .has_files = written_.contains(id),
                                        .replica_server = server_slot_,
                                        .isr_desk = desk_slot_,
@@ -203,8 +211,11 @@ void PartitionRoles::start_follower(HeldMap::iterator at, const DiskWorker& work
                                          .topic = held.topic->name,
                                          .config = held.topic->config,
                                          .disk_worker = worker,
+                                         .readers = options_.readers,
+                                         .manager = caf::actor_cast<caf::actor_addr>(&self_),
                                          .incarnation = next_incarnation_++},
                                         row);
+  options_.leaders->set_follower(id, held.actor);
   follow(*at);
 }
 
@@ -234,6 +245,7 @@ void PartitionRoles::end(HeldMap::value_type& one) {
   if (held.role == Role::leader) {
     options_.directory->remove(id);
   } else {
+    options_.leaders->remove_follower(id);
     unfollow(one);
   }
   caf::anon_send_exit(held.actor, caf::exit_reason::user_shutdown);
@@ -281,6 +293,7 @@ bool PartitionRoles::on_down(const caf::down_msg& down, MonotonicMs now) {
   if (held.role == Role::leader) {
     options_.directory->remove(id);
   } else {
+    options_.leaders->remove_follower(id);
     unfollow(*found);
   }
   if (std::exchange(held.ending, false)) {
@@ -288,6 +301,13 @@ bool PartitionRoles::on_down(const caf::down_msg& down, MonotonicMs now) {
     return true;
   }
   const auto error = from_caf_error(down.reason ? down.reason : caf::error{caf::exit_reason::kill});
+  if (held.care) {
+    const auto row = options_.table->add(kind_of(held.role), name_of(*found), parent_.name());
+    row->set_last_error(to_string(error));
+    row->set_state(ActorState::waiting_restart);
+    settle(found);
+    return true;
+  }
   if (error.code == Errc::log_offline || !options_.disk_worker())
     return true;  // all of them, with the disk: DirectoryOpened will come
   const auto kind = kind_of(held.role);
@@ -303,6 +323,8 @@ bool PartitionRoles::on_down(const caf::down_msg& down, MonotonicMs now) {
     row->set_state(ActorState::failed);
     log::error("the actor of a partition failed for good",
                {actor_field, topic_field, partition_field, log::kv("error", error)});
+    if (error.code == Errc::log_damaged && held.state.replicas.size() > 1)
+      ail(found, replication::ReplicaCare::Cause::damaged);
     return true;
   }
   row->count_restart();

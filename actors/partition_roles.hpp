@@ -12,6 +12,7 @@
 #include "actors/partition_manager.hpp"
 #include "actors/replica_messages.hpp"
 #include "base/prng.hpp"
+#include "core/replication/replica_care.hpp"
 
 namespace troupe::actors {
 
@@ -23,6 +24,7 @@ namespace troupe::actors {
 ///   we follow               a follower               it hears of the leader
 ///   we follow               a leader                 it resigns; when it has ended, a follower begins with its log
 ///   neither                 either                   it ends; the log stays
+///   its log cannot be used  either                   others take over, the log is set aside, and a follower copies it anew
 ///
 /// One actor at a time has a partition's log: the next one begins when the one before has gone, and so has what it asked of the disk.
 ///
@@ -60,6 +62,11 @@ class PartitionRoles {
   /// No new epochs will come for now: partitions whose only replica is here go on with the one they have.
   void release_single();
   void forget_files(const TopicIdPartition& id) { written_.erase(id); }
+
+  // --- logs that cannot be used: core/replication/replica_care.hpp
+
+  void log_failed(const LogFailed& failed);
+  void log_rotten(const LogRotten& rotten);
 
   // --- actors
 
@@ -99,12 +106,19 @@ class PartitionRoles {
     LeaderEpoch leads_from{0};      ///< leaders of earlier epochs are not started
     BrokerId followed = no_broker;  ///< over the fetcher of that node
     LeaderEpoch followed_epoch{-1};
+    std::optional<replication::ReplicaCare> care = {};  ///< its log cannot be used
+    MonotonicMs rot_not_before{0};                      ///< nobody could take over: what readers find is not news until then
   };
   using HeldMap = std::unordered_map<TopicIdPartition, Held>;
 
   Role role_of(const replication::PartitionState& state) const;
   static std::string name_of(const HeldMap::value_type& held);
   static std::string kind_of(Role role) { return role == Role::leader ? "partition_leader" : "partition_follower"; }
+  void ail(HeldMap::iterator at, replication::ReplicaCare::Cause cause);
+  void tend(HeldMap::iterator at);
+  void give_up(HeldMap::iterator at);
+  void set_aside(HeldMap::iterator at);
+  void tend_later(const HeldMap::value_type& held);
   void settle(HeldMap::iterator at);
   void settle_all();
   void start(HeldMap::iterator at);

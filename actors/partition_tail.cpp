@@ -29,6 +29,8 @@ class PartitionTailState {
         [this](const DetachListener& request) { handle([&] { listeners_.erase(request.number); }); },
         [this](const TailAttached& attached) { handle([&] { on_attached(attached); }); },
         [this](const TailCommitted& committed) { handle([&] { on_committed(committed); }); },
+        [this](const TailEnded&) { handle([&] { source_ended(); }); },
+        [this](const TailSourceChanged&) { handle([&] { look_again(); }); },
     };
   }
 
@@ -47,21 +49,56 @@ class PartitionTailState {
   void add(const AttachListener& request) {
     const auto [at, added] = listeners_.emplace(request.number, Listener{request.ticket});
     if (attached_) return tell_attached(at->second);
-    if (leader_) return;  // on its way
-    const auto entry = options_.leaders->find(options_.partition);
-    if (!entry) return end_all({Errc::leader_not_available, "the partition has no leader now"});
-    leader_ = entry->leader;
-    self_->monitor(leader_);
-    self_->send(leader_, AttachTail{caf::actor_cast<caf::actor>(self_)});
+    if (source_) return;  // on its way
+    const auto source = options_.leaders->tail_source(options_.partition);
+    if (!source) return end_all({Errc::leader_not_available, "the partition has no leader now"});
+    listen_at(source);
+  }
+
+  void listen_at(const caf::actor& source) {
+    source_ = source;
+    self_->monitor(source_);
+    self_->send(source_, AttachTail{caf::actor_cast<caf::actor>(self_)});
+  }
+
+  /// Its listeners notice nothing: what the new source has said before does not come again, and what it is behind comes when it comes.
+  void look_again() {
+    if (!source_) return;
+    const auto source = options_.leaders->tail_source(options_.partition);
+    if (!source || source == source_) return;
+    self_->demonitor(source_);
+    self_->send(source_, DetachTail{});
+    listen_at(source);
+  }
+
+  void source_ended() {
+    if (self_->current_sender() != source_) return;
+    self_->demonitor(source_);
+    source_ = nullptr;
+    attached_ = false;
+    end_all({Errc::leader_not_available, "committed records of the partition were lost: attach again"});
   }
 
   void on_attached(const TailAttached& attached) {
-    if (self_->current_sender() != leader_) return;
+    if (self_->current_sender() != source_) return;
+    if (attached_) return attached_again(attached);
     attached_ = true;
     epoch_ = attached.leader_epoch;
     next_ = attached.high_watermark;
     log_start_ = attached.log_start_offset;
     for (const auto& [number, listener] : listeners_) tell_attached(listener);
+  }
+
+  /// Another epoch, or another source. A follower may be behind what was told, a leader only when records were lost.
+  void attached_again(const TailAttached& attached) {
+    const bool behind = attached.high_watermark < next_;
+    if (behind && options_.leaders->follower(options_.partition) != source_) {
+      self_->send(source_, DetachTail{});
+      return source_ended();
+    }
+    epoch_ = attached.leader_epoch;
+    // What was committed before it was asked, and was not told by the one before.
+    if (attached.high_watermark > next_) on_committed({next_, attached.high_watermark, attached.log_start_offset, {}});
   }
 
   void tell_attached(const Listener& listener) const {
@@ -74,7 +111,7 @@ class PartitionTailState {
   }
 
   void on_committed(const TailCommitted& committed) {
-    if (self_->current_sender() != leader_ || !attached_ || committed.next_offset <= next_) return;
+    if (self_->current_sender() != source_ || !attached_ || committed.next_offset <= next_) return;
     const auto from = next_;
     next_ = committed.next_offset;
     log_start_ = committed.log_start_offset;
@@ -102,8 +139,8 @@ class PartitionTailState {
   }
 
   void leader_down(const caf::down_msg& down) {
-    if (!leader_ || down.source != leader_.address()) return;
-    leader_ = nullptr;
+    if (!source_ || down.source != source_.address()) return;
+    source_ = nullptr;
     attached_ = false;
     end_all({Errc::leader_not_available, "the partition's leader went down: attach again"});
   }
@@ -117,7 +154,7 @@ class PartitionTailState {
   Self* self_ = nullptr;
   PartitionTailOptions options_;
   ActorRowPtr row_;
-  caf::actor leader_;
+  caf::actor source_;  ///< a leader, the stand-in of one, or a follower on this node
   bool attached_ = false;
   LeaderEpoch epoch_{0};
   Offset next_{0};

@@ -40,6 +40,12 @@ struct IsrAnswered {
   Result<replication::PartitionState> answer;
 };
 
+/// From a partition_leader or partition_follower to partition_manager: a reader found that the log's bytes are not what was written.
+struct LogRotten {
+  TopicIdPartition partition;
+  Error error;
+};
+
 // --- to replica_server --------------------------------------------------------------------------------------------------------------
 
 struct FollowerNews {
@@ -96,6 +102,7 @@ struct FollowerAnswer {
 
 }  // namespace troupe::actors
 
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::LogRotten)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::PartitionChanged)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::BrokerBack)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::FollowerFetch)

@@ -13,6 +13,8 @@ namespace {
 
 /// From this many logs on, one sync of the whole file system is cheaper than one of each.
 constexpr std::size_t barrier_logs_min = 64;
+/// So many full commit-log files are kept for the sake of logs that failed.
+constexpr std::uint64_t held_files_max = 4;
 
 }  // namespace
 
@@ -59,7 +61,10 @@ Status DataDirectory::append(const TopicIdPartition& id, std::span<const PlacedB
   TROUPE_TRY_ASSIGN(auto* entry, opened(id));
   auto& log = *entry->log;
   TROUPE_TRY(manifest_.note(id, Manifest::State::written));
-  TROUPE_TRY(log.append(batches));
+  if (auto appended = log.append(batches); !appended) {
+    (void)failed_alone(id, *entry);
+    return appended;
+  }
   note_dirty(id, *entry);
   if (!entry->in_turn) {
     entry->in_turn = true;
@@ -97,6 +102,10 @@ Status DataDirectory::commit(MonotonicMs now) {
   for (const auto& id : turn_) entries_.at(id).in_turn = false;
   release_descriptors();
   turn_.clear();
+  if (const auto held = held_file(); held && commit_log_->current_file() - *held > held_files_max) {
+    return fail_turn({Errc::storage_error, "the commit log grows for logs that failed, of which one is partition " +
+                                               to_string(*failed_.begin())});
+  }
   if (auto settled = settle_some(now); !settled) return unless_full(std::move(settled));
   return ok();
 }
@@ -182,8 +191,9 @@ void DataDirectory::release_descriptors() {
 
 /// Works through the logs that keep a full commit-log file from being used again, a few a turn, so that no turn waits for all.
 Status DataDirectory::settle_some(MonotonicMs) {
-  if (commit_log_->oldest_file() == commit_log_->current_file()) return ok();
+  if (commit_log_->oldest_file() >= held_file().value_or(commit_log_->current_file())) return ok();
   const auto waiting = [&](const TopicIdPartition& id) {
+    if (failed_.contains(id)) return false;
     const auto& file = entries_.at(id).commit_file;
     return file && *file < commit_log_->current_file();
   };
@@ -205,14 +215,44 @@ Status DataDirectory::settle_some(MonotonicMs) {
     settling_.pop_front();
     const auto found = entries_.find(id);
     if (found == entries_.end() || !waiting(id)) continue;
-    TROUPE_TRY(found->second.log->sync());
+    if (auto synced = found->second.log->sync(); !synced) {
+      if (!failed_alone(id, found->second)) return synced;
+      continue;
+    }
     settled(id, found->second);
   }
   if (!settling_.empty()) return ok();
   TROUPE_TRY(write_checkpoints());
   // Not the files that were filled meanwhile: logs that were not dirty when the list was made rest on those.
-  return commit_log_->release(settling_through_);
+  return release(settling_through_);
 }
+
+/// Commit-log files up to this one, but for what logs that failed rest on.
+Status DataDirectory::release(std::uint64_t file) {
+  const auto held = held_file();
+  return commit_log_->release(held ? std::min(file, *held - 1) : file);
+}
+
+/// The oldest commit-log file that a failed log rests on.
+std::optional<std::uint64_t> DataDirectory::held_file() const {
+  std::optional<std::uint64_t> oldest;
+  for (const auto& id : failed_) {
+    const auto found = entries_.find(id);
+    if (found == entries_.end() || !found->second.commit_file) continue;
+    oldest = std::min(oldest.value_or(*found->second.commit_file), *found->second.commit_file);
+  }
+  return oldest;
+}
+
+/// Whether it is this log that failed, and not the directory. What the commit log says of it counts from here on.
+bool DataDirectory::failed_alone(const TopicIdPartition& id, Entry& entry) {
+  if (failure_ || entry.log->health().kind != LogHealth::Kind::offline) return false;
+  failed_.insert(id);
+  if (!entry.commit_file) entry.commit_file = commit_log_->current_file();
+  return true;
+}
+
+std::vector<TopicIdPartition> DataDirectory::failed_logs() const { return {failed_.begin(), failed_.end()}; }
 
 void DataDirectory::settled(const TopicIdPartition& id, Entry& entry) {
   entry.commit_file.reset();
@@ -230,21 +270,25 @@ Status DataDirectory::checkpoint_logs() {
     auto& entry = entries_.at(id);
     if (!entry.log->health().can_append()) {
       // Its promises rest on the commit log from here on, which therefore must not be emptied.
-      if (entry.commit_file) return Error{Errc::storage_error, entry.log->health().reason};
+      if (entry.commit_file && !failed_alone(id, entry)) return Error{Errc::storage_error, entry.log->health().reason};
       continue;
     }
     if (all_at_once) {
       entry.log->settled();
-    } else {
-      TROUPE_TRY(entry.log->sync());
+    } else if (auto synced = entry.log->sync(); !synced) {
+      if (!failed_alone(id, entry)) return synced;
+      continue;
     }
     entry.commit_file.reset();
     entry.dirty_since.reset();
     entry.pinned = false;
   }
   pinned_.clear();
-  for (const auto& id : dirty_) entries_.at(id).queued = false;
-  dirty_.clear();
+  std::erase_if(dirty_, [&](const TopicIdPartition& id) {
+    if (failed_.contains(id)) return false;
+    entries_.at(id).queued = false;
+    return true;
+  });
   settling_.clear();
   return write_checkpoints();
 }
@@ -252,7 +296,7 @@ Status DataDirectory::checkpoint_logs() {
 Status DataDirectory::checkpoint() {
   TROUPE_TRY(usable());
   auto done = checkpoint_logs();
-  if (done) done = commit_log_->release_all();
+  if (done) done = held_file() ? release(commit_log_->current_file() - 1) : commit_log_->release_all();
   // A caller who asked for it has to know about a full disk; any other failure leaves nothing to rest a promise on.
   if (!done && done.error().code != Errc::storage_full) return fail_turn(done.error());
   return done;
@@ -304,8 +348,10 @@ Status DataDirectory::on_deadline(MonotonicMs now) {
   }
   for (const auto& id : due) {
     auto& entry = entries_.at(id);
-    if (auto synced = entry.log->sync(); !synced)
+    if (auto synced = entry.log->sync(); !synced) {
       log::error("flush failed", {log::kv("partition", id), log::kv("error", synced.error())});
+      (void)failed_alone(id, entry);
+    }
     settled(id, entry);
   }
   return usable();
@@ -328,6 +374,7 @@ Status DataDirectory::truncate(const TopicIdPartition& id, Offset offset) {
   auto truncated = log.truncate_to(offset);
   // Refused, so the commit log now says less about this log than it holds: its segments have to say it.
   if (!truncated && log.health().can_append()) TROUPE_TRY(log.sync());
+  if (!truncated && failed_alone(id, *entry)) return truncated;
   if (!log.dirty()) settled(id, *entry);
   return truncated;
 }
@@ -359,7 +406,10 @@ Status DataDirectory::begin_anew(const TopicIdPartition& id, Entry& entry, Offse
     done = commit_now(id);
   }
   // Until it is known to be done, recovery empties the log again: nothing may be appended before.
-  if (!done) log.fail(done.error().message);
+  if (!done) {
+    log.fail(done.error().message);
+    (void)failed_alone(id, entry);
+  }
   return done;
 }
 

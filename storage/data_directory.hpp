@@ -79,6 +79,10 @@ class DataDirectory {
   /// Appends to a log in this turn. Errors: as PartitionLog::append, and nothing was appended.
   Status append(const TopicIdPartition& id, std::span<const PlacedBatch> batches, MonotonicMs now);
 
+  /// Logs whose disk failed while the rest of the directory went on. What the commit log holds of them is kept until they are set aside, or
+  /// the directory is recovered: `commit` fails when that takes too many files.
+  std::vector<TopicIdPartition> failed_logs() const;
+
   /// Ends the turn: everything appended since the last one under FlushPolicy::fsync is on stable storage, or none of it may be
   /// acknowledged: the logs of the turn are offline then.
   Status commit(MonotonicMs now);
@@ -154,6 +158,9 @@ class DataDirectory {
   void settled(const TopicIdPartition& id, Entry& entry);
   Status checkpoint_logs();
   Status write_checkpoints();
+  Status release(std::uint64_t file);
+  std::optional<std::uint64_t> held_file() const;
+  bool failed_alone(const TopicIdPartition& id, Entry& entry);
   Status fail_turn(const Error& error);
   Status unless_full(Status status);
   std::string path(std::string_view name) const { return options_.path + "/" + std::string(name); }
@@ -170,6 +177,7 @@ class DataDirectory {
   std::unordered_map<TopicIdPartition, Offset> recovery_points_;  ///< of logs that are not open
   std::unordered_map<TopicIdPartition, Offset> log_starts_;
   std::unordered_map<TopicIdPartition, Offset> high_watermarks_;
+  std::unordered_set<TopicIdPartition> failed_;   ///< logs that are offline, while the directory is not
   std::unordered_set<TopicIdPartition> vacated_;  ///< removed in this run, and may begin anew
   std::vector<TopicIdPartition> turn_;            ///< logs with appends in this turn
   std::deque<TopicIdPartition> dirty_;            ///< logs with unsynced bytes, oldest first, each once

@@ -13,6 +13,7 @@ void DataDirectory::forget(const TopicIdPartition& id) {
   std::erase(dirty_, id);
   std::erase(turn_, id);
   entries_.erase(id);
+  failed_.erase(id);
   recovery_points_.erase(id);
   log_starts_.erase(id);
   high_watermarks_.erase(id);
@@ -44,6 +45,7 @@ Status DataDirectory::quarantine(const TopicIdPartition& id) {
   std::erase(dirty_, id);
   std::erase(turn_, id);
   entries_.erase(id);
+  failed_.erase(id);
   const auto where = location(id);
   TROUPE_TRY_ASSIGN(const bool there, file_system_.exists(where.directory));
   if (there) {

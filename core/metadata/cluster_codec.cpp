@@ -136,6 +136,18 @@ void read(In& in, ReassignPartitionsRequest& one) {
 void write(Out& out, const BalanceLeadersRequest& one) { write_count(out, one.moves_max); }
 void read(In& in, BalanceLeadersRequest& one) { one.moves_max = read_count_of_moves(in); }
 
+void write(Out& out, const GiveUpReplicasRequest& one) {
+  out.integer(one.broker.value());
+  out.integer(one.broker_epoch.value());
+  write_count(out, one.partitions.size());
+  for (const auto& id : one.partitions) out.id(id);
+}
+void read(In& in, GiveUpReplicasRequest& one) {
+  one.broker = in.broker();
+  one.broker_epoch = read_epoch(in);
+  for (auto left = in.count(20); left > 0 && !in.wrong(); --left) one.partitions.push_back(in.id());
+}
+
 // --- answers
 
 void write(Out& out, const PartitionImage& one) {

@@ -128,9 +128,23 @@ struct BalanceLeadersRequest {
   std::size_t moves_max = 100;
 };
 
+/// One run of a broker cannot use these logs of its own any more: it leads them no longer, is in no ISR and not eligible, until it has
+/// copied them anew. The leader epoch grows whoever leads, so that nobody counts what the broker held before. Each partition is answered
+/// by itself:
+///   the asking broker's run has ended              stale_broker_epoch, for all
+///   no such partition                              unknown_topic_or_partition
+///   nobody else could lead without losing records  eligible_leaders_not_available; nothing has changed
+///   it holds no replica                            as it is
+/// Source: KIP-858 (replicas on a log directory that failed).
+struct GiveUpReplicasRequest {
+  BrokerId broker = no_broker;
+  BrokerEpoch broker_epoch = no_broker_epoch;
+  std::vector<TopicIdPartition> partitions = {};
+};
+
 using ClusterRequest = std::variant<RegisterBrokerRequest, FenceBrokerRequest, UnfenceBrokerRequest, StopBrokerRequest,
                                     DrainBrokerRequest, UnregisterBrokerRequest, AlterPartitionsRequest, ElectLeadersRequest,
-                                    ReassignPartitionsRequest, BalanceLeadersRequest>;
+                                    ReassignPartitionsRequest, BalanceLeadersRequest, GiveUpReplicasRequest>;
 
 /// A leader that may lack committed records: for the log, at warning level.
 struct UncleanElection {
@@ -144,10 +158,11 @@ struct UncleanElection {
 
 /// What each ClusterRequest is answered with.
 struct ClusterAnswer {
-  std::vector<Result<PartitionImage>> partitions = {};  ///< one a proposal, election or reassignment, in order, as committed
-  std::vector<UncleanElection> unclean = {};            ///< that this led to
-  std::size_t moved = 0;                                ///< partitions that have another leader now
-  std::size_t left = 0;                                 ///< drain, balance: leaders that should move and did not
+  std::vector<Result<PartitionImage>> partitions =
+      {};  ///< one a proposal, election, reassignment or replica given up, in order, as committed
+  std::vector<UncleanElection> unclean = {};  ///< that this led to
+  std::size_t moved = 0;                      ///< partitions that have another leader now
+  std::size_t left = 0;                       ///< drain, balance: leaders that should move and did not
 };
 
 }  // namespace troupe::metadata

@@ -21,6 +21,7 @@ struct Rules {
   Result<ClusterDecision> operator()(const ElectLeadersRequest& one) const { return decide_elect(image, one); }
   Result<ClusterDecision> operator()(const ReassignPartitionsRequest& one) const { return decide_reassign(image, one); }
   Result<ClusterDecision> operator()(const BalanceLeadersRequest& one) const { return decide_balance(image, one); }
+  Result<ClusterDecision> operator()(const GiveUpReplicasRequest& one) const { return decide_give_up(image, one); }
 };
 
 }  // namespace

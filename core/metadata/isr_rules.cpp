@@ -68,20 +68,58 @@ Result<PartitionImage> alter(ClusterChanges& changes, const BrokerStates& broker
   return changes.commit(change, proposal.partition, true);
 }
 
+bool runs(const MetadataImage& image, BrokerId broker, BrokerEpoch broker_epoch) {
+  const auto* asking = image.find_broker(broker);
+  return asking != nullptr && asking->broker_epoch.value() == broker_epoch.value();
+}
+
+Error stale_run(BrokerId broker, BrokerEpoch broker_epoch) {
+  return {Errc::stale_broker_epoch,
+          "broker " + to_string(broker) + " is not registered with broker epoch " + to_string(broker_epoch)};
+}
+
+Result<PartitionImage> give_up(ClusterChanges& changes, const BrokerStates& brokers, const TopicIdPartition& id,
+                               BrokerId broker) {
+  TROUPE_TRY_ASSIGN(const auto found, changes.find(id));
+  if (!has_broker(found.partition->replicas, broker)) return *found.partition;
+  PartitionChange change{brokers, *found.topic, id.partition, *found.partition};
+  change.distrust(broker);
+  change.settle();
+  const auto leader = change.now().leader;
+  if (leader == no_broker || leader == broker || change.unclean_election()) {
+    return Error{Errc::eligible_leaders_not_available, "partition " + to_string(id.partition) + " of \"" +
+                                                           found.topic->name + "\" has no replica but that of broker " +
+                                                           to_string(broker) + " that could lead without losing records"};
+  }
+  change.begin_epoch();
+  return changes.commit(change, id, true);
+}
+
 }  // namespace
 
 ClusterDecision decide_alter_partitions(const MetadataImage& image, const AlterPartitionsRequest& request) {
   ClusterChanges changes{image};
   const BrokerStates brokers{image};
-  const auto* asking = image.find_broker(request.broker);
-  const bool current = asking != nullptr && asking->broker_epoch.value() == request.broker_epoch.value();
+  const bool current = runs(image, request.broker, request.broker_epoch);
   std::vector<Result<PartitionImage>> answers;
   answers.reserve(request.proposals.size());
   for (const auto& proposal : request.proposals) {
     answers.push_back(current ? alter(changes, brokers, proposal, request.broker)
-                              : Error{Errc::stale_broker_epoch, "broker " + to_string(request.broker) +
-                                                                    " is not registered with broker epoch " +
-                                                                    to_string(request.broker_epoch)});
+                              : stale_run(request.broker, request.broker_epoch));
+  }
+  changes.decision().answer.partitions = std::move(answers);
+  return std::move(changes.decision());
+}
+
+ClusterDecision decide_give_up(const MetadataImage& image, const GiveUpReplicasRequest& request) {
+  ClusterChanges changes{image};
+  const BrokerStates brokers{image};
+  const bool current = runs(image, request.broker, request.broker_epoch);
+  std::vector<Result<PartitionImage>> answers;
+  answers.reserve(request.partitions.size());
+  for (const auto& id : request.partitions) {
+    answers.push_back(current ? give_up(changes, brokers, id, request.broker)
+                              : stale_run(request.broker, request.broker_epoch));
   }
   changes.decision().answer.partitions = std::move(answers);
   return std::move(changes.decision());

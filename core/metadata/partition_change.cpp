@@ -185,7 +185,7 @@ std::optional<PartitionRecord> PartitionChange::finish(bool even_unchanged) {
   complete_reassignment();
   update_eligible_leader_replicas();
   if (!now_.isr.empty()) now_.last_known_leader = no_broker;
-  if (now_.leader != before_.leader) now_.leader_epoch = next(before_.leader_epoch);
+  if (now_.leader != before_.leader || new_epoch_) now_.leader_epoch = next(before_.leader_epoch);
   if (now_ == before_ && !even_unchanged) return std::nullopt;
   now_.partition_epoch = next(before_.partition_epoch);
   return to_record(topic_.id, partition_, now_);

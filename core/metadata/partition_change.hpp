@@ -63,6 +63,8 @@ class PartitionChange {
 
   /// Fenced and stopping members leave the ISR while it has others; who may not lead any more, or should not, is replaced.
   void settle();
+  /// The next leader epoch, whoever leads.
+  void begin_epoch() { new_epoch_ = true; }
   /// `to` is in the ISR.
   void lead(BrokerId to) { now_.leader = to; }
   /// `to`, or anybody who lives. Nothing happens when there is a leader, or nobody.
@@ -90,6 +92,7 @@ class PartitionChange {
   const PartitionImage& before_;
   PartitionImage now_;
   std::vector<BrokerId> distrusted_;
+  bool new_epoch_ = false;
   bool unclean_ = false;
   bool last_known_leader_elected_ = false;
 };

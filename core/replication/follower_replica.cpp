@@ -90,6 +90,18 @@ void FollowerReplica::on_answer(const ReplicaAnswer& answer, MonotonicMs now, Fo
   if (!answer.records.empty() && !begins_inside(answer.records, effects)) append(answer.records, log_.log_end, now, effects);
 }
 
+// --- consumers
+
+Status FollowerReplica::check_read(Offset from) const {
+  if (from < log_.log_start) {
+    return Error{Errc::offset_out_of_range,
+                 "offset " + to_string(from) + " lies before the log, which begins at " + to_string(log_.log_start)};
+  }
+  if (from < log_.high_watermark) return ok();
+  return Error{Errc::leader_not_available, "nothing at or above offset " + to_string(log_.high_watermark) +
+                                               " is known to be committed by a replica that follows: ask the leader"};
+}
+
 // --- the watermark and the log start, as the leader says
 
 /// Only what an answer without divergence says: up to its position the logs are the same, so the watermark covers the leader's records.

@@ -109,6 +109,10 @@ class FollowerReplica {
   Offset log_end() const { return log_.log_end; }
   Offset high_watermark() const { return log_.high_watermark; }
   bool failed() const { return failed_; }
+  /// Whether a consumer may have records from `from` on out of this log: what lies below the watermark is committed, whoever leads, and
+  /// however far behind this replica is. Errors: offset_out_of_range (below the log start), leader_not_available (at or above the
+  /// watermark: the leader may know more).
+  Status check_read(Offset from) const;
   /// Nothing is being stored: the log is as `log` says, and a leader can begin with it.
   bool settled() const { return !storing_; }
   const Log& log() const { return log_; }

@@ -193,6 +193,7 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
         {"disk_worker", name, [this, options, slot, with_listener](caf::actor_system& actors, const ActorRowPtr& row) {
            auto with = options;
            if (with_listener) with.listener = manager->get();
+           with.logs_fail_alone = with_listener && cluster.has_value();
            const auto worker = spawn_disk_worker(actors, SpawnMode::detached, std::move(with), row);
            slot->set(worker);
            return caf::actor_cast<caf::actor>(worker);

@@ -25,10 +25,12 @@
 namespace troupe::runtime {
 namespace {
 
-constexpr Millis start_ms_max = 600'000;    // a recovery may have much to read
-constexpr Millis leave_ms_max = 600;        // for others to lead what this node leads
-constexpr Millis drain_ms_max = 800;        // of requests and streams
-constexpr Millis actors_ms_max = 1'000;     // to end
+constexpr Millis start_ms_max = 600'000;  // a recovery may have much to read
+constexpr Millis leave_ms_max = 600;      // for others to lead what this node leads
+constexpr Millis drain_ms_max = 800;      // of requests and streams
+// To end. A disk worker syncs what its segments hold, one sync of the file system when they are many, and that waits for what others have
+// written there, too. To be killed in the middle of it helps nobody: its thread ends with the sync.
+constexpr Millis actors_ms_max = 6'000;
 constexpr Millis watchdog_ms_max = 10'000;  // for the whole stop
 
 /// Ends the process when a stop hangs: what was acknowledged is on disk, and a process that neither serves nor ends helps nobody.
@@ -248,6 +250,7 @@ int serve(const LoadedConfig& loaded, const std::string& version, std::vector<pr
   node.drain(leave_ms_max);
   gateway.stop(drain_ms_max);
   const auto killed = node.stop(actors_ms_max);
+  for (const auto& name : killed) log::error("an actor did not end in time and was killed", {log::kv("name", name)});
   log::info("stopped", {log::kv("after_ms", clock.monotonic_now() - stopping)});
   if (failed) return fail("the node gave up: " + failed->message);
   return killed.empty() ? 0 : 1;

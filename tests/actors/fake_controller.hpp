@@ -16,6 +16,7 @@
 #include "actors/metadata_messages.hpp"
 #include "actors/replica_messages.hpp"
 #include "core/metadata/image_builder.hpp"
+#include "core/metadata/isr_rules.hpp"
 #include "tests/support/catch.hpp"
 
 namespace troupe::test {
@@ -64,6 +65,23 @@ class FakeController {
     for (const auto& proposal : request.proposals) answers.push_back(alter_one(proposal));
     publish();
     return answers;
+  }
+
+  metadata::ClusterAnswer give_up(const metadata::GiveUpReplicasRequest& request) {
+    auto decision = metadata::decide_give_up(*image(), request);
+    for (const auto& record : decision.records) {
+      const auto& now = std::get<metadata::PartitionRecord>(record);
+      change(
+          {now.topic_id, now.partition},
+          [&](metadata::PartitionImage& one) {
+            one.leader = now.leader;
+            one.leader_epoch = now.leader_epoch;
+            one.isr = now.isr;
+          },
+          true);
+    }
+    publish();
+    return std::move(decision.answer);
   }
 
   // --- what the test decides
@@ -230,7 +248,11 @@ inline actors::MetadataQuorum::behavior_type fake_quorum(actors::MetadataQuorum:
         controller->register_run(id, request.incarnation);
         return actors::Done{};
       },
-      [=](const actors::ChangeCluster&) -> caf::result<actors::ClusterChanged> { return unable(); },
+      [=](const actors::ChangeCluster& request) -> caf::result<actors::ClusterChanged> {
+        const auto* give_up = std::get_if<metadata::GiveUpReplicasRequest>(&request.request);
+        if (give_up == nullptr || controller->is_deaf(id)) return unable();
+        return actors::ClusterChanged{std::make_shared<const metadata::ClusterAnswer>(controller->give_up(*give_up))};
+      },
       [=](const actors::AwaitMetadata&) -> caf::result<actors::MetadataReady> { return unable(); },
       [=](const actors::SubscribeMetadata& request) { controller->subscribe(id, request.subscriber); },
   };

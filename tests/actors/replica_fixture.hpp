@@ -7,8 +7,10 @@
 
 #include "actors/broker.hpp"
 #include "actors/gateway.hpp"
+#include "actors/leader_server.hpp"
 #include "actors/log_config.hpp"
 #include "actors/partition_manager.hpp"
+#include "actors/remote_leader.hpp"
 #include "tests/actors/disk_fixture.hpp"
 #include "tests/actors/fake_controller.hpp"
 #include "tests/support/fake_links.hpp"
@@ -25,13 +27,13 @@ struct NotedLinks final : actors::PeerLinks {
   explicit NotedLinks(actors::PeerLinks& real) : links(real) {}
 
   void serve(actors::Channel channel, const caf::actor& receiver) override {
-    server = caf::actor_cast<caf::actor_addr>(receiver);
+    if (channel == actors::Channel::replica) server = caf::actor_cast<caf::actor_addr>(receiver);
     links.serve(channel, receiver);
   }
   void send(BrokerId to, actors::Channel channel, Bytes payload) override { links.send(to, channel, std::move(payload)); }
   void call(BrokerId to, actors::Channel channel, Bytes payload, Millis timeout_ms, std::uint64_t token,
             const caf::actor& reply_to) override {
-    callers[to] = caf::actor_cast<caf::actor_addr>(reply_to);
+    if (channel == actors::Channel::replica) callers[to] = caf::actor_cast<caf::actor_addr>(reply_to);
     links.call(to, channel, std::move(payload), timeout_ms, token, reply_to);
   }
   void answer(const actors::PeerMessage& message, Result<Bytes> answer) override {
@@ -59,6 +61,7 @@ struct ReplicaNode {
   std::shared_ptr<actors::ImageHolder> images = std::make_shared<actors::ImageHolder>();
   std::unique_ptr<NotedLinks> links;
   caf::actor_addr isr_desk;
+  caf::actor leader_server;
   actors::Supervisor supervisor;
   std::unique_ptr<actors::Broker> broker;
 
@@ -86,7 +89,10 @@ struct ReplicaFixture {
   std::map<BrokerId, std::unique_ptr<ReplicaNode>> nodes;
   std::vector<std::unique_ptr<ReplicaNode>> gone;  ///< what is left of earlier runs may still be looked at by their actors
 
-  explicit ReplicaFixture(int count = 3, std::uint64_t seed = 1) : scheduler(seed), network(scheduler.system()) {
+  const bool stand_ins;  ///< gateways and tails of a node reach leaders on others
+
+  explicit ReplicaFixture(int count = 3, std::uint64_t seed = 1, bool with_stand_ins = false)
+      : scheduler(seed), network(scheduler.system()), stand_ins(with_stand_ins) {
     for (int i = 1; i <= count; ++i) start(BrokerId{i}, {});
     scheduler.run();
   }
@@ -103,7 +109,22 @@ struct ReplicaFixture {
     one.id = id;
     one.disk = std::move(disk);
     one.links = std::make_unique<NotedLinks>(network.start(id));
-    one.leaders = std::make_unique<actors::LeaderLocator>(id, &one.directory, one.images, nullptr);
+    actors::LeaderLocator::Spawn spawn;
+    const auto hidden_row = [](const char* kind) { return std::make_shared<actors::ActorRow>(kind, kind); };
+    if (stand_ins) {
+      spawn = [this, &one, hidden_row](const actors::LeaderLocator::Remote& remote) {
+        return scheduler.own(actors::spawn_remote_leader(scheduler.system(),
+                                                         {.partition = remote.partition,
+                                                          .broker = remote.broker,
+                                                          .epoch = remote.epoch,
+                                                          .links = one.links.get(),
+                                                          .on_end = remote.on_end},
+                                                         hidden_row("remote_leader")));
+      };
+      one.leader_server = scheduler.own(actors::spawn_leader_server(
+          scheduler.system(), {.directory = &one.directory, .links = one.links.get()}, hidden_row("leader_server")));
+    }
+    one.leaders = std::make_unique<actors::LeaderLocator>(id, &one.directory, one.images, std::move(spawn));
     controller->join(id, one.images);
     const auto quorum = scheduler.own(scheduler.system().spawn(fake_quorum, controller, id));
     one.quorum.set(quorum);
@@ -148,6 +169,7 @@ struct ReplicaFixture {
            options.directory = small_directory("/log");
            options.directory.node_id = one.id;
            options.listener = one.manager->get();
+           options.logs_fail_alone = true;
            auto started = actors::spawn_disk_worker(system, actors::SpawnMode::scheduled, std::move(options), row);
            one.worker.set(started);
            return caf::actor_cast<caf::actor>(scheduler.own(started));
@@ -188,6 +210,8 @@ struct ReplicaFixture {
     controller->leave(id);
     caf::anon_send_exit(caf::actor_cast<caf::actor>(one.supervisor), caf::exit_reason::kill);
     one.supervisor = nullptr;
+    one.leaders->clear();
+    if (one.leader_server) caf::anon_send_exit(std::exchange(one.leader_server, nullptr), caf::exit_reason::kill);
     for (const auto& actor : {one.manager->get(), one.gateway->get(), caf::actor_cast<caf::actor>(one.worker.get()),
                               caf::actor_cast<caf::actor>(one.quorum.get())}) {
       if (actor) caf::anon_send_exit(actor, caf::exit_reason::kill);

@@ -185,32 +185,6 @@ TEST_CASE("a follower whose disk is full leaves the ISR, and is back when there 
   cluster.check_same_logs({1, 2, 3}, cluster.id);
 }
 
-TEST_CASE("a replica with a hole in its log stays out of the ISR and says why", "[actors][replication]") {
-  FailureFixture cluster(4, {{"min.insync.replicas", "1"}, {"segment.bytes", "4096"}});
-  for (int i = 0; i < 40; ++i) {
-    cluster.produce(1, cluster.topic, std::string(500, 'x'));
-    cluster.scheduler.advance(20);
-  }
-  REQUIRE(cluster.scheduler.ask<actors::Done>(cluster.node(3).worker.get(), actors::Checkpoint{}));
-  auto disk = cluster.stop(BrokerId{3});
-  cluster.controller->fence(BrokerId{3});
-  std::vector<std::string> segments;
-  for (const auto& file : disk.files()) {
-    if (file.find(to_string(cluster.id.topic_id)) != std::string::npos && file.ends_with(".log")) segments.push_back(file);
-  }
-  std::ranges::sort(segments);
-  REQUIRE(segments.size() > 3);
-  REQUIRE(disk.remove(segments[2]));
-  cluster.start(BrokerId{3}, std::move(disk));
-  cluster.controller->unfence(BrokerId{3});
-  cluster.scheduler.advance(3'000);
-  CHECK(cluster.in_sync() == 2);
-  const auto row = cluster.node(3).row("partition_follower", "t/0");
-  CHECK(row.state == actors::ActorState::failed);
-  CHECK(row.last_error.value_or("").find("damaged from offset") != std::string::npos);
-  cluster.write(2);
-}
-
 TEST_CASE("the actors between nodes may fail: others take their place", "[actors][replication]") {
   FailureFixture cluster;
   cluster.write(2);

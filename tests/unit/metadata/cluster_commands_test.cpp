@@ -85,7 +85,8 @@ TEST_CASE("requests of the cluster and their answers come out of the wire as the
           {{id, LeaderEpoch{2}, PartitionEpoch{9}, {{BrokerId{1}, BrokerEpoch{4}}, {BrokerId{2}, no_broker_epoch}}}}},
       ElectLeadersRequest{{id}, BrokerId{2}, true},
       ReassignPartitionsRequest{{{id, std::vector{BrokerId{1}, BrokerId{3}}}, {id, std::nullopt}}},
-      BalanceLeadersRequest{12}};
+      BalanceLeadersRequest{12},
+      GiveUpReplicasRequest{BrokerId{2}, BrokerEpoch{77}, {id}}};
   REQUIRE(requests.size() == std::variant_size_v<ClusterRequest>);
   for (std::size_t i = 0; i < requests.size(); ++i) {
     INFO(i);

@@ -40,7 +40,7 @@ World random_world(Prng& random, std::int32_t brokers) {
 void random_step(World& world, Prng& random, std::int32_t brokers) {
   const auto id = world.partitions()[random.below(world.partitions().size())];
   const BrokerId broker{static_cast<std::int32_t>(1 + random.below(static_cast<std::uint64_t>(brokers)))};
-  switch (random.below(28)) {
+  switch (random.below(29)) {
     case 0:
     case 1:
     case 2:
@@ -68,6 +68,7 @@ void random_step(World& world, Prng& random, std::int32_t brokers) {
     case 24: world.elect(id, random.chance(1, 2) ? broker : no_broker, random.chance(1, 4)); return;
     case 25: world.reassign(id, some_brokers(random, brokers, 1 + random.below(3))); return;
     case 26: world.reassign(id, std::nullopt); return;
+    case 27: world.lose_log(id, broker); return;
     default: world.set(id.topic_id, "min.insync.replicas", std::to_string(1 + random.below(3))); return;
   }
 }
@@ -81,6 +82,7 @@ TEST_CASE("whatever brokers, leaders and operators do, no image breaks a rule, a
   std::size_t eligible = 0;
   std::size_t reassigned = 0;
   std::size_t refused = 0;
+  std::size_t lost = 0;
   for (std::uint64_t run = 0; run < 200; ++run) {
     INFO("TROUPE_SEED=" << seed << " run " << run);
     Prng random{seed + run};
@@ -95,12 +97,14 @@ TEST_CASE("whatever brokers, leaders and operators do, no image breaks a rule, a
     eligible += world.eligible_elections;
     reassigned += world.reassignments_done;
     refused += world.refusals;
+    lost += world.logs_lost;
   }
   // What must have been met, or the test has looked at nothing.
   CHECK(unclean > 50);
   CHECK(eligible > 50);
   CHECK(reassigned > 10);
   CHECK(refused > 50);
+  CHECK(lost > 50);
 }
 
 TEST_CASE("the first thousands of states that three brokers and one partition can come into keep the rules",

@@ -150,6 +150,26 @@ bool World::stop(BrokerId broker) {
   return true;
 }
 
+bool World::lose_log(const TopicIdPartition& id, BrokerId broker) {
+  if (!processes_.at(broker).alive || !has_broker(partition(id).replicas, broker)) return false;
+  const auto before = partition(id);
+  losing_log_ = true;
+  commit(GiveUpReplicasRequest{broker, BrokerEpoch{image_->find_broker(broker)->broker_epoch.value()}, {id}});
+  losing_log_ = false;
+  const auto& now = partition(id);
+  if (now.leader_epoch == before.leader_epoch) {
+    CHECK(now == before);
+    return false;
+  }
+  CHECK(now.leader != no_broker);
+  CHECK(now.leader != broker);
+  CHECK_FALSE(has_broker(now.isr, broker));
+  CHECK_FALSE(has_broker(now.eligible_leader_replicas, broker));
+  logs_[id].held[broker] = 0;
+  ++logs_lost;
+  return true;
+}
+
 // --- what operators do
 
 bool World::drain(BrokerId broker, bool drain) {
@@ -228,7 +248,8 @@ void World::check_step(const MetadataImage& before) {
     hold(now == was || now.partition_epoch > was.partition_epoch, "every change raises the partition epoch");
     hold(now.leader_epoch >= was.leader_epoch, "leader epochs never go back");
     const bool same_run = now.leader == was.leader && run_of(*image_, now.leader) == run_of(before, was.leader);
-    hold((now.leader_epoch > was.leader_epoch) == !same_run, "SingleLeaderPerEpoch");
+    hold(same_run || now.leader_epoch > was.leader_epoch, "SingleLeaderPerEpoch");
+    hold(!same_run || now.leader_epoch == was.leader_epoch || losing_log_, "a leader's epoch ends with its leadership");
     if (has_broker(was.eligible_leader_replicas, now.leader)) ++eligible_elections;
   }
 }

@@ -27,6 +27,8 @@ class World {
   bool fence(BrokerId broker);
   bool heartbeat(BrokerId broker);
   bool stop(BrokerId broker);
+  /// Its log of one partition fails, and is begun anew if the controller has somebody else to lead.
+  bool lose_log(const TopicIdPartition& id, BrokerId broker);
   bool drain(BrokerId broker, bool drain);
   bool balance(std::size_t moves_max);
   bool elect(const TopicIdPartition& id, BrokerId to, bool unclean);
@@ -48,6 +50,7 @@ class World {
   std::size_t refusals = 0;
   std::size_t reassignments_done = 0;
   std::size_t eligible_elections = 0;
+  std::size_t logs_lost = 0;
 
  private:
   struct Process {
@@ -75,6 +78,7 @@ class World {
   std::map<TopicIdPartition, Log> logs_;
   std::function<Uuid()> new_uuid_ = ids();
   std::uint8_t incarnation_ = 1;
+  bool losing_log_ = false;  ///< the one reason for another epoch of the same leader
 };
 
 }  // namespace troupe::test

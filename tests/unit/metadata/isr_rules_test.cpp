@@ -151,3 +151,65 @@ TEST_CASE("proposals of one request are answered one by one, each after those be
   CHECK(cluster.partition(topic, 0).isr == ids_of({1, 2}));
   CHECK(cluster.partition(topic, 1).isr == ids_of({1, 3}));
 }
+
+namespace {
+
+GiveUpReplicasRequest give_up(const Cluster& cluster, const TopicId& topic, std::int32_t broker) {
+  return {BrokerId{broker}, cluster.epoch(broker), {{topic, PartitionId{0}}}};
+}
+
+}  // namespace
+
+TEST_CASE("a leader that lost its log gives way to who is in sync, and is not eligible", "[isr_rules]") {
+  Cluster cluster{3};
+  const auto topic = cluster.add_topic("rides", {{1, 2, 3}}, {{"min.insync.replicas", "3"}});
+  cluster.commit(give_up(cluster, topic, 1));
+  CHECK(cluster.verdict() == "ok");
+  CHECK(text(cluster.partition(topic)) == "leader 2 epoch 1 isr 2 3 of 1 2 3");
+  CHECK(cluster.answer.unclean.empty());
+  cluster.alter_isr(topic, {2, 3, 1});
+  CHECK(text(cluster.partition(topic)) == "leader 2 epoch 1 isr 2 3 1 of 1 2 3");
+}
+
+TEST_CASE("a follower that lost its log leaves the ISR, and its leader begins an epoch that knows nothing of it",
+          "[isr_rules]") {
+  Cluster cluster{3};
+  const auto topic = cluster.add_topic("rides", {{1, 2, 3}});
+  const auto stale = cluster.proposal(topic, {1, 2, 3});
+  cluster.commit(give_up(cluster, topic, 3));
+  CHECK(text(cluster.partition(topic)) == "leader 1 epoch 1 isr 1 2 of 1 2 3");
+  cluster.commit(stale);
+  CHECK(cluster.verdict() == "fenced_leader_epoch");
+  // Out of the ISR already: what its leader counts of it is void all the same.
+  cluster.commit(give_up(cluster, topic, 3));
+  CHECK(text(cluster.partition(topic)) == "leader 1 epoch 2 isr 1 2 of 1 2 3");
+}
+
+TEST_CASE("an eligible replica takes over from the last of the ISR", "[isr_rules]") {
+  Cluster cluster{3};
+  const auto topic = cluster.add_topic("rides", {{1, 2}}, {{"min.insync.replicas", "2"}});
+  cluster.alter_isr(topic, {1});
+  CHECK(text(cluster.partition(topic)) == "leader 1 epoch 0 isr 1 elr 2 of 1 2");
+  cluster.commit(give_up(cluster, topic, 1));
+  CHECK(text(cluster.partition(topic)) == "leader 2 epoch 1 isr 2 of 1 2");
+}
+
+TEST_CASE("a replica without which records would be lost is not given up", "[isr_rules]") {
+  Cluster cluster{3};
+  const auto unclean = GENERATE(std::string{"false"}, std::string{"true"});
+  const auto topic =
+      cluster.add_topic("rides", {{1, 2}}, {{"min.insync.replicas", "1"}, {"unclean.leader.election.enable", unclean}});
+  cluster.alter_isr(topic, {1});
+  const auto before = cluster.partition(topic);
+  cluster.commit(give_up(cluster, topic, 1));
+  CHECK(cluster.verdict() == "eligible_leaders_not_available");
+  CHECK(cluster.written == 0);
+  CHECK(cluster.partition(topic) == before);
+  auto other_run = give_up(cluster, topic, 2);
+  ++other_run.broker_epoch;
+  cluster.commit(other_run);
+  CHECK(cluster.verdict() == "stale_broker_epoch");
+  cluster.commit(give_up(cluster, topic, 3));
+  CHECK(cluster.verdict() == "ok");
+  CHECK(cluster.written == 0);
+}

@@ -72,6 +72,17 @@ struct FollowerFixture {
 
 }  // namespace
 
+TEST_CASE("a follower serves what lies below its watermark, and says who may know more", "[follower]") {
+  FollowerReplica replica(
+      {.incarnation = 1},
+      {.log_start = Offset{10}, .log_end = Offset{30}, .durable_end = Offset{30}, .high_watermark = Offset{20}});
+  CHECK(replica.check_read(Offset{9}).error().code == Errc::offset_out_of_range);
+  CHECK(replica.check_read(Offset{10}));
+  CHECK(replica.check_read(Offset{19}));
+  CHECK(replica.check_read(Offset{20}).error().code == Errc::leader_not_available);
+  CHECK(replica.check_read(Offset{500}).error().code == Errc::leader_not_available);
+}
+
 TEST_CASE("a follower says where it stands", "[replication]") {
   FollowerFixture follower;
   CHECK(follower.effects.moved);

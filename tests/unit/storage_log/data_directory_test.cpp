@@ -314,6 +314,51 @@ TEST_CASE("whenever the power goes while a partition leaves and comes back: it i
   CHECK(cuts > 40);
 }
 
+TEST_CASE("a log whose disk fails keeps what it promised, and the others go on, for as long as the commit log has room",
+          "[data_directory]") {
+  DirectoryFixture fixture;
+  fixture.append_and_commit(0, 5);
+  fixture.append_and_commit(1, 5);
+  fixture.disk.fail(
+      {.kind = OperationKind::write, .path_contains = "/partitions/" + to_string(partition(0)), .bytes_written = 40});
+  CHECK_FALSE(fixture.append(0, 3));
+  CHECK(fixture.directory().failed_logs() == std::vector{partition(0)});
+  for (int turn = 0; turn < 40; ++turn) fixture.append_and_commit(1, 1);
+  CHECK_FALSE(fixture.directory().failure());
+  SECTION("the power goes") {
+    fixture.power_cut();
+    fixture.check_holds(0, Offset{5});
+    fixture.check_holds(1, Offset{45});
+  }
+  SECTION("it is closed in order") {
+    REQUIRE(fixture.directory().close());
+    fixture.open();
+    fixture.check_holds(0, Offset{5});
+    fixture.check_holds(1, Offset{45});
+  }
+  SECTION("others stand in") {
+    REQUIRE(fixture.directory().set_aside(partition(0)));
+    CHECK(fixture.directory().failed_logs().empty());
+    fixture.append_and_commit(0, 2);
+    for (int turn = 0; turn < 200; ++turn) fixture.append_and_commit(1, 1);
+    fixture.power_cut();
+    fixture.check_holds(0, Offset{2});
+    fixture.check_holds(1, Offset{245});
+  }
+  SECTION("nobody decides") {
+    std::int64_t committed = 45;
+    for (; committed < 1'000; ++committed) {
+      REQUIRE(fixture.append(1, 1));
+      if (!fixture.directory().commit(fixture.now)) break;
+    }
+    CHECK(committed < 500);
+    CHECK(fixture.directory().failure());
+    fixture.restart();
+    fixture.check_holds(0, Offset{5});
+    CHECK(fixture.log(1).log_end_offset() >= Offset{committed});
+  }
+}
+
 TEST_CASE("truncation and reset survive a power cut at once", "[data_directory]") {
   DirectoryFixture fixture;
   for (int i = 0; i < 30; ++i) fixture.append_and_commit(0, 10);
