@@ -6,7 +6,8 @@
 #include "core/operation/operator_calls.hpp"
 #include "core/replication/leader_calls.hpp"
 
-/// What another node asks of a partition's leader, what a leader answers, heartbeats, and what operators ask. What is read can be written and read again.
+/// What another node asks of a partition's leader, what a leader answers, heartbeats, and what operators ask. What is read can be
+/// written and read again.
 
 using namespace troupe;
 using namespace troupe::replication;

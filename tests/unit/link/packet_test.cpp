@@ -50,7 +50,7 @@ TEST_CASE("a packet that ends early, goes on too long or holds what cannot be is
   auto wrong = chunk("hello");
   SECTION("kind") { wrong.kind = static_cast<ChunkKind>(5); }
   SECTION("channel") { wrong.channel = static_cast<Channel>(0); }
-  SECTION("channel above") { wrong.channel = static_cast<Channel>(5); }
+  SECTION("channel above") { wrong.channel = static_cast<Channel>(channel_count + 1); }
   SECTION("total") { wrong.total = payload_bytes_max + 1; }
   SECTION("outside") { wrong.position = 1; }
   SECTION("far outside") { wrong.position = 0xffffffff; }
