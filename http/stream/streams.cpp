@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/cluster_api.hpp"
 #include "http/message/authority.hpp"
 #include "http/stream/connection.hpp"
 
@@ -12,6 +13,7 @@ namespace troupe::http {
 namespace {
 
 constexpr auto tick_period = std::chrono::seconds(1);
+constexpr Millis drain_ms = 10'000;  // for clients of a broker that an operator drains
 
 MonotonicMs steady_now() {
   return MonotonicMs{
@@ -109,20 +111,38 @@ struct Streams::Impl {
       ticking = false;
       const auto now = steady_now();
       env->hub->tick(now);
+      look_for_drain();
       for (const auto& connection : std::vector(connections.begin(), connections.end())) connection->tick(now);
       if (!connections.empty() || env->hub->partitions() > 0) arm_tick();
     });
   }
 
-  /// Where the other nodes take WebSockets.
+  /// Where the other nodes take WebSockets, those that stay.
   std::vector<std::string> other_nodes() const {
-    const auto info = env->broker.cluster();
+    const auto self = env->broker.cluster().node_id;
     std::vector<std::string> urls;
-    for (const auto& broker : info.brokers) {
-      if (broker.id == info.node_id || broker.port == 0 || !is_somewhere(broker.host)) continue;
+    const auto image = env->broker.cluster_api().image();
+    for (const auto& one : image->registrations()) {
+      const auto& broker = one.broker;
+      if (broker.id == self || one.fenced || one.draining || one.stopping) continue;
+      if (broker.port == 0 || !is_somewhere(broker.host)) continue;
       urls.push_back("ws://" + authority_of(broker.host, broker.port) + "/v1/ws");
     }
     return urls;
+  }
+
+  /// An operator drains this broker: those who are here then are told to leave. Who comes all the same is served.
+  void look_for_drain() {
+    const auto image = env->broker.cluster_api().image();
+    const auto* self = image->find_broker(env->broker.cluster().node_id);
+    if (self == nullptr || !self->draining) {
+      told_of_drain = false;
+    } else if (!draining && !told_of_drain) {
+      const auto nodes = other_nodes();
+      if (nodes.empty()) return;  // nowhere to go, yet
+      told_of_drain = true;
+      for (const auto& connection : std::vector(connections.begin(), connections.end())) connection->drain(drain_ms, nodes);
+    }
   }
 
   void drain(Millis deadline_ms) {
@@ -148,7 +168,8 @@ struct Streams::Impl {
   std::vector<std::weak_ptr<Scheduled>> to_flush;
   std::multimap<MonotonicMs, std::weak_ptr<Scheduled>> wakes;
   bool ticking = false;
-  bool draining = false;
+  bool draining = false;       ///< the node ends
+  bool told_of_drain = false;  ///< that the broker is drained
 };
 
 std::shared_ptr<Streams::Shared> Streams::share(const GatewayOptions& /*options*/, metrics::Registry& metrics) {

@@ -73,8 +73,8 @@ int drain_and_wait(const BrokerOptions& options, NodeSession& session, const std
     }
     if (patience.is_over()) {
       return complain("broker " + broker + " still has " + plain(leaderships(left_before)) +
-                          ": nobody in sync takes them; `troupe cluster partitions --broker " + broker +
-                          " --only under_replicated` shows why",
+                          ": no other replica in sync can lead them; `troupe cluster partitions --broker " + broker +
+                          "` shows them",
                       exit_unreachable);
     }
     if (const auto waited = patience.pause(300); !waited) return complain_no_answer(waited.error());

@@ -200,7 +200,7 @@ class Brokers(Case):
     def test_drain_gives_up_when_nothing_moves(self):
         with FakeNode(lambda request: self.drained(2)) as node:
             ran = TROUPE.run("cluster", "drain", "2", "--wait", "--timeout", "400ms", "--url", node.url)
-            self.check(ran, 6, "", "broker 2 still has 2 leaderships: nobody in sync takes them")
+            self.check(ran, 6, "", "broker 2 still has 2 leaderships: no other replica in sync can lead them")
         with FakeNode(lambda request: (404, {"error_code": 404, "message": "there is no broker 2"})) as node:
             self.check(TROUPE.run("cluster", "drain", "2", "--wait", "--url", node.url), 3, "",
                        "broker 2: there is no broker 2 (HTTP 404)")

@@ -286,6 +286,28 @@ TEST_CASE("a drained node says goaway and closes with 1001", "[loopback]") {
   CHECK(server.await_open(0));
 }
 
+TEST_CASE("clients of a broker that is drained are sent to the others, once", "[loopback]") {
+  Server server;
+  server.broker.add_topic("Chat", 1);
+  test::FakeCluster cluster(3);
+  server.broker.whole_cluster().set_image(cluster.image());
+  Client client(server);
+  client.say({{"id", 1}, {"op", "ping"}});
+  client.hear();
+  cluster.change_cluster(metadata::DrainBrokerRequest{.broker = BrokerId{1}, .drain = true}, {});
+  server.broker.whole_cluster().set_image(cluster.image());
+  const auto told = client.hear();
+  CHECK(told["ev"] == "goaway");
+  CHECK(told["within_ms"] == 10'000);
+  CHECK(told["nodes"].size() == 2);
+  // It is served meanwhile, and so is who comes now.
+  client.say({{"id", 2}, {"op", "ping"}});
+  CHECK(client.hear()["re"] == 2);
+  Client late(server);
+  late.say({{"id", 3}, {"op", "ping"}});
+  CHECK(late.hear()["re"] == 3);
+}
+
 TEST_CASE("an event stream over a real socket, chunked", "[loopback]") {
   Server server;
   server.broker.add_topic("Chat", 1);
