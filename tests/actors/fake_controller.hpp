@@ -253,6 +253,7 @@ inline actors::MetadataQuorum::behavior_type fake_quorum(actors::MetadataQuorum:
         if (give_up == nullptr || controller->is_deaf(id)) return unable();
         return actors::ClusterChanged{std::make_shared<const metadata::ClusterAnswer>(controller->give_up(*give_up))};
       },
+      [=](const actors::AskQuorum&) -> caf::result<actors::QuorumAnswered> { return unable(); },
       [=](const actors::AwaitMetadata&) -> caf::result<actors::MetadataReady> { return unable(); },
       [=](const actors::SubscribeMetadata& request) { controller->subscribe(id, request.subscriber); },
   };

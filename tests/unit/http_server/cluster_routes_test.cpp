@@ -307,9 +307,11 @@ TEST_CASE("votes are given and taken, and leadership is handed over", "[rest][cl
 
 TEST_CASE("the actors of all nodes, or why one does not tell", "[rest][cluster]") {
   ClusterRoutesFixture fixture;
-  std::vector<NodeTree> trees;
-  trees.push_back({BrokerId{1}, std::vector<ActorInfo>{{.kind = "supervisor", .name = "node", .state = "running"}}});
-  trees.push_back({BrokerId{2}, Error{Errc::broker_not_available, "there is no link to broker 2"}});
+  std::vector<NodeTree> trees(2);
+  trees[0].node = BrokerId{1};
+  trees[0].actors.value().push_back({.kind = "supervisor", .name = "node", .state = "running"});
+  trees[1].node = BrokerId{2};
+  trees[1].actors = Error{Errc::broker_not_available, "there is no link to broker 2"};
   fixture.broker.whole_cluster().set_trees(std::move(trees));
   const auto nodes = fixture.get_json("/v1/cluster/tree")["nodes"];
   REQUIRE(nodes.size() == 2);
