@@ -196,6 +196,10 @@ bool ConsumerGroup::step(const std::string& id, const PartitionList* owned, Turn
   return visible;
 }
 
+void ConsumerGroup::confirm(const std::string& id, Turn& turn) {
+  write(AssignmentRecord{name_, id, members_.at(id).current}, turn);
+}
+
 void ConsumerGroup::erase(const std::string& id, Turn& turn) {
   const auto freed = all_of(members_.at(id).current);
   write(AssignmentRecord{name_, id, std::nullopt}, turn);

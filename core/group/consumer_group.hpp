@@ -67,6 +67,8 @@ class ConsumerGroup {
   /// One step towards its target. `owned`: what the member says that it has; null: it does not say. True when what it may read, or its
   /// epoch, is another now.
   bool step(const std::string& id, const PartitionList* owned, Turn& turn);
+  /// Writes once more what the member has: who can commit that is the coordinator.
+  void confirm(const std::string& id, Turn& turn);
   /// They are out, and what they had is free.
   void remove(const std::vector<std::string>& ids, const metadata::MetadataImage& image, TimestampMs wall, Turn& turn);
   /// A static member that will be back: what it has waits for it.

@@ -152,6 +152,8 @@ Result<HeartbeatAnswer> GroupCoordinator::heartbeat(const HeartbeatRequest& requ
   deadlines_.heard({request.group, request.member}, member, now.monotonic);
   // Who says what it has does not know whether it was told the rest: a position that was reset, for one.
   const bool tell = joins || moved || member.has_news || request.epoch != epoch_before || request.owned.has_value();
+  // A coordinator that was deposed must not tell old assignments: what is told waits for a record to be committed.
+  if (tell && turn.records.empty()) members.confirm(request.member, turn);
   return answer(*group, request.member, tell);
 }
 

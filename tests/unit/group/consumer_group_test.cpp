@@ -139,6 +139,17 @@ TEST_CASE("an epoch that is not the member's is fenced, but for a lost answer", 
   CHECK(code(group.beat({"g", "a", GroupEpoch{4}, {}, {}})) == Errc::fenced_member_epoch);
 }
 
+TEST_CASE("an assignment is told with a record, so that nobody who was deposed tells one", "[group]") {
+  GroupFixture group;
+  group.topic("orders", 2);
+  const auto a = group.join("a", reads({"orders"}));
+  const auto written = group.log.size();
+  CHECK(!group.beat({"g", "a", a->epoch, {}, {}})->assignment);
+  CHECK(group.log.size() == written);
+  CHECK(group.beat(has("a", a->epoch, {}))->assignment);
+  CHECK(group.log.size() == written + 1);
+}
+
 TEST_CASE("a fenced member joins again under its id and has nothing at first", "[group]") {
   GroupFixture group;
   group.topic("orders", 2);
