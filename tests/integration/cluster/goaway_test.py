@@ -1,4 +1,4 @@
-"""Three nodes are stopped and started one after the other, under a load. Whoever reads through the one that stops is told, goes on at
+"""Three nodes are drained, stopped and started one after the other, under a load. Whoever reads through one of them is told, goes on at
 another one, and has every record once and in order.
 
    goaway_test.py TROUPE
@@ -192,25 +192,30 @@ def run(cluster):
         return {reader.name: f"{len(reader.values)} of {len(keys)} at {reader.port}, left {reader.moves}, {reader.failure}"
                 for reader in readers}
 
-    slowest = 0
-    for victim in cluster.nodes:
-        port = cluster.nodes[victim].port
-        through = next(n for n in cluster.nodes if n != victim)
+    def under_load(act, node):
+        """Who reads through `node` has left it when `act` has been done to it and some records were written meanwhile."""
+        through = next(n for n in cluster.nodes if n != node)
         write(cluster, through, keys)
         until(caught_up, PATIENCE_S, told)
-        here = [reader for reader in readers if reader.port == port]
-        before = {reader: len(reader.moves) for reader in here}
-        assert victim > 1 or len(here) == 3, "nobody reads through the first one that stops"
+        here = {reader: len(reader.moves) for reader in readers if reader.port == cluster.nodes[node].port}
         writer = threading.Thread(target=write, args=(cluster, through, keys))
         writer.start()
-        code, seconds = cluster.nodes[victim].stop()
-        slowest = max(slowest, seconds)
+        result = act()
         writer.join()
+        until(lambda: caught_up() and all(len(reader.moves) > moves for reader, moves in here.items()), PATIENCE_S, told)
+        return result
+
+    drained = under_load(lambda: cluster.nodes[2].call("POST", "/v1/cluster/brokers/1/drain", {}), 1)
+    assert all(len(reader.moves) == 1 for reader in readers), f"{drained} {told()}"
+    cluster.nodes[3].call("POST", "/v1/cluster/brokers/1/undrain", {})
+    slowest = 0
+    for victim in cluster.nodes:
+        code, seconds = under_load(cluster.nodes[victim].stop, victim)
         assert code == 0, f"node {victim} ended with {code}"
-        until(caught_up, PATIENCE_S, told)
-        assert all(len(reader.moves) > before[reader] for reader in here), told()
+        slowest = max(slowest, seconds)
         cluster.start(victim)
         cluster.wait_whole(TOPIC, seconds=PATIENCE_S)
+    assert all(len(reader.moves) > 1 for reader in readers), told()
     for reader in readers:
         reader.stopping.set()
     produce(cluster, 1, "last")  # whoever waits for a line gets one

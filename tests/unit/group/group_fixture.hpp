@@ -80,7 +80,9 @@ class GroupFixture {
     });
   }
   std::optional<group::CommittedOffset> committed(const std::string& topic, std::int32_t partition) const {
-    return coordinator->offsets({"g", {}, std::vector<group::GroupPartition>{{topic, PartitionId{partition}}}})->front().second;
+    return coordinator->offsets({"g", {}, std::vector<group::GroupPartition>{{topic, PartitionId{partition}}}})
+        ->front()
+        .second;
   }
 
   void pass(Millis time) {
