@@ -104,7 +104,9 @@ TEST_CASE("a leader that is cut off commits nothing, and what it was told is the
   REQUIRE(cluster.created(other, "told-to-the-others"));
   CHECK_FALSE(waits->has_value());
   REQUIRE(expires->has_value());
-  CHECK(QuorumFixture::code(expires) == Errc::request_timed_out);
+  // It was in a turn that nobody committed, or waited behind that one: then nothing was changed, and it says so.
+  const auto why = QuorumFixture::code(expires);
+  CHECK((why == Errc::request_timed_out || why == Errc::leader_not_available));
   CHECK_FALSE(cluster.at(old).image()->find_topic("told-to-the-old"));
   CHECK_FALSE(cluster.at(old).image()->find_topic("told-to-the-others"));
   REQUIRE(cluster.until([&] { return cluster.at(old).image()->controller_id() == BrokerId{-1}; }));
@@ -116,6 +118,7 @@ TEST_CASE("a leader that is cut off commits nothing, and what it was told is the
   const auto image = cluster.at(other).image();
   CHECK(image->find_topic("told-to-the-old")->id == (**waits)->topic->id);
   CHECK(image->find_topic("told-to-the-others"));
+  if (why == Errc::leader_not_available) CHECK_FALSE(image->find_topic("too-late"));
 }
 
 TEST_CASE("an answer that is lost does not make a topic twice", "[metadata_quorum][cluster]") {

@@ -50,7 +50,7 @@ class SecureCluster(Cluster):
         self.certificates = certificates
         super().__init__(program, folder)
 
-    def process(self, name, node_id, http_port, cluster_port, voters):
+    def process(self, name, node_id, http_port, cluster_port, voters, host="127.0.0.1"):
         return self.secure(name, node_id, node_id, http_port, cluster_port, voters)
 
     def secure(self, name, node_id, certificate_id, http_port, cluster_port, voters):
