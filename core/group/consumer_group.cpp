@@ -238,8 +238,7 @@ std::vector<TopicId> ConsumerGroup::topics_of(const Member& member, const metada
     });
   }
   std::ranges::sort(topics);
-  const auto twice = std::ranges::unique(topics);
-  topics.erase(twice.begin(), twice.end());
+  topics.erase(std::unique(topics.begin(), topics.end()), topics.end());
   return topics;
 }
 
