@@ -288,7 +288,11 @@ class OperatorDeskState {
       }
     }
     if (question->describes() && (report.leads() || report.leader == no_broker)) return question->call->reply(report);
-    if (question->handed_over || report.leader == no_broker) {
+    if (question->handed_over) {
+      return again(question,
+                   {Errc::request_timed_out, "the leadership was handed over, who has it now is not known: ask again"});
+    }
+    if (report.leader == no_broker) {
       return again(question, {Errc::leader_not_available, "the metadata quorum has no leader now: nothing was changed"});
     }
     const auto left_ms = std::max(Millis{1}, question->deadline - now());

@@ -350,7 +350,11 @@ Status DataDirectory::on_deadline(MonotonicMs now) {
     auto& entry = entries_.at(id);
     if (auto synced = entry.log->sync(); !synced) {
       log::error("flush failed", {log::kv("partition", id), log::kv("error", synced.error())});
-      (void)failed_alone(id, entry);
+      // What the commit log holds of it stays: its segments are not to be trusted (S2).
+      if (failed_alone(id, entry)) {
+        entry.dirty_since.reset();
+        continue;
+      }
     }
     settled(id, entry);
   }

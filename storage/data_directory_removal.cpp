@@ -34,6 +34,7 @@ Status DataDirectory::remove(const TopicIdPartition& id, Removal removal) {
     TROUPE_TRY_ASSIGN(const bool there, file_system_.exists(location(id).directory));
     if (there) TROUPE_TRY(remove_tree(file_system_, location(id).directory));
   }
+  files_->forget_below(location(id).directory);
   forget(id);
   if (removal == Removal::for_now) vacated_.insert(id);
   return ok();
@@ -74,6 +75,8 @@ Result<std::string> DataDirectory::set_aside(const TopicIdPartition& id) {
       TROUPE_TRY(file_system_.rename(newest, older));
     }
     TROUPE_TRY(file_system_.rename(directory, newest));
+    // Whatever is open there, by recovery or a reader, is no file of the log that begins anew.
+    files_->forget_below(directory);
     TROUPE_TRY(file_system_.sync_directory(path("quarantine")));
     TROUPE_TRY(file_system_.sync_directory(parent_path(directory)));
   }

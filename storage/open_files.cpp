@@ -1,5 +1,8 @@
 #include "storage/open_files.hpp"
 
+#include <utility>
+#include <vector>
+
 namespace troupe::storage {
 
 Result<std::shared_ptr<File>> OpenFiles::get(const std::string& path, OpenMode mode) {
@@ -29,6 +32,21 @@ void OpenFiles::forget(const std::string& path) {
   closed = std::move(found->second.file);
   uses_.erase(found->second.use);
   entries_.erase(found);
+}
+
+void OpenFiles::forget_below(const std::string& directory) {
+  const auto prefix = directory + "/";
+  std::vector<std::shared_ptr<File>> closed;
+  const std::lock_guard lock{mutex_};
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    if (!entry->first.starts_with(prefix)) {
+      ++entry;
+      continue;
+    }
+    closed.push_back(std::move(entry->second.file));
+    uses_.erase(entry->second.use);
+    entry = entries_.erase(entry);
+  }
 }
 
 void OpenFiles::keep_index(std::shared_ptr<const SegmentIndex> index) {

@@ -31,6 +31,8 @@ class OpenFiles {
 
   /// Lets go of `path` (it was renamed, removed or must be opened anew).
   void forget(const std::string& path);
+  /// The same for all files below `directory`: after it was renamed or removed, not before, for a reader may open one in between.
+  void forget_below(const std::string& directory);
 
   std::size_t size() const;
 

@@ -76,7 +76,7 @@ void MetadataMachine::add(std::uint64_t token, MetadataCommand command, Monotoni
 void MetadataMachine::route(std::uint64_t token, Pending& pending, MetadataEffects& effects) {
   waiting_.erase(token);
   if (deciding_) {
-    if (disk_full_ && token != own_registration) return finish(token, *disk_full_, effects);
+    if (disk_full_ && token != own_registration) return refuse(token, *disk_full_, effects);
     pending.stage = Stage::queued;
     token == own_registration ? queue_.push_front(token) : queue_.push_back(token);
     return want_turn(effects);
@@ -152,8 +152,26 @@ void MetadataMachine::end_attempt(std::uint64_t token, Pending& pending, const E
   retry_later(token, pending);
 }
 
+Error MetadataMachine::as_refused(const Pending& pending, const Error& error) {
+  if (!pending.uncertain) return error;
+  return {Errc::request_timed_out,
+          "whether an earlier attempt succeeded is unknown, the last one was refused: " + error.message};
+}
+
+void MetadataMachine::refuse(std::uint64_t token, const Error& error, MetadataEffects& effects) {
+  finish(token, as_refused(pending_.at(token), error), effects);
+}
+
+/// An election that may cost records: the second time it could cost others.
+bool is_unclean(const MetadataCommand& command) {
+  const auto* cluster = std::get_if<ClusterCommand>(&command);
+  const auto* elect = cluster == nullptr ? nullptr : std::get_if<ElectLeadersRequest>(&cluster->request);
+  return elect != nullptr && elect->unclean;
+}
+
 /// An attempt of which nobody knows the end can be told from the next one, or changes nothing that the next one would not.
 bool MetadataMachine::may_repeat(const Pending& pending) {
+  if (is_unclean(pending.command)) return false;
   return named_topic(pending.command) == nullptr || pending.before.has_value();
 }
 
@@ -205,11 +223,7 @@ void MetadataMachine::settle_answer(std::uint64_t token, Pending& pending, Comma
     return call(token, pending, next, effects);
   }
   auto* refused = std::get_if<CommandRefused>(&answer);
-  if (refused != nullptr && pending.uncertain && token != own_registration) {
-    refused->error = {
-        Errc::request_timed_out,
-        "whether an earlier attempt succeeded is unknown, the last one was refused: " + refused->error.message};
-  }
+  if (refused != nullptr && token != own_registration) refused->error = as_refused(pending, refused->error);
   pending.stage = Stage::applying;
   applying_.emplace(refused != nullptr ? refused->applied : std::get<CommandDone>(answer).applied, token);
   pending.answer = std::move(answer);

@@ -223,6 +223,9 @@ class MetadataMachine {
   void settle_answer(std::uint64_t token, Pending& pending, CommandAnswer answer, MetadataEffects& effects);
   void settle_applied(MetadataEffects& effects);
   void finish(std::uint64_t token, Result<MetadataAnswer> answer, MetadataEffects& effects);
+  /// What a refusal is for a command whose earlier attempt may have succeeded: the outcome is unknown.
+  static Error as_refused(const Pending& pending, const Error& error);
+  void refuse(std::uint64_t token, const Error& error, MetadataEffects& effects);
   std::optional<MonotonicMs> next_given_up() const;
   void give_up_waiting(MetadataEffects& effects);
   static bool may_repeat(const Pending& pending);

@@ -220,7 +220,10 @@ void MetadataMachine::turn_committed(MetadataEffects& effects) {
 void MetadataMachine::settle_verdict(const TurnEntry& entry, MetadataEffects& effects) {
   const auto at = pending_.find(entry.token);
   if (at == pending_.end()) return;
-  if (entry.token != own_registration) return finish(entry.token, entry.verdict, effects);
+  if (entry.token != own_registration) {
+    if (!entry.verdict) return refuse(entry.token, entry.verdict.error(), effects);
+    return finish(entry.token, entry.verdict, effects);
+  }
   const CommandAnswer done = CommandDone{applied_, {}};
   settle_answer(entry.token, at->second, entry.verdict ? done : CommandRefused{applied_, entry.verdict.error()}, effects);
 }
@@ -287,7 +290,7 @@ MetadataEffects MetadataMachine::disk_full(const std::optional<Error>& error, Mo
       if (token == own_registration) {
         queue_.push_back(token);
       } else {
-        finish(token, *error, effects);
+        refuse(token, *error, effects);
       }
     }
   }

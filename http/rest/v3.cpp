@@ -64,7 +64,7 @@ Json broker_config_json(const Origin& origin, BrokerId broker, const BrokerSetti
 /// Settings are in no metadata: each node knows its own. Whether this is the one that knows; else the client was sent there.
 bool is_here(Rest& rest, const CallPtr& call, const Request& request, const metadata::BrokerImage& broker) {
   if (broker.id == rest.broker.cluster().node_id) return true;
-  if (broker.port == 0) {
+  if (broker.port == 0 || !is_somewhere(broker.host)) {
     refuse(call, not_found("Only broker " + to_string(broker.id) + " knows its settings, and it has no gateway."));
     return false;
   }

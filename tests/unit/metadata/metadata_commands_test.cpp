@@ -155,6 +155,22 @@ TEST_CASE("alter and delete of a topic that is not known here are not repeated",
   CHECK(nodes.mine.calls.empty());
 }
 
+TEST_CASE("an unclean election of unknown outcome is not repeated: the second could cost other records",
+          "[metadata_machine]") {
+  for (const bool unclean : {true, false}) {
+    CAPTURE(unclean);
+    TwoNodes nodes;
+    nodes.become_ready();
+    const auto token = nodes.mine.submit(ClusterCommand{ElectLeadersRequest{.unclean = unclean}});
+    nodes.mine.settle();
+    nodes.mine.fail_call(nodes.mine.take_call(), Error{Errc::request_timed_out, "no answer"});
+    CHECK(nodes.mine.answers.contains(token) == unclean);
+    if (unclean) CHECK(nodes.mine.refusal(token) == Errc::request_timed_out);
+    nodes.mine.pass(1'000);
+    CHECK(nodes.mine.calls.empty() == unclean);
+  }
+}
+
 TEST_CASE("a delete of unknown outcome is asked again, and takes no other topic", "[metadata_machine]") {
   enum class Meanwhile { nothing, arrived, made_anew };
   for (const auto meanwhile : {Meanwhile::nothing, Meanwhile::arrived, Meanwhile::made_anew}) {
