@@ -166,7 +166,7 @@ TEST_CASE("an unclean election of unknown outcome is not repeated: the second co
     nodes.mine.fail_call(nodes.mine.take_call(), Error{Errc::request_timed_out, "no answer"});
     CHECK(nodes.mine.answers.contains(token) == unclean);
     if (unclean) CHECK(nodes.mine.refusal(token) == Errc::request_timed_out);
-    nodes.mine.pass(1'000);
+    nodes.mine.pass(50);
     CHECK(nodes.mine.calls.empty() == unclean);
   }
 }
