@@ -13,7 +13,7 @@
 /// What people are told of a cluster, from a node's image of it.
 namespace troupe::metadata {
 
-/// What a broker is there for now.
+/// What a broker can be counted on for.
 enum class BrokerState : std::uint8_t {
   up,
   fenced,    ///< leads nothing: it is silent, has ended, or has not caught up with the metadata

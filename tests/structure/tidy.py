@@ -65,7 +65,7 @@ def self_test():
     mark = "TO" + "DO"
     good = {"tests/a_test.cpp": "clock.advance(10);\n", "base/a.hpp": "#pragma once\n", "docs/a.md": "two spaces  \n",
             "storage/a.cpp": "std::this_thread::sle" + "ep_for(backoff);\n", "tests/a.tsv": "seed\trounds\n",
-            "docs/b.md": "x" * 300 + " GET /v1/work/1\n",
+            "docs/b.md": "x" * 300 + " GET /v1/wo" + "rk/1\n",
             "docs/c.md": "[up](../run) [away](https://example.org/x) `[](code)`\n"}
     bad = {"base/a.cpp": f"// {mark}: later\n", "base/b.cpp": "\tint x;\n", "base/c.cpp": "int x; \n", "base/d.cpp": "x" * 141 + "\n",
            "base/e.cpp": "\n" * 701, "base/f.hpp": "int x;\n", "tests/g_test.cpp": "std::this_thread::sle" + "ep_for(1s);\n",

@@ -9,18 +9,9 @@
 using namespace troupe;
 using namespace troupe::sim;
 
-namespace {
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* given = std::getenv(name);
-  return given == nullptr ? otherwise : std::strtoull(given, nullptr, 10);
-}
-
-}  // namespace
-
 TEST_CASE("simulated groups share their partitions and skip nothing, whatever fails", "[group][sim]") {
   const auto first = test::seed_or(1);
-  const auto count = from_environment("TROUPE_SIM_SEEDS", std::getenv("TROUPE_SEED") != nullptr ? 1 : 100);
+  const auto count = test::from_environment("TROUPE_SIM_SEEDS", std::getenv("TROUPE_SEED") != nullptr ? 1 : 100);
   std::map<std::string, std::uint64_t> seeds_with;
   std::uint64_t consumed = 0;
   for (auto seed = first; seed < first + count; ++seed) {
