@@ -34,6 +34,8 @@ struct NodeFixture : QuorumFixture {
   explicit NodeFixture(std::uint64_t seed = 1, FaultyFileSystem on = {}) : QuorumFixture(seed, std::move(on)) {
     options.clock = &clock;
   }
+  /// The actors go first: they use what is declared here.
+  ~NodeFixture() { scheduler.end_owned(); }
 
   void start_node() {
     start();

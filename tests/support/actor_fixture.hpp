@@ -28,12 +28,7 @@ class SeededScheduler {
  public:
   explicit SeededScheduler(std::uint64_t seed) : random_(seed), system_(std::make_unique<System>()) {}
 
-  /// Actors that were `owned` are ended by force: one that arms its timer for ever would keep CAF from ending.
-  ~SeededScheduler() {
-    for (const auto& actor : owned_) caf::anon_send_exit(actor, caf::exit_reason::kill);
-    owned_.clear();
-    run();
-  }
+  ~SeededScheduler() { end_owned(); }
   SeededScheduler(const SeededScheduler&) = delete;
   SeededScheduler& operator=(const SeededScheduler&) = delete;
 
@@ -43,6 +38,14 @@ class SeededScheduler {
   Handle own(Handle actor) {
     owned_.push_back(caf::actor_cast<caf::actor>(actor));
     return actor;
+  }
+
+  /// Actors that were `owned` are ended by force: one that arms its timer for ever would keep CAF from ending. A fixture calls it before
+  /// what its actors use goes away.
+  void end_owned() {
+    for (const auto& actor : owned_) caf::anon_send_exit(actor, caf::exit_reason::kill);
+    owned_.clear();
+    run();
   }
 
   /// One message is handled. False: nobody has anything to do.

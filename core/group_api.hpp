@@ -1,0 +1,49 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/broker_api.hpp"
+#include "core/group/group_requests.hpp"
+
+/// What may be asked of groups, on any node: whoever coordinates the group answers.
+namespace troupe {
+
+/// All groups that could be asked about, and the partitions of `__consumer_offsets` whose coordinator did not say.
+struct GroupListings {
+  std::vector<group::GroupListing> groups = {};  ///< by name
+  std::vector<PartitionId> silent = {};
+};
+
+/// Ends when it is destroyed; a call on its way may still come.
+class GroupListening {
+ public:
+  virtual ~GroupListening() = default;
+};
+
+/// Thread-safe; calls do not block. Every call is answered once, within its timeout, on a thread of the node's. A coordinator that moves, or
+/// that still reads its log, is waited for, and asked again, within that time. What it changes is committed when it is answered. A change
+/// whose answer got lost is not asked twice (request_timed_out: outcome unknown), but a heartbeat, a commit and a reset may be.
+/// Errors: those of core/group/group_coordinator.hpp; coordinator_not_available (nothing was changed), request_timed_out, overloaded.
+class GroupApi {
+ public:
+  virtual ~GroupApi() = default;
+
+  virtual void heartbeat(group::HeartbeatRequest request, Millis timeout_ms, Reply<group::HeartbeatAnswer> reply) = 0;
+  virtual void commit(group::CommitRequest request, Millis timeout_ms, Reply<std::vector<Status>> reply) = 0;
+  virtual void offsets(group::OffsetsRequest request, Millis timeout_ms, Reply<std::vector<group::Position>> reply) = 0;
+  virtual void reset(group::ResetRequest request, Millis timeout_ms, Reply<std::vector<Status>> reply) = 0;
+  virtual void delete_group(std::string group, Millis timeout_ms, Reply<Nothing> reply) = 0;
+  virtual void delete_offsets(std::string group, std::vector<group::GroupPartition> partitions, Millis timeout_ms,
+                              Reply<std::vector<Status>> reply) = 0;
+  virtual void describe(std::string group, Millis timeout_ms, Reply<group::GroupDescription> reply) = 0;
+  virtual void list(Millis timeout_ms, Reply<GroupListings> reply) = 0;
+
+  /// `on_news` is called, on any thread of the node's, when the coordinator wants that member's next heartbeat now. It posts, and returns.
+  /// Nothing is promised: who hears nothing heartbeats at its interval.
+  virtual std::unique_ptr<GroupListening> listen(std::string group, std::string member, std::function<void()> on_news) = 0;
+};
+
+}  // namespace troupe
