@@ -179,10 +179,13 @@ class PartitionManagerState {
 
   void directory_opened(const DirectoryContents& contents) {
     const bool again = roles_->directory_open();
-    if (again) begin_incarnation();
-    roles_->directory_opened({contents.partitions.begin(), contents.partitions.end()}, again);
+    auto& known_as = options_.broker.directory_id;
+    const bool another = !known_as.is_nil() && known_as != contents.directory_id;
+    if (another) known_as = contents.directory_id;
+    if (again || another) begin_incarnation();
+    roles_->directory_opened({contents.partitions.begin(), contents.partitions.end()}, again || another);
     care_->directory_opened();
-    if (again) register_again();
+    if (again || another) register_again();
     note_serving();
   }
 

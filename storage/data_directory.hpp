@@ -36,6 +36,7 @@ class DataDirectory {
     std::string path;
     std::optional<Uuid> cluster_id;  ///< nullopt: whatever the directory says; needed to create one
     BrokerId node_id{0};
+    Uuid directory_id = {};              ///< what a directory that is made now is called; nil: a random one
     std::size_t open_files_max = 1024;   ///< descriptors kept open for reading and writing
     std::size_t dirty_files_max = 1024;  ///< descriptors kept open because they wait for a sync
     std::uint64_t commit_file_bytes = std::uint64_t{128} << 20;

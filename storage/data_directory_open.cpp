@@ -145,7 +145,7 @@ Status DataDirectory::check_owner() {
     return Error{Errc::not_found, options_.path + " has no owner yet, and no cluster id was given to make it one"};
   }
   cluster_id_ = *options_.cluster_id;
-  directory_id_ = Uuid::random();
+  directory_id_ = options_.directory_id.is_nil() ? Uuid::random() : options_.directory_id;
   return write_checkpoint(file_system_, path("owner"), owner_magic,
                           encode_owner({cluster_id_, directory_id_, options_.node_id}));
 }

@@ -41,6 +41,10 @@ void settle(const MetadataImage& image, const BrokerRegistration& broker, Cluste
   });
 }
 
+bool has_another_disk(const BrokerImage& now, const BrokerImage& before) {
+  return !now.directory_id.is_nil() && !before.directory_id.is_nil() && now.directory_id != before.directory_id;
+}
+
 bool is_in_isr(const PartitionImage& partition, BrokerId broker) {
   return partition.leader == broker || has_broker(partition.isr, broker);
 }
@@ -61,10 +65,15 @@ ClusterDecision decide_register(const MetadataImage& image, const RegisterBroker
   const BrokerRegistration next{
       .broker = request.broker, .incarnation = request.incarnation, .fenced = record.fenced, .draining = record.draining};
   const BrokerStates brokers{image, next};
+  const bool lost_disk = known != nullptr && has_another_disk(request.broker, known->broker);
   for_each_partition(image, [&](const TopicImage& topic, PartitionId partition, const PartitionImage& now) {
     if (!has_broker(now.replicas, id)) return;
     PartitionChange change{brokers, topic, partition, now};
-    if (!request.clean && topic.config.flush == FlushMode::interval) change.distrust(id);
+    if (lost_disk) {
+      change.forget_log(id);
+    } else if (!request.clean && topic.config.flush == FlushMode::interval) {
+      change.distrust(id);
+    }
     change.settle();
     if (commit_change(change, decision)) return;
     // It leads on, alone, with what it has left. The registration itself raises the leader epoch.

@@ -32,6 +32,7 @@ void write(Out& out, const RegisterBrokerRequest& one) {
   out.uuid(one.incarnation);
   out.flag(one.clean);
   out.uuid(one.previous_incarnation);
+  out.uuid(broker.directory_id);
 }
 void read(In& in, RegisterBrokerRequest& one) {
   auto& broker = one.broker;
@@ -44,6 +45,7 @@ void read(In& in, RegisterBrokerRequest& one) {
   one.incarnation = in.uuid();
   one.clean = in.flag();
   one.previous_incarnation = in.uuid();
+  broker.directory_id = in.uuid();
 }
 
 template <class Request>

@@ -53,7 +53,8 @@ BrokerRegisteredRecord to_record(const BrokerImage& broker, const Uuid& incarnat
           .port = broker.port,
           .cluster_host = broker.cluster_host,
           .cluster_port = broker.cluster_port,
-          .rack = broker.rack};
+          .rack = broker.rack,
+          .directory_id = broker.directory_id};
 }
 
 ImageBuilder::ImageBuilder(ImagePtr before) : before_(std::move(before)), image_(*before_) {}
@@ -162,13 +163,13 @@ Status ImageBuilder::apply_one(const TopicRemovedRecord& record) {
 }
 
 Status ImageBuilder::apply_one(const BrokerRegisteredRecord& record, Offset offset) {
-  BrokerRegistration registration{
-      .broker = {record.id, record.host, record.port, record.cluster_host, record.cluster_port, record.rack},
-      .incarnation = record.incarnation,
-      .broker_epoch = record.broker_epoch.value_or(offset),
-      .fenced = record.fenced,
-      .draining = record.draining,
-      .stopping = record.stopping};
+  BrokerRegistration registration{.broker = {record.id, record.host, record.port, record.cluster_host, record.cluster_port,
+                                             record.rack, record.directory_id},
+                                  .incarnation = record.incarnation,
+                                  .broker_epoch = record.broker_epoch.value_or(offset),
+                                  .fenced = record.fenced,
+                                  .draining = record.draining,
+                                  .stopping = record.stopping};
   auto& all = image_.registrations_;
   const auto at = std::ranges::lower_bound(all, record.id, {}, [](const auto& one) { return one.broker.id; });
   if (at != all.end() && at->broker.id == record.id) {

@@ -14,6 +14,7 @@ constexpr std::uint8_t tag_broker_epoch = 1;
 constexpr std::uint8_t tag_cluster_address = 2;
 constexpr std::uint8_t tag_rack = 3;
 constexpr std::uint8_t tag_flags = 4;
+constexpr std::uint8_t tag_directory = 5;  // of a broker
 
 // Optional fields of partition.
 constexpr std::uint8_t tag_partition_epoch = 1;
@@ -140,6 +141,9 @@ void put(ByteWriter& out, const BrokerRegisteredRecord& record) {
   if (!record.rack.empty()) put_optional(out, tag_rack, [&](ByteWriter& inner) { put(inner, record.rack); });
   if (const auto flags = flags_of(record); flags != 0) {
     put_optional(out, tag_flags, [&](ByteWriter& inner) { inner.integer(flags); });
+  }
+  if (!record.directory_id.is_nil()) {
+    put_optional(out, tag_directory, [&](ByteWriter& inner) { put(inner, record.directory_id); });
   }
 }
 
@@ -280,6 +284,7 @@ BrokerRegisteredRecord read_broker(Fields& in) {
         break;
       case tag_rack: record.rack = content.text(); break;
       case tag_flags: set_flags(record, content.integer<std::uint8_t>()); break;
+      case tag_directory: record.directory_id = content.uuid(); break;
       default: break;
     }
   });

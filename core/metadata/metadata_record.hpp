@@ -74,6 +74,7 @@ struct BrokerRegisteredRecord {
   std::string cluster_host = {};
   std::uint16_t cluster_port = 0;
   std::string rack = {};
+  Uuid directory_id = {};
   bool fenced = false;
   bool draining = false;
   bool stopping = false;

@@ -92,6 +92,11 @@ void PartitionChange::distrust(BrokerId broker) {
   if (now_.isr.empty()) now_.last_known_leader = broker;
 }
 
+void PartitionChange::forget_log(BrokerId broker) {
+  distrust(broker);
+  if (now_.last_known_leader == broker && now_.replicas.size() > 1) now_.last_known_leader = no_broker;
+}
+
 void PartitionChange::settle() {
   drop_unfit_members();
   update_eligible_leader_replicas();

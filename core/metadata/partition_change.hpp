@@ -60,6 +60,8 @@ class PartitionChange {
   bool cancel_reassignment();
   /// Its log may lack committed records.
   void distrust(BrokerId broker);
+  /// Its log is gone: it does not lead by having led last, unless there is no other copy.
+  void forget_log(BrokerId broker);
 
   /// Fenced and stopping members leave the ISR while it has others; who may not lead any more, or should not, is replaced.
   void settle();

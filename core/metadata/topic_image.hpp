@@ -51,6 +51,8 @@ struct BrokerImage {
   std::string cluster_host = {};   ///< as other nodes reach it
   std::uint16_t cluster_port = 0;  ///< 0: it speaks to no other node
   std::string rack = {};           ///< copies of a partition are spread over racks; empty: none
+  /// Of the directory with its logs: with another one, the copies that it had are gone. Nil: not known, as from nodes before it was told.
+  Uuid directory_id = {};
   bool operator==(const BrokerImage&) const = default;
 };
 

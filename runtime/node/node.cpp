@@ -83,6 +83,12 @@ Result<std::optional<Uuid>> metadata_owner(storage::FileSystem& files, const std
   return std::optional{cluster_id};
 }
 
+/// What the directory with the logs is called, or will be.
+Result<Uuid> log_directory_id(storage::FileSystem& files, const std::string& path) {
+  TROUPE_TRY_ASSIGN(const auto owner, storage::DataDirectory::owner_of(files, path));
+  return owner ? owner->directory_id : Uuid::random();
+}
+
 }  // namespace
 
 struct Node::Impl {
@@ -183,21 +189,24 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
                                             .open_files_max = config.open_files_max,
                                             .dirty_files_max = config.open_files_max,
                                             .commit_file_bytes = commit_file_bytes}};
+    const auto first_id = std::make_shared<Uuid>(with_listener ? self.directory_id : Uuid{});
     if (with_listener && cluster) {
       options.cluster_id = [this]() -> std::optional<Uuid> {
         const auto known = images->get()->cluster_id();
         return known.is_nil() ? std::nullopt : std::optional{known};
       };
     }
-    children.push_back(
-        {"disk_worker", name, [this, options, slot, with_listener](caf::actor_system& actors, const ActorRowPtr& row) {
-           auto with = options;
-           if (with_listener) with.listener = manager->get();
-           with.logs_fail_alone = with_listener && cluster.has_value();
-           const auto worker = spawn_disk_worker(actors, SpawnMode::detached, std::move(with), row);
-           slot->set(worker);
-           return caf::actor_cast<caf::actor>(worker);
-         }});
+    children.push_back({"disk_worker", name,
+                        [this, options, slot, with_listener, first_id](caf::actor_system& actors, const ActorRowPtr& row) {
+                          auto with = options;
+                          if (with_listener) with.listener = manager->get();
+                          with.logs_fail_alone = with_listener && cluster.has_value();
+                          // One that has to be made a second time lost what was in the first.
+                          with.directory.directory_id = std::exchange(*first_id, Uuid{});
+                          const auto worker = spawn_disk_worker(actors, SpawnMode::detached, std::move(with), row);
+                          slot->set(worker);
+                          return caf::actor_cast<caf::actor>(worker);
+                        }});
   };
   constexpr std::uint64_t metadata_commit_bytes = std::uint64_t{16} << 20;
   disk("metadata-disk", config.data_dir + "/metadata", metadata_disk, metadata_commit_bytes, false, metadata_cluster);
@@ -377,9 +386,11 @@ Status Node::start(const metadata::BrokerImage& as_clients_reach_it, Millis dead
                    const std::function<bool()>& give_up) {
   auto& node = *impl_;
   auto self = as_clients_reach_it;
+  const auto log_path = node.config.data_dir + "/log";
   TROUPE_TRY(make_data_directory(node.config.data_dir));
   const auto metadata_path = node.config.data_dir + "/metadata";
-  TROUPE_TRY_ASSIGN(auto cluster_id, cluster_of(node.files, metadata_path, node.config.data_dir + "/log"));
+  TROUPE_TRY_ASSIGN(auto cluster_id, cluster_of(node.files, metadata_path, log_path));
+  TROUPE_TRY_ASSIGN(self.directory_id, log_directory_id(node.files, log_path));
   if (is_clustered(node.config)) {
     TROUPE_TRY_ASSIGN(auto wire, Cluster::make_wire(node.config));
     node.cluster.emplace(node.config, Cluster::Parts{.incarnation = node.incarnation,

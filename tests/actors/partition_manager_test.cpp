@@ -157,6 +157,23 @@ TEST_CASE("when the metadata gives new leader epochs, leaders of the old ones en
   CHECK(record::parse_batch_header((**read)->batches).value().leader_epoch == after->epoch);
 }
 
+TEST_CASE("a directory that is not the one that the node is registered with is registered, as another run", "[actors][manager]") {
+  NodeFixture node;
+  node.options.broker.directory_id = Uuid{{9, 9}};  // as of a directory that is not there any more
+  node.start_node();
+  node.scheduler.advance(2'000);
+  const auto contents = node.scheduler.ask<actors::DirectoryContents>(node.data_worker.get(), actors::ListLogs{});
+  REQUIRE(contents);
+  const auto* registration = node.images->get()->find_broker(BrokerId{1});
+  REQUIRE(registration != nullptr);
+  CHECK(registration->broker.directory_id == contents->directory_id);
+  CHECK(registration->incarnation != node.options.incarnation);
+  const auto topic = node.create_topic("t");
+  const auto written = node.produce(topic, "v");
+  node.scheduler.advance(100);
+  CHECK(NodeFixture::record_of(written));
+}
+
 TEST_CASE("a disk that fails while the metadata is away, too, does not keep the node from coming back",
           "[actors][manager]") {
   const auto seed = seed_or(8123);

@@ -29,13 +29,18 @@ replication::PartitionState partition_state_of(const PartitionImage& image) {
 ClusterNode::ClusterNode(ClusterWorld& world, BrokerId id)
     : world_(world), id_(id), replicas_(world.replication, id), prng_(world.replication.prng.next()) {}
 
+metadata::BrokerImage ClusterNode::self() const {
+  const auto number = static_cast<std::uint8_t>(id_.value());
+  return {.id = id_, .host = "host-" + to_string(id_), .port = 8080, .directory_id = Uuid{{number, disks_}}};
+}
+
 // --- life and death
 
 void ClusterNode::start() {
   if (up()) return;
   incarnation_ = Uuid::random(prng_);
   formatted_ = false;
-  machine_.emplace(MetadataMachine::Options{.broker = {id_, "host-" + to_string(id_), 8080},
+  machine_.emplace(MetadataMachine::Options{.broker = self(),
                                             .incarnation = incarnation_,
                                             .new_uuid = [this] { return Uuid::random(prng_); },
                                             .snapshot_records_min = world_.snapshot_records_min,
@@ -64,6 +69,7 @@ void ClusterNode::crash(CrashKind kind) {
   if (!up()) return;
   replicas_.crash(kind);
   if (kind == CrashKind::disk_lost) {
+    ++disks_;
     world_.quorum.wipe(id_);
   } else {
     world_.quorum.crash(id_);
@@ -372,7 +378,7 @@ void ClusterNode::heartbeat_answered(const Result<HeartbeatAnswer>& answer) {
 void ClusterNode::register_anew() {
   if (std::exchange(registering_, true)) return;
   ++world_.replication.marks["registered anew"];
-  command(ClusterCommand{RegisterBrokerRequest{{id_, "host-" + to_string(id_), 8080}, incarnation_}}, 10'000,
+  command(ClusterCommand{RegisterBrokerRequest{self(), incarnation_}}, 10'000,
           [this](const Result<MetadataAnswer>&) { registering_ = false; });
 }
 

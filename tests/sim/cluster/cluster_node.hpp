@@ -73,6 +73,7 @@ class ClusterNode {
     std::uint64_t call;
   };
 
+  metadata::BrokerImage self() const;
   MonotonicMs now() const { return world_.quorum.clock(id_); }
   int address() const { return id_.value(); }
   void later(Millis delay_ms, SimWorld::Work work);
@@ -105,6 +106,7 @@ class ClusterNode {
   const BrokerId id_;
   SimNode replicas_;
   Prng prng_;
+  std::uint8_t disks_ = 1;  ///< that it has had
 
   // of one run
   Uuid incarnation_;

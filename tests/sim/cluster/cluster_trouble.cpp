@@ -122,11 +122,13 @@ void ClusterSimulation::pause(ClusterNode& victim) {
   });
 }
 
-/// An empty disk with an old id, once a run: more than one of three is a lost quorum. Only of a node without copies: the controller does
-/// not know yet that a broker's disk is another one (docs/roadmap.md).
+/// An empty disk with an old id, once a run: more than one of three is a lost quorum. Where one copy is enough for an acknowledgement, or
+/// copies may be cut by a crash, only of a node without copies.
 bool ClusterSimulation::may_lose_disk(BrokerId broker) {
   if (disk_was_lost_ || !topic_made_ || !quorum_is_whole()) return false;
-  return std::ranges::none_of(states_, [&](const auto& now) { return replication::contains(now.replicas, broker); });
+  const bool survives = settings_.replication.flush == replication::Flush::fsync && world_.copies_needed(0) > 1;
+  return survives ||
+         std::ranges::none_of(states_, [&](const auto& now) { return replication::contains(now.replicas, broker); });
 }
 
 void ClusterSimulation::lose_disk(ClusterNode& victim) {

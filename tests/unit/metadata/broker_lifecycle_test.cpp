@@ -91,6 +91,76 @@ TEST_CASE("a broker that is registered alone is in service at once, and leads in
   CHECK(cluster.answer.unclean.empty());
 }
 
+TEST_CASE("who comes back with another disk holds nothing of what it had", "[broker_lifecycle]") {
+  // Goal: F19: an empty disk under an old id leads nothing that others have.
+  constexpr Uuid disk{{1}};
+  constexpr Uuid other_disk{{2}};
+  Cluster cluster{3};
+  for (int id = 1; id <= 3; ++id) {
+    cluster.restart(id, true, disk);
+    cluster.unfence(id);
+  }
+  const auto topic = cluster.add_topic("rides", {{1, 2, 3}});
+  const auto lone = cluster.add_topic("lone", {{1}});
+  cluster.fence(3);
+
+  SECTION("an eligible leader replica") {
+    cluster.fence(2);
+    REQUIRE(text(cluster.partition(topic)) == "leader 1 epoch 0 isr 1 elr 2 of 1 2 3");
+    SECTION("with its disk: it leads when all others are dead") {
+      cluster.restart(2, false, disk);
+      cluster.unfence(2);
+      cluster.fence(1);
+      CHECK(cluster.partition(topic).leader == BrokerId{2});
+    }
+    SECTION("with another") {
+      cluster.restart(2, true, other_disk);
+      CHECK(text(cluster.partition(topic)) == "leader 1 epoch 0 isr 1 of 1 2 3");
+      cluster.unfence(2);
+      cluster.fence(1);
+      CHECK(cluster.partition(topic).leader == no_broker);
+      // Its next run has that disk still.
+      cluster.restart(2, true, other_disk);
+      cluster.unfence(2);
+      CHECK(cluster.partition(topic).leader == no_broker);
+      cluster.unfence(1);
+      CHECK(text(cluster.partition(topic)) == "leader 1 epoch 2 isr 1 of 1 2 3");
+      CHECK(cluster.answer.unclean.empty());
+    }
+  }
+  SECTION("the last of an ISR, while another is eligible") {
+    cluster.fence(2);
+    cluster.fence(1);
+    cluster.restart(1, true, other_disk);
+    cluster.unfence(1);
+    CHECK(text(cluster.partition(topic)) == "leader -1 epoch 1 elr 2 of 1 2 3");
+    cluster.unfence(2);
+    CHECK(text(cluster.partition(topic)) == "leader 2 epoch 2 isr 2 of 1 2 3");
+    CHECK(cluster.answer.unclean.empty());
+  }
+  SECTION("of everybody who had all: somebody has to say who leads") {
+    cluster.fence(2);
+    cluster.fence(1);
+    cluster.restart(2, true, other_disk);
+    cluster.restart(1, true, other_disk);
+    for (int id = 1; id <= 3; ++id) cluster.unfence(id);
+    CHECK(text(cluster.partition(topic)) == "leader -1 epoch 1 of 1 2 3");
+    CHECK(cluster.partition(topic).last_known_leader == no_broker);
+  }
+  SECTION("the only copy: nobody will ever have more") {
+    cluster.restart(1, true, other_disk);
+    cluster.unfence(1);
+    CHECK(cluster.partition(lone).leader == BrokerId{1});
+    REQUIRE(cluster.answer.unclean.size() == 1);
+    CHECK(cluster.answer.unclean[0].partition == TopicIdPartition{lone, PartitionId{0}});
+  }
+  SECTION("who says nothing of its disk is taken at its word") {
+    cluster.fence(2);
+    cluster.restart(2, true);
+    CHECK(text(cluster.partition(topic)) == "leader 1 epoch 0 isr 1 elr 2 of 1 2 3");
+  }
+}
+
 TEST_CASE("a log that a crash may have cut is trusted only under flush = fsync", "[broker_lifecycle]") {
   // Goal: R11 and KIP-966: broker epoch and the mark of a clean end.
   Cluster cluster{3};

@@ -70,9 +70,11 @@ class Cluster {
   void stop(std::int32_t id) { commit(metadata::StopBrokerRequest{BrokerId{id}, epoch(id)}); }
   void drain(std::int32_t id, bool drain = true) { commit(metadata::DrainBrokerRequest{BrokerId{id}, drain}); }
   /// A new run of a broker.
-  void restart(std::int32_t id, bool clean) {
+  void restart(std::int32_t id, bool clean, const Uuid& directory_id = {}) {
     commit(metadata::RegisterBrokerRequest{
-        .broker = {.id = BrokerId{id}, .host = "h", .port = 8080}, .incarnation = new_uuid(), .clean = clean});
+        .broker = {.id = BrokerId{id}, .host = "h", .port = 8080, .directory_id = directory_id},
+        .incarnation = new_uuid(),
+        .clean = clean});
   }
 
   /// What the leader proposes, with the epochs that it knows.

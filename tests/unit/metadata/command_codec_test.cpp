@@ -24,8 +24,8 @@ std::vector<SentCommand> commands() {
        30'000},
       {AlterTopicCommand{.request = {.name = "rides", .partitions = 9, .config = {{"flush", std::nullopt}, {"a", "b"}}}}, 1},
       {DeleteTopicCommand{.name = "rides", .requester = Requester::system}, 0},
-      {ClusterCommand{
-           RegisterBrokerRequest{.broker = {BrokerId{7}, "host", 80, "inside", 90, "rack-1"}, .incarnation = uuid(4)}},
+      {ClusterCommand{RegisterBrokerRequest{.broker = {BrokerId{7}, "host", 80, "inside", 90, "rack-1", uuid(6)},
+                                            .incarnation = uuid(4)}},
        5'000},
       {AlterTopicCommand{.request = {.name = "rides"}, .before = TopicSeen{uuid(9), 12, 0xfedcba98}}, 1},
       {DeleteTopicCommand{.name = "rides", .before = TopicSeen{uuid(9), 12, 7}}, 1},
@@ -66,7 +66,7 @@ TEST_CASE("commands come as they were sent", "[command_codec]") {
   CHECK(altered_again.before == TopicSeen{uuid(9), 12, 0xfedcba98});
   const auto of_cluster = std::get<ClusterCommand>(decode_command(encode_command(all[3]))->command);
   const auto registered = std::get<RegisterBrokerRequest>(of_cluster.request);
-  CHECK(registered.broker == BrokerImage{BrokerId{7}, "host", 80, "inside", 90, "rack-1"});
+  CHECK(registered.broker == BrokerImage{BrokerId{7}, "host", 80, "inside", 90, "rack-1", uuid(6)});
 }
 
 TEST_CASE("answers come as they were given", "[command_codec]") {

@@ -102,6 +102,7 @@ const std::vector<std::pair<MetadataRecord, std::string>>& golden() {
                               .cluster_host = "in",
                               .cluster_port = 9090,
                               .rack = "r1",
+                              .directory_id = uuid(7),
                               .fenced = true,
                               .stopping = true},
        "0601"
@@ -113,7 +114,10 @@ const std::vector<std::pair<MetadataRecord, std::string>>& golden() {
        "02000600"
        "02696e2382"
        "03000400027231"
-       "04000105"},
+       "04000105"
+       "050010"
+       "0107"
+       "0000000000000000000000000000"},
       {BrokerStateRecord{.id = BrokerId{1}, .broker_epoch = Offset{5}, .fenced = true, .draining = true},
        "0801"
        "00000001"
