@@ -30,8 +30,7 @@ ClusterNode::ClusterNode(ClusterWorld& world, BrokerId id)
     : world_(world), id_(id), replicas_(world.replication, id), prng_(world.replication.prng.next()) {}
 
 metadata::BrokerImage ClusterNode::self() const {
-  const auto number = static_cast<std::uint8_t>(id_.value());
-  return {.id = id_, .host = "host-" + to_string(id_), .port = 8080, .directory_id = Uuid{{number, disks_}}};
+  return {.id = id_, .host = "host-" + to_string(id_), .port = 8080, .directory_id = disk_of(id_, disks_)};
 }
 
 // --- life and death

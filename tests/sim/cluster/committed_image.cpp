@@ -104,7 +104,11 @@ void CommittedImage::check_partition(const TopicImage& topic, PartitionId number
   hold(are_replicas(now.isr) && are_replicas(now.eligible_leader_replicas), "ImageRules", "ISR and ELR are of replicas");
   hold(are_replicas(now.adding_replicas) && are_replicas(now.removing_replicas), "ImageRules", "adding, removing: replicas");
   hold(without(now.isr, now.eligible_leader_replicas) == now.isr, "ImageRules", "ISR and ELR are disjoint");
-  hold(now.isr.empty() == (now.last_known_leader != no_broker), "ImageRules", "a last known leader is of an empty ISR");
+  const bool disk_lost = std::ranges::any_of(now_->registrations(),
+                                             [](const auto& one) { return number_of_disk(one.broker.directory_id) > 1; });
+  hold(now.isr.empty() || now.last_known_leader == no_broker, "ImageRules", "a last known leader is of an empty ISR");
+  hold(!now.isr.empty() || now.last_known_leader != no_broker || disk_lost, "ImageRules",
+       "an empty ISR has a last known leader, unless its disk is gone");
   hold(!now.isr.empty() || now.leader == no_broker, "ImageRules", "who leads is the ISR at least");
   hold(now.eligible_leader_replicas.empty() || now.isr.size() < minimum, "ImageRules", "an ELR only below the minimum");
   hold(now.isr.size() < 2 || std::ranges::all_of(now.isr, live), "ImageRules", "only the last of an ISR may be fenced");

@@ -9,6 +9,12 @@
 
 namespace troupe::sim {
 
+/// What a broker calls its directory: the how-manieth it has had, from 1.
+inline Uuid disk_of(BrokerId broker, std::uint8_t number) {
+  return Uuid{{static_cast<std::uint8_t>(broker.value()), number}};
+}
+inline int number_of_disk(const Uuid& directory_id) { return directory_id.bytes()[1]; }
+
 /// The metadata as it is committed, whoever knows of it, and the rules that each image has to keep.
 class CommittedImage {
  public:
