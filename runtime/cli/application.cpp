@@ -63,6 +63,8 @@ int run_command(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_code = exit_ok;
 
+  app.set_version_flag("-V,--version", version_text(), "Say which version this is");
+
   bool json = false;
   auto* version = app.add_subcommand("version", "Say which version this is");
   version->add_flag("--json", json, "One JSON object");

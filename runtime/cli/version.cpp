@@ -6,6 +6,10 @@ namespace troupe::cli {
 
 const char* version_number() { return TROUPE_VERSION; }
 
+const char* version_text() {
+  return "troupe " TROUPE_VERSION " (commit " TROUPE_COMMIT ", " TROUPE_COMPILER ", " TROUPE_BUILD_TYPE ")";
+}
+
 int print_version(bool json) {
   Output out{json};
   if (json) {
@@ -14,7 +18,7 @@ int print_version(bool json) {
                    {"compiler", TROUPE_COMPILER},
                    {"build_type", TROUPE_BUILD_TYPE}});
   } else {
-    out.line("troupe " TROUPE_VERSION " (commit " TROUPE_COMMIT ", " TROUPE_COMPILER ", " TROUPE_BUILD_TYPE ")");
+    out.line(version_text());
   }
   return out.finish() ? exit_ok : exit_failed;
 }

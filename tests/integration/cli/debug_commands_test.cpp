@@ -143,6 +143,11 @@ TEST_CASE("version is one line, or one JSON object", "[cli]") {
   CHECK(text.exit_code == 0);
   CHECK_THAT(text.out, Catch::Matchers::StartsWith("troupe "));
   CHECK(std::count(text.out.begin(), text.out.end(), '\n') == 1);
+  for (const auto* flag : {"--version", "-V"}) {
+    const auto as_flag = run_troupe({flag});
+    CHECK(as_flag.exit_code == 0);
+    CHECK(as_flag.out == text.out);
+  }
   const auto json = nlohmann::json::parse(run_troupe({"version", "--json"}).out);
   CHECK(json.contains("version"));
   CHECK(json.contains("commit"));
