@@ -359,6 +359,27 @@ TEST_CASE("a log whose disk fails keeps what it promised, and the others go on, 
   }
 }
 
+TEST_CASE("a log whose sync fails at its deadline keeps what it promised while it was flushed by turns", "[data_directory]") {
+  DirectoryFixture fixture;
+  fixture.append_and_commit(0, 5);
+  fixture.append_and_commit(1, 5);
+  const auto by_turns = fixture.config;
+  fixture.config.flush = FlushPolicy::interval;
+  fixture.config.flush_interval_ms = 100;
+  fixture.log(0).set_config(fixture.config);
+  fixture.append_and_commit(0, 2);
+  fixture.config = by_turns;
+  fixture.disk.fail({.kind = OperationKind::sync, .path_contains = "/partitions/" + to_string(partition(0))});
+  REQUIRE(fixture.directory().on_deadline(MonotonicMs{100}));
+  CHECK(fixture.directory().failed_logs() == std::vector{partition(0)});
+  CHECK_FALSE(fixture.directory().next_deadline());
+  for (int turn = 0; turn < 40; ++turn) fixture.append_and_commit(1, 1);
+  fixture.power_cut();
+  CHECK(fixture.log(0).log_end_offset() >= Offset{5});
+  fixture.check_holds(0, fixture.log(0).log_end_offset());
+  fixture.check_holds(1, Offset{45});
+}
+
 TEST_CASE("truncation and reset survive a power cut at once", "[data_directory]") {
   DirectoryFixture fixture;
   for (int i = 0; i < 30; ++i) fixture.append_and_commit(0, 10);
