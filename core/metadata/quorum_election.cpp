@@ -14,8 +14,12 @@ bool QuorumNode::leader_is_near() const {
   return leadership_ || (leader_ && now_ - leader_heard_at_ < options_.election_timeout_min_ms);
 }
 
+/// Longer when elections come to nothing: then it may take longer than that to ask, to write a vote down and to answer. KRaft backs off, too.
 Millis QuorumNode::election_timeout() {
-  return prng_.between(options_.election_timeout_min_ms, options_.election_timeout_max_ms - 1);
+  constexpr std::int64_t epochs_at_first = 3;
+  constexpr std::int64_t stretch_max = 4;
+  const auto stretch = std::clamp<std::int64_t>(leaderless_epochs_ - epochs_at_first, 1, stretch_max);
+  return stretch * prng_.between(options_.election_timeout_min_ms, options_.election_timeout_max_ms - 1);
 }
 
 /// A newer epoch: whoever led before does not any more, and this replica has not voted in it.
@@ -30,6 +34,7 @@ void QuorumNode::adopt_epoch(LeaderEpoch epoch) {
   hard_.epoch = epoch;
   hard_.voted_for.reset();
   hard_dirty_ = true;
+  ++leaderless_epochs_;
   follow(nullptr);
   // Perhaps nobody leads in it: a voter that lost an election was met again. Then the gap should be short; a pre-vote shows.
   if (led) election_at_ = now_ + prng_.between(0, options_.peer_down_delay_ms_max);
@@ -45,6 +50,7 @@ void QuorumNode::follow(const ReplicaKey* leader) {
   if (leader != nullptr) {
     leader_ = *leader;
     leader_heard_at_ = now_;
+    leaderless_epochs_ = 0;
   }
   granted_.clear();
   refused_.clear();
@@ -76,6 +82,7 @@ void QuorumNode::begin_pre_vote() {
 void QuorumNode::begin_election(bool transfer) {
   if (hard_.epoch == LeaderEpoch::max()) return fail({Errc::unknown_error, "the quorum has run out of epochs"});
   ++hard_.epoch;
+  ++leaderless_epochs_;
   hard_.voted_for = key();
   hard_dirty_ = true;
   leader_.reset();
@@ -122,6 +129,7 @@ void QuorumNode::count_votes() {
 void QuorumNode::become_leader() {
   role_ = QuorumRole::leader;
   leader_ = key();
+  leaderless_epochs_ = 0;
   if (proposals_.size() > options_.proposals_max) {
     for (const auto& [end, proposal] : std::exchange(proposals_, {})) {
       answer(proposal.token, Error{Errc::request_timed_out, "leadership came and went too often: nobody can tell"});

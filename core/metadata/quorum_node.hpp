@@ -259,6 +259,7 @@ class QuorumNode {
   std::optional<ReplicaKey> leader_;
   MonotonicMs leader_heard_at_{0};
   MonotonicMs election_at_{0};
+  std::int64_t leaderless_epochs_ = 0;  ///< since a leader was known
   std::set<BrokerId> gone_;  ///< whose process has ended, as the links say
   std::set<ReplicaKey> granted_;
   std::set<ReplicaKey> refused_;

@@ -103,6 +103,29 @@ TEST_CASE("votes of an older election, and pre-votes, do not count as votes", "[
   CHECK(one.node().role() == QuorumRole::candidate);
 }
 
+TEST_CASE("elections that come to nothing take longer, up to four times as long, until there is a leader", "[quorum]") {
+  // Goal: where it takes longer to write down a vote, and to say so, than an election's timeout, a leader is found all the same.
+  ReplicaFixture one{voters({1, 2, 3})};
+  one.start();
+  const auto candidacy = [&] {
+    one.time_out();
+    one.grant(2, one.node().epoch().value(), true);
+    REQUIRE(one.node().role() == QuorumRole::candidate);
+    one.persist();
+    return *one.node().next_deadline() - one.now;
+  };
+  for (int i = 0; i < 4; ++i) CHECK(candidacy() < 800);
+  Millis longest = 0;
+  for (int i = 0; i < 40; ++i) longest = std::max(longest, candidacy());
+  CHECK(longest >= 1'600);
+  CHECK(longest < 3'200);
+  candidacy();
+  one.grant(2, one.node().epoch().value());
+  REQUIRE(one.node().role() == QuorumRole::leader);
+  for (int i = 0; i < 50 && one.node().role() == QuorumRole::leader; ++i) one.time_out();  // nobody answers it
+  for (int i = 0; i < 3; ++i) CHECK(candidacy() < 800);
+}
+
 TEST_CASE("the only voter leads without asking", "[quorum]") {
   ReplicaFixture one{voters({1})};
   one.start();
