@@ -75,9 +75,20 @@ void PartitionChange::reassign(const std::vector<BrokerId>& target) {
   now_.replicas.insert(now_.replicas.end(), now_.removing_replicas.begin(), now_.removing_replicas.end());
 }
 
+bool PartitionChange::enough_stay(std::span<const BrokerId> staying) const {
+  auto holders = now_.isr;
+  for (const auto broker : now_.eligible_leader_replicas) {
+    if (!has_broker(holders, broker)) holders.push_back(broker);
+  }
+  const auto needed =
+      std::min({staying.size(), static_cast<std::size_t>(topic_.config.min_insync_replicas), holders.size()});
+  return common(holders, staying).size() >= needed;
+}
+
 bool PartitionChange::cancel_reassignment() {
   const auto adding = now_.adding_replicas;
   if (now_.isr.empty() ? has_broker(adding, now_.last_known_leader) : without(now_.isr, adding).empty()) return false;
+  if (!enough_stay(without(now_.replicas, adding))) return false;
   now_.replicas = without(now_.replicas, adding);
   now_.isr = without(now_.isr, adding);
   now_.adding_replicas.clear();
@@ -162,10 +173,7 @@ void PartitionChange::complete_reassignment() {
   if (!now_.is_reassigned()) return;
   const auto target = without(now_.replicas, now_.removing_replicas);
   const auto isr = common(now_.isr, target);
-  // Copies go only when those that stay are no fewer in sync than writers need.
-  const auto needed =
-      std::min({target.size(), static_cast<std::size_t>(topic_.config.min_insync_replicas), now_.isr.size()});
-  if (!without(now_.adding_replicas, isr).empty() || isr.empty() || isr.size() < needed) return;
+  if (!without(now_.adding_replicas, isr).empty() || isr.empty() || !enough_stay(target)) return;
   if (has_broker(now_.removing_replicas, now_.leader) && fittest(isr) == no_broker) return;
   now_.replicas = target;
   now_.isr = isr;
@@ -187,6 +195,7 @@ void PartitionChange::update_eligible_leader_replicas() {
 }
 
 std::optional<PartitionRecord> PartitionChange::finish(bool even_unchanged) {
+  update_eligible_leader_replicas();
   complete_reassignment();
   update_eligible_leader_replicas();
   if (!now_.isr.empty()) now_.last_known_leader = no_broker;

@@ -56,7 +56,7 @@ class PartitionChange {
   void set_isr(std::vector<BrokerId> isr) { now_.isr = std::move(isr); }
   /// Towards `target`: see Reassignment.
   void reassign(const std::vector<BrokerId>& target);
-  /// Back to the replicas before. False: none of them is in the ISR, or was its last member.
+  /// Back to the replicas before. False: none of them is in the ISR, or was its last member, or too few hold what is committed.
   bool cancel_reassignment();
   /// Its log may lack committed records.
   void distrust(BrokerId broker);
@@ -79,6 +79,9 @@ class PartitionChange {
   std::optional<UncleanElection> unclean_election() const;
 
  private:
+  /// Of those who hold all that is committed at least as many as an acknowledgement takes are among these, if there are as many. Else fewer
+  /// lost disks than were promised could cost records.
+  bool enough_stay(std::span<const BrokerId> staying) const;
   void drop_unfit_members();
   void ensure_leader();
   void complete_reassignment();

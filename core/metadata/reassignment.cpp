@@ -24,7 +24,7 @@ Result<PartitionImage> call_off(ClusterChanges& changes, PartitionChange& change
   }
   if (!change.cancel_reassignment()) {
     return Error{Errc::eligible_leaders_not_available,
-                 "none of the replicas from before is in sync: the reassignment cannot be called off now"};
+                 "too few of the replicas from before are in sync: the reassignment cannot be called off now"};
   }
   change.settle();
   return changes.commit(change, id);
