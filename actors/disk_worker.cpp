@@ -216,11 +216,22 @@ class DiskWorkerState {
     } else {
       result.status = directory_->append(request.partition, request.batches, time);
       if (result.status) result.log_end_offset = directory_->find(request.partition)->log_end_offset();
+      note_space(result.status, time);
     }
     completions_.add(request.reply_to, std::move(result));
     turn_bytes_ += bytes_of(request);
     if (turn_bytes_ >= options_.turn_bytes_max || time - turn_started_ >= options_.turn_ms_max) end_turn();
     check_log(request.partition);
+  }
+
+  void note_space(const Status& appended, MonotonicMs now) {
+    if (!options_.space || !options_.space->note(appended, now)) return;
+    if (appended) {
+      log::info("the disk has space again", {log::kv("directory", options_.directory.path)});
+    } else {
+      log::warn("the disk is full: what this node leads is refused, what it follows waits",
+                {log::kv("directory", options_.directory.path), log::kv("error", appended.error())});
+    }
   }
 
   /// A log that failed comes back by recovery, and so through the next run; or others hold what it should, and it begins anew. The rest

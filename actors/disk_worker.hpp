@@ -1,10 +1,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include <caf/fwd.hpp>
 
+#include "actors/disk_space.hpp"
 #include "actors/handles.hpp"
 #include "actors/spawn_mode.hpp"
 
@@ -28,9 +30,10 @@ struct DiskWorkerOptions {
   storage::DataDirectory::Options directory = {};
   std::size_t turn_bytes_max = std::size_t{8} << 20;
   Millis turn_ms_max = 10;
-  caf::actor listener = {};           ///< gets DirectoryOpened and LogFailed; may be null
-  bool logs_fail_alone = false;       ///< there are other nodes, which may hold what a log that fails should
-  Millis failed_log_ms_max = 30'000;  ///< the listener has that long to decide
+  caf::actor listener = {};               ///< gets DirectoryOpened and LogFailed; may be null
+  bool logs_fail_alone = false;           ///< there are other nodes, which may hold what a log that fails should
+  Millis failed_log_ms_max = 30'000;      ///< the listener has that long to decide
+  std::shared_ptr<DiskSpace> space = {};  ///< may be null
   /// Whose the directory is, when that shows only later: a node that joins a cluster. Null: `directory` says it. As long as it answers
   /// nullopt, everything is refused as log_offline.
   std::function<std::optional<Uuid>()> cluster_id = {};

@@ -423,12 +423,13 @@ class MetadataQuorumState : public QuorumDiskOwner {
   }
 
   void note_voters() {
-    if (!node_ || node_->voters() == voters_) return;
+    if (!node_) return;
+    options_.standing->set_lost_voters(node_->lost_voters());
+    if (node_->voters() == voters_) return;
     voters_ = node_->voters();
-    std::vector<BrokerId> ids;
-    for (const auto& voter : voters_) ids.push_back(voter.id);
+    const auto ids = voters_.ids();
     options_.images->set_voters(ids);
-    options_.standing->set_voters(std::move(ids));
+    options_.standing->set_voters(ids);
   }
 
   void perform_one(quorum::Persist& effect) { disk_->push(std::move(effect)); }

@@ -264,7 +264,8 @@ class OperatorDeskState {
     if (about != options_.node_id && !known(about)) {
       return call->reply(Error{Errc::not_found, "there is no broker " + to_string(about)});
     }
-    const auto patience = add != nullptr ? options_.catch_up_ms : options_.timeout_ms;
+    const bool describes = std::holds_alternative<quorum::DescribeQuorum>(call->request);
+    const auto patience = add != nullptr ? options_.catch_up_ms : describes ? describe_ms_max : options_.timeout_ms;
     look(std::make_shared<Question>(Question{call, now() + patience}));
   }
 

@@ -220,6 +220,7 @@ class PartitionFollowerState {
   /// Durable, too, when the topic's flush asks for it: the worker answers behind its sync.
   void stored(std::uint64_t token, const Status& status, Offset log_end) {
     if (!status && status.error().code != Errc::storage_full) return end(status.error());
+    note_space(status);
     FollowerEffects effects;
     replica_->on_stored(options_.incarnation, token, status, now(), effects);
     if (status && options_.config.flush == metadata::FlushMode::fsync) {
@@ -227,6 +228,15 @@ class PartitionFollowerState {
     }
     if (stopping_) return finish_stopping();
     perform(std::move(effects));
+  }
+
+  /// It is tried again until there is space; its leader waits for it meanwhile, and so do the producers.
+  void note_space(const Status& status) {
+    if (std::exchange(full_, !status) == !status) return;
+    const auto topic = log::kv("topic", options_.topic), partition = log::kv("partition", options_.partition.partition);
+    if (status) return log::info("the replica is written again", {topic, partition});
+    row_->set_last_error(to_string(status.error()));
+    log::warn("the replica cannot be written: the disk is full", {topic, partition, log::kv("error", status.error())});
   }
 
   void note_rot(const ReadResult& result) {
@@ -310,6 +320,7 @@ class PartitionFollowerState {
   std::optional<FollowerReads> reads_;
   std::optional<std::uint64_t> appending_;  ///< token
   FollowerEffects::Append appended_;        ///< what it was about
+  bool full_ = false;                       ///< its last write was refused for want of space
   bool stopping_ = false;
   caf::error stop_reason_;
   std::uint64_t timer_ = 0;

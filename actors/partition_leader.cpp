@@ -17,6 +17,7 @@
 #include "actors/leader_commits.hpp"
 #include "actors/leader_reads.hpp"
 #include "actors/log_config.hpp"
+#include "actors/peer_links.hpp"
 #include "base/log.hpp"
 
 namespace troupe::actors {
@@ -86,6 +87,7 @@ class PartitionLeaderState {
         [this](const DetachTail&) { handle([&] { commits_->detach(); }); },
         [this](const PartitionChanged& change) { handle([&] { change_partition(change.state); }); },
         [this](const BrokerBack&) { handle([&] { broker_back(); }); },
+        [this](const PeerState& peer) { handle([&] { when_open([this, peer] { link_changed(peer); }); }); },
         [this](const IsrAnswered& answer) { handle([&] { isr_answered(answer); }); },
         [this](const FollowerFetch& request) { handle([&] { when_open([this, request] { follower_fetch(request); }); }); },
         [this](const FollowerTurn& turn) { handle([&] { follower_turn(turn); }); },
@@ -209,6 +211,12 @@ class PartitionLeaderState {
     if (!replica()) return;
     LeaderEffects effects;
     replica()->on_broker_back(now(), effects);
+    perform(std::move(effects));
+  }
+
+  void link_changed(const PeerState& peer) {
+    LeaderEffects effects;
+    replica()->on_link(peer.id, peer.up, now(), effects);
     perform(std::move(effects));
   }
 

@@ -197,6 +197,9 @@ void PartitionRoles::start_leader(HeldMap::iterator at, const DiskWorker& worker
                                        .replica_lag_max_ms = options_.replica_lag_max_ms},
                                       row);
   options_.directory->set(id, {held.actor, held.led});
+  for (const auto peer : peers_down_) {
+    if (replication::contains(held.state.replicas, peer)) self_.send(held.actor, PeerState{.id = peer});
+  }
 }
 
 void PartitionRoles::start_follower(HeldMap::iterator at, const DiskWorker& worker) {
@@ -395,6 +398,10 @@ void PartitionRoles::peer_changed(const PeerState& state) {
     peers_down_.insert(state.id);
   }
   if (const auto fetcher = fetchers_.find(state.id); fetcher != fetchers_.end()) self_.send(fetcher->second, state);
+  for (auto& [id, held] : held_) {
+    if (held.actor && held.role == Role::leader && replication::contains(held.state.replicas, state.id))
+      self_.send(held.actor, state);
+  }
 }
 
 void PartitionRoles::end_all() {

@@ -175,7 +175,9 @@ ProduceDesk::Sends ProduceDesk::on_tick(MonotonicMs now) {
     lane.pipeline.on_deadline(now, effects);
     perform(id, lane, std::move(effects), sends);
   }
-  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+  // What no leader has taken was answered above, unless its batch has a little more time.
+  constexpr Millis grace_ms = replication::ProducePipeline::merge_ms + 50;
+  while (!deadlines_.empty() && deadlines_.begin()->first + grace_ms <= now) {
     const auto number = deadlines_.begin()->second;
     for (auto& result : requests_.at(number).results) {
       const bool answered = !result || result->offset != no_offset;

@@ -18,6 +18,8 @@ class QuorumStanding {
     std::vector<BrokerId> voters = {};
     /// Since when this node knows of no controller; nullopt: it knows of one, or has not looked yet.
     std::optional<MonotonicMs> leaderless_since = {};
+    /// Of the voters, those whose node has another directory now than the one that votes.
+    std::vector<BrokerId> lost_voters = {};
   };
 
   Known get() const {
@@ -27,6 +29,10 @@ class QuorumStanding {
   void set_voters(std::vector<BrokerId> voters) {
     const std::lock_guard lock{mutex_};
     known_.voters = std::move(voters);
+  }
+  void set_lost_voters(std::vector<BrokerId> voters) {
+    const std::lock_guard lock{mutex_};
+    known_.lost_voters = std::move(voters);
   }
   void set_leaderless_since(std::optional<MonotonicMs> since) {
     const std::lock_guard lock{mutex_};

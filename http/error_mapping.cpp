@@ -33,7 +33,7 @@ ErrorView view_of(Errc code) noexcept {
     case Errc::not_coordinator: return {503, 50301, "no_coordinator", true, soon};
     case Errc::rebalance_in_progress:
     case Errc::stale_member_epoch: return {409, 40905, "rebalancing", true, soon};
-    case Errc::not_enough_replicas: return {500, 50003, "not_enough_replicas", true, soon};
+    case Errc::not_enough_replicas: return {503, 50003, "not_enough_replicas", true, soon};
     case Errc::storage_full: return {507, 507, "storage_full", true, soon};
     case Errc::overloaded:
     case Errc::stale_log_view:

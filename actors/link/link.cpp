@@ -11,6 +11,7 @@
 #include <caf/event_based_actor.hpp>
 #include <caf/others.hpp>
 #include <caf/send.hpp>
+#include <caf/sec.hpp>
 #include <caf/stateful_actor.hpp>
 
 #include "actors/clock.hpp"
@@ -23,6 +24,17 @@ namespace troupe::actors {
 namespace {
 
 using namespace link;  // the machine's effects
+
+/// Somebody listens there. invalid_config: it is not as it would have to be, and trying again will not help.
+Error why_not_connected(const caf::error& error) {
+  if (error == caf::sec::disconnect_during_handshake) {
+    return {Errc::invalid_config,
+            "the other side ended the connection before it said who it is, as a node with TLS does to one "
+            "without"};
+  }
+  auto why = from_caf_error(error);
+  return {why.code == Errc::invalid_config ? why.code : Errc::broker_not_available, std::move(why.message)};
+}
 
 class LinkState {
  public:
@@ -156,10 +168,7 @@ class LinkState {
               });
             },
             [this, attempt](const caf::error& error) {
-              handle([&] {
-                perform(
-                    machine_->connected(now(), attempt, Error{Errc::broker_not_available, from_caf_error(error).message}));
-              });
+              handle([&] { perform(machine_->connected(now(), attempt, why_not_connected(error))); });
             });
   }
 

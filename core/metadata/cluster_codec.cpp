@@ -162,6 +162,7 @@ void write(Out& out, const PartitionImage& one) {
   out.brokers(one.adding_replicas);
   out.brokers(one.removing_replicas);
   out.integer(one.last_known_leader.value());
+  out.brokers(one.replicas_before);
 }
 void read(In& in, PartitionImage& one) {
   one.leader = in.broker();
@@ -173,6 +174,7 @@ void read(In& in, PartitionImage& one) {
   one.adding_replicas = in.brokers();
   one.removing_replicas = in.brokers();
   one.last_known_leader = in.broker();
+  one.replicas_before = in.brokers();
 }
 
 void write(Out& out, const ClusterRequest& request) { write_one_of(out, request); }

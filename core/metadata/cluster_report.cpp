@@ -59,14 +59,14 @@ class Problems {
 };
 
 void check_brokers(const MetadataImage& image, std::span<const BrokerId> voters, std::span<const BrokerId> reachable,
-                   ClusterHealth& health, Problems& problems) {
+                   std::span<const BrokerId> lost, ClusterHealth& health, Problems& problems) {
   const bool controlled = image.controller_id() != no_broker;
   const auto alive = [&](BrokerId id) {
     if (!controlled) return has_broker(reachable, id);
     const auto* known = image.find_broker(id);
     return known != nullptr && !known->fenced;
   };
-  for (const auto voter : voters) health.voters_up += alive(voter) ? 1 : 0;
+  for (const auto voter : voters) health.voters_up += alive(voter) && !has_broker(lost, voter) ? 1 : 0;
   health.voters = voters.size();
   if (!controlled) {
     problems.add("there is no controller: " + std::to_string(health.voters_up) + " of " + std::to_string(health.voters) +
@@ -82,6 +82,13 @@ void check_brokers(const MetadataImage& image, std::span<const BrokerId> voters,
     problems.add("broker " + to_string(id) + (has_broker(voters, id) ? ", which votes," : "") +
                  (controlled ? " is fenced: it has ended, is silent, or has not caught up with the metadata"
                              : " cannot be reached from this node"));
+  }
+  for (const auto voter : lost) {
+    const auto id = to_string(voter);
+    problems.add("voter " + id + " has no vote: it came back without the metadata directory that votes; " +
+                 (controlled ? "take the old vote and give it a new one (`troupe cluster voters remove " + id +
+                                   "`, then `voters add " + id + "`)"
+                             : "put the directory back, or start the voters that cannot be reached"));
   }
   for (const auto voter : voters) {
     if (image.find_broker(voter) == nullptr && !alive(voter)) {
@@ -171,11 +178,11 @@ PartitionPage find_partitions(const MetadataImage& image, const PartitionQuery& 
   return page;
 }
 
-ClusterHealth check_health(const MetadataImage& image, std::span<const BrokerId> voters,
-                           std::span<const BrokerId> reachable) {
+ClusterHealth check_health(const MetadataImage& image, std::span<const BrokerId> voters, std::span<const BrokerId> reachable,
+                           std::span<const BrokerId> lost) {
   ClusterHealth health{.controller = image.controller_id(), .partitions = image.partition_count()};
   Problems problems;
-  check_brokers(image, voters, reachable, health, problems);
+  check_brokers(image, voters, reachable, lost, health, problems);
   Problems short_of, behind;
   for (const auto& at : find_partitions(image, {.limit = SIZE_MAX}).partitions) {
     const auto& now = at.image();

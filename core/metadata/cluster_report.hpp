@@ -69,7 +69,7 @@ struct ClusterHealth {
   std::size_t brokers = 0;
   std::size_t brokers_up = 0;  ///< not fenced
   std::size_t voters = 0;
-  std::size_t voters_up = 0;
+  std::size_t voters_up = 0;  ///< those that can vote
   std::size_t partitions = 0;
   std::size_t leaderless = 0;
   std::size_t under_replicated = 0;
@@ -84,8 +84,8 @@ struct ClusterHealth {
 inline constexpr std::size_t problems_max = 100;
 
 /// `voters`: of the metadata quorum. `reachable`: this node, and those that it has a link to; the image says who is alive while there is a
-/// controller, these when there is none.
-ClusterHealth check_health(const MetadataImage& image, std::span<const BrokerId> voters,
-                           std::span<const BrokerId> reachable);
+/// controller, these when there is none. `lost`: voters whose node came back without the directory that votes: no votes come from there.
+ClusterHealth check_health(const MetadataImage& image, std::span<const BrokerId> voters, std::span<const BrokerId> reachable,
+                           std::span<const BrokerId> lost = {});
 
 }  // namespace troupe::metadata

@@ -116,9 +116,9 @@ struct Reassignment {
   TopicIdPartition partition = {};
   std::optional<std::vector<BrokerId>> replicas = {};  ///< nullopt: call the one off that is under way
 };
-/// Each is answered by itself: unknown_topic_or_partition, invalid_replica_assignment (none, one twice, not registered, a new one that is
-/// draining), reassignment_in_progress (to others), no_reassignment_in_progress (nothing to call off), eligible_leaders_not_available
-/// (nobody of those before is in sync: it cannot be called off).
+/// Each is answered by itself: unknown_topic_or_partition, broker_id_not_registered, invalid_replica_assignment (none, one twice, a new
+/// one that is draining), reassignment_in_progress (to others), no_reassignment_in_progress (nothing to call off),
+/// eligible_leaders_not_available (nobody of those before is in sync: it cannot be called off).
 struct ReassignPartitionsRequest {
   std::vector<Reassignment> reassignments = {};
 };

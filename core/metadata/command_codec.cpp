@@ -120,8 +120,40 @@ void read(In& in, DeleteTopicCommand& command) {
   read(in, command.before);
 }
 
-void write(Out& out, const ClusterCommand& command) { write(out, command.request); }
-void read(In& in, ClusterCommand& command) { read(in, command.request); }
+void write(Out& out, const std::optional<ClusterSeen>& before) {
+  out.flag(before.has_value());
+  if (!before) return;
+  out.integer(before->applied.value());
+  out.integer(static_cast<std::uint32_t>(before->partitions.size()));
+  for (const auto& one : before->partitions) {
+    out.flag(one.has_value());
+    if (!one) continue;
+    out.integer(one->leader_epoch.value());
+    out.integer(one->partition_epoch.value());
+  }
+}
+void read(In& in, std::optional<ClusterSeen>& before) {
+  before.reset();
+  if (!in.flag()) return;
+  before.emplace();
+  before->applied = Offset{in.integer<std::int64_t>(0)};
+  for (auto left = in.count(1); left > 0 && !in.wrong(); --left) {
+    auto& one = before->partitions.emplace_back();
+    if (!in.flag()) continue;
+    one.emplace();
+    one->leader_epoch = LeaderEpoch{in.integer<std::int32_t>(0)};
+    one->partition_epoch = PartitionEpoch{in.integer<std::int32_t>(0)};
+  }
+}
+
+void write(Out& out, const ClusterCommand& command) {
+  write(out, command.request);
+  write(out, command.before);
+}
+void read(In& in, ClusterCommand& command) {
+  read(in, command.request);
+  read(in, command.before);
+}
 
 // --- results
 

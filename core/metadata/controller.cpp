@@ -73,18 +73,23 @@ Status check_partitions(const MetadataImage& image, std::int32_t wanted, std::in
   return ok();
 }
 
-/// By default as many as brokers that take copies, at most three.
+std::size_t min_insync_replicas_for(std::size_t replication_factor) { return replication_factor / 2 + 1; }
+
+/// By default as many as brokers that take copies, at most three. One that is down counts, and gets its copy when it is back, as long as
+/// those that live are enough in sync to write to the topic meanwhile.
 Result<std::size_t> replication_factor_of(const MetadataImage& image, std::optional<std::int32_t> wanted) {
   constexpr std::size_t default_max = 3;
   if (image.registrations().empty()) return Error{Errc::leader_not_available, "no broker is registered yet: try again"};
   const auto brokers = placeable_brokers(image);
   if (brokers == 0) return Error{Errc::leader_not_available, "all brokers are draining: none takes new partitions"};
-  if (!wanted) return std::min(brokers, default_max);
-  if (*wanted < 1 || static_cast<std::size_t>(*wanted) > brokers) {
-    return Error{Errc::invalid_replication_factor,
-                 "replication factor " + std::to_string(*wanted) + ": 1 to " + std::to_string(brokers) +
-                     (brokers == 1 ? " is possible, there is one broker" : " are possible, one a broker")};
+  if (!wanted) {
+    const auto live = static_cast<std::size_t>(std::ranges::count_if(
+        image.registrations(), [](const BrokerRegistration& one) { return !one.draining && !one.fenced; }));
+    auto replicas = std::min(brokers, default_max);
+    while (replicas > 1 && min_insync_replicas_for(replicas) > live) --replicas;
+    return replicas;
   }
+  TROUPE_TRY(check_replication_factor(image, *wanted));
   return static_cast<std::size_t>(*wanted);
 }
 
@@ -120,7 +125,7 @@ Status check_assignments(const MetadataImage& image, const CreateTopicRequest& r
 }
 
 std::string min_insync_replicas_by_default(std::size_t replication_factor) {
-  return std::to_string(replication_factor / 2 + 1);
+  return std::to_string(min_insync_replicas_for(replication_factor));
 }
 constexpr const char* min_insync_replicas_name = "min.insync.replicas";
 

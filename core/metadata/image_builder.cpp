@@ -31,7 +31,8 @@ PartitionRecord to_record(const TopicId& topic, PartitionId partition, const Par
           .eligible_leader_replicas = image.eligible_leader_replicas,
           .adding_replicas = image.adding_replicas,
           .removing_replicas = image.removing_replicas,
-          .last_known_leader = image.last_known_leader};
+          .last_known_leader = image.last_known_leader,
+          .replicas_before = image.replicas_before};
 }
 
 PartitionImage to_image(const PartitionRecord& record) {
@@ -43,7 +44,8 @@ PartitionImage to_image(const PartitionRecord& record) {
           .eligible_leader_replicas = record.eligible_leader_replicas,
           .adding_replicas = record.adding_replicas,
           .removing_replicas = record.removing_replicas,
-          .last_known_leader = record.last_known_leader};
+          .last_known_leader = record.last_known_leader,
+          .replicas_before = record.replicas_before};
 }
 
 BrokerRegisteredRecord to_record(const BrokerImage& broker, const Uuid& incarnation) {
@@ -63,7 +65,8 @@ Status ImageBuilder::apply(const MetadataRecord& record, Offset offset) {
   ++records_applied_;
   return std::visit(
       [&](const auto& one) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(one)>, BrokerRegisteredRecord>) {
+        using Record = std::decay_t<decltype(one)>;
+        if constexpr (std::is_same_v<Record, BrokerRegisteredRecord> || std::is_same_v<Record, BrokerStateRecord>) {
           return apply_one(one, offset);
         } else {
           return apply_one(one);
@@ -186,8 +189,9 @@ Status ImageBuilder::apply_one(const FeatureLevelRecord& record) {
   return ok();
 }
 
-Status ImageBuilder::apply_one(const BrokerStateRecord& record) {
+Status ImageBuilder::apply_one(const BrokerStateRecord& record, Offset offset) {
   TROUPE_TRY_ASSIGN(const auto at, registration(record.id, record.broker_epoch));
+  if (at->draining != record.draining) drains_changed_.insert_or_assign(record.id, offset);
   at->fenced = record.fenced;
   at->draining = record.draining;
   at->stopping = record.stopping;
@@ -262,6 +266,7 @@ ImageDelta ImageBuilder::finish(Offset applied, BrokerId controller) {
   image_.controller_id_ = controller;
   image_.by_name_.seal();
   image_.by_id_.seal();
+  delta.drains_changed = std::move(drains_changed_);
   delta.before = before_;
   delta.after = std::make_shared<const MetadataImage>(std::move(image_));
   return delta;

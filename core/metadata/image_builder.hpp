@@ -63,7 +63,7 @@ class ImageBuilder {
   Status apply_one(const TopicRemovedRecord& record);
   Status apply_one(const BrokerRegisteredRecord& record, Offset offset);
   Status apply_one(const FeatureLevelRecord& record);
-  Status apply_one(const BrokerStateRecord& record);
+  Status apply_one(const BrokerStateRecord& record, Offset offset);
   Status apply_one(const BrokerUnregisteredRecord& record);
   Result<std::vector<BrokerRegistration>::iterator> registration(BrokerId id, Offset broker_epoch);
   Result<TopicImage*> change(const TopicId& id);
@@ -79,6 +79,7 @@ class ImageBuilder {
   /// Registrations of a broker whose epochs are not raised yet. Until then a partition holds its epochs less those that came before it
   /// was written.
   std::unordered_map<BrokerId, std::int32_t> raises_;
+  std::map<BrokerId, Offset> drains_changed_;
 };
 
 }  // namespace troupe::metadata

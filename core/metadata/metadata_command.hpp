@@ -49,9 +49,26 @@ struct DeleteTopicCommand {
   Requester requester = Requester::client;
   std::optional<TopicSeen> before = {};  ///< of a command that is asked again
 };
-/// Epochs and incarnations in the requests see to it that the second time changes nothing.
+
+/// A partition as the asking node saw it before its first attempt.
+struct PartitionSeen {
+  LeaderEpoch leader_epoch{0};
+  PartitionEpoch partition_epoch{0};
+
+  friend bool operator==(const PartitionSeen&, const PartitionSeen&) = default;
+};
+/// What an operator's request is about, as the asking node saw it before its first attempt.
+struct ClusterSeen {
+  Offset applied{0};                                          ///< its image had all below
+  std::vector<std::optional<PartitionSeen>> partitions = {};  ///< of the request, in order; nullopt: not known there
+
+  friend bool operator==(const ClusterSeen&, const ClusterSeen&) = default;
+};
+/// Requests of brokers carry epochs and incarnations that see to it that the second time changes nothing; those of operators what was
+/// seen: repeated_requests.hpp.
 struct ClusterCommand {
   ClusterRequest request = {};
+  std::optional<ClusterSeen> before = {};  ///< of a command that is asked again
 };
 /// The order is part of the wire: new ones go to the end.
 using MetadataCommand = std::variant<CreateTopicCommand, AlterTopicCommand, DeleteTopicCommand, ClusterCommand>;

@@ -64,11 +64,16 @@ void MetadataMachine::add(std::uint64_t token, MetadataCommand command, Monotoni
   if (const auto* name = named_topic(command); name != nullptr && !of_peer) {
     if (const auto topic = image_->find_topic(*name)) before = seen(*topic);
   }
+  std::optional<ClusterSeen> cluster_before;
+  if (const auto* cluster = std::get_if<ClusterCommand>(&command); cluster != nullptr && !of_peer) {
+    cluster_before = seen(*image_, cluster->request);
+  }
   pending_.emplace(token, Pending{.command = std::move(command),
                                   .deadline = deadline,
                                   .since = now_,
                                   .of_peer = of_peer,
-                                  .before = std::move(before)});
+                                  .before = std::move(before),
+                                  .cluster_before = std::move(cluster_before)});
   if (token != own_registration) deadlines_.emplace(deadline, token);
 }
 
@@ -183,6 +188,7 @@ bool MetadataMachine::prepare_repeat(Pending& pending) {
   }
   if (auto* alter = std::get_if<AlterTopicCommand>(&pending.command)) alter->before = pending.before;
   if (auto* one = std::get_if<DeleteTopicCommand>(&pending.command)) one->before = pending.before;
+  if (auto* one = std::get_if<ClusterCommand>(&pending.command)) one->before = pending.cluster_before;
   return may_repeat(pending);
 }
 

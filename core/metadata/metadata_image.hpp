@@ -91,6 +91,8 @@ struct ImageDelta {
   std::vector<TopicPtr> created = {};  ///< as they are in `after`
   std::vector<TopicPtr> changed = {};  ///< as they are in `after`
   std::vector<TopicPtr> deleted = {};  ///< as they were in `before`
+  /// Who began or ceased to drain, with the offset of the last record that said so; they may be as they were before.
+  std::map<BrokerId, Offset> drains_changed = {};
 };
 using DeltaPtr = std::shared_ptr<const ImageDelta>;
 

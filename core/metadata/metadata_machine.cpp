@@ -64,6 +64,7 @@ void MetadataMachine::install(const ImagePtr& image, MetadataEffects& effects) {
   }
   builder_.reset();
   applied_ = image->applied();
+  drains_.begin_at(applied_);
   snapshot_at_ = applied_;
   show(difference(image_, ImageBuilder{image}.finish(applied_, leader_).after), effects);
   if (turn_ && turn_->place.base_offset < applied_) turn_unknown(effects);
@@ -168,6 +169,7 @@ void MetadataMachine::show(MetadataEffects& effects) {
 
 void MetadataMachine::show(const DeltaPtr& delta, MetadataEffects& effects) {
   image_ = delta->after;
+  drains_.note(*delta);
   if (ready_) effects.emplace_back(PublishMetadata{delta});
   consider_snapshot(effects);
 }

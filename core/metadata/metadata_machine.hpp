@@ -15,6 +15,7 @@
 #include "core/metadata/image_builder.hpp"
 #include "core/metadata/metadata_command.hpp"
 #include "core/metadata/quorum_node.hpp"
+#include "core/metadata/repeated_requests.hpp"
 #include "core/record/batch_builder.hpp"
 
 /// The metadata of one node as a pure machine on top of the quorum's log: inputs in, effects out.
@@ -185,6 +186,7 @@ class MetadataMachine {
     BrokerId asked{-1};
     CommandAnswer answer = {};             ///< applying
     std::optional<TopicSeen> before = {};  ///< alter, delete: the topic before the first attempt, if it was known here
+    std::optional<ClusterSeen> cluster_before = {};  ///< of an operator's request
   };
   struct Decided {
     std::vector<MetadataRecord> records = {};
@@ -261,6 +263,7 @@ class MetadataMachine {
   BrokerId leader_{-1};
   std::optional<MonotonicMs> leaderless_since_;
   bool deciding_ = false;  ///< this node leads, and is ready to
+  DrainChanges drains_;
 
   std::unordered_map<std::uint64_t, Pending> pending_;
   std::set<std::uint64_t> waiting_;  ///< in the order in which they came

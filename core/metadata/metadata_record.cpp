@@ -22,6 +22,7 @@ constexpr std::uint8_t tag_eligible_leader_replicas = 2;
 constexpr std::uint8_t tag_adding_replicas = 3;
 constexpr std::uint8_t tag_removing_replicas = 4;
 constexpr std::uint8_t tag_last_known_leader = 5;
+constexpr std::uint8_t tag_replicas_before = 6;
 
 // What a broker may do, as bits.
 constexpr std::uint8_t flag_fenced = 1;
@@ -108,6 +109,7 @@ void put(ByteWriter& out, const PartitionRecord& record) {
   if (record.last_known_leader != no_broker) {
     put_optional(out, tag_last_known_leader, [&](ByteWriter& inner) { inner.integer(record.last_known_leader.value()); });
   }
+  put_optional(out, tag_replicas_before, record.replicas_before);
 }
 
 void put(ByteWriter& out, const TopicConfigRecord& record) {
@@ -253,6 +255,7 @@ PartitionRecord read_partition(Fields& in) {
       case tag_adding_replicas: record.adding_replicas = content.brokers(); break;
       case tag_removing_replicas: record.removing_replicas = content.brokers(); break;
       case tag_last_known_leader: record.last_known_leader = BrokerId{content.number(-1, "a leader below -1")}; break;
+      case tag_replicas_before: record.replicas_before = content.brokers(); break;
       default: break;
     }
   });

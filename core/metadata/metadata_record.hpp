@@ -50,6 +50,7 @@ struct PartitionRecord {
   std::vector<BrokerId> adding_replicas = {};
   std::vector<BrokerId> removing_replicas = {};
   BrokerId last_known_leader{-1};
+  std::vector<BrokerId> replicas_before = {};
   friend bool operator==(const PartitionRecord&, const PartitionRecord&) = default;
 };
 /// A setting of a topic; nullopt: the default again.

@@ -171,7 +171,8 @@ std::optional<MetadataMachine::Decided> MetadataMachine::decide(ImageBuilder& bu
       registration != nullptr && options_.may_register) {
     if (auto may = options_.may_register(*registration); !may) return Decided{.verdict = may.error()};
   }
-  auto decision = decide_cluster(image, request);
+  const auto& before = std::get<ClusterCommand>(command).before;
+  auto decision = before ? decide_repeated(image, request, *before, drains_) : decide_cluster(image, request);
   if (!decision) return Decided{.verdict = decision.error()};
   const CommandResult result{std::move(decision->answer)};
   if (decision->records.empty()) return Decided{.verdict = MetadataAnswer{result, {}}};

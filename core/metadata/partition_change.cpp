@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "core/metadata/image_builder.hpp"
@@ -71,7 +72,8 @@ void PartitionChange::reassign(const std::vector<BrokerId>& target) {
   TROUPE_ASSERT(!now_.is_reassigned());
   now_.adding_replicas = without(target, now_.replicas);
   now_.removing_replicas = without(now_.replicas, target);
-  now_.replicas = target;
+  const auto before = std::exchange(now_.replicas, target);
+  if (now_.is_reassigned()) now_.replicas_before = before;
   now_.replicas.insert(now_.replicas.end(), now_.removing_replicas.begin(), now_.removing_replicas.end());
 }
 
@@ -89,7 +91,8 @@ bool PartitionChange::cancel_reassignment() {
   const auto adding = now_.adding_replicas;
   if (now_.isr.empty() ? has_broker(adding, now_.last_known_leader) : without(now_.isr, adding).empty()) return false;
   if (!enough_stay(without(now_.replicas, adding))) return false;
-  now_.replicas = without(now_.replicas, adding);
+  const auto before = std::exchange(now_.replicas_before, {});
+  now_.replicas = before.empty() ? without(now_.replicas, adding) : before;
   now_.isr = without(now_.isr, adding);
   now_.adding_replicas.clear();
   now_.removing_replicas.clear();
@@ -179,6 +182,7 @@ void PartitionChange::complete_reassignment() {
   now_.isr = isr;
   now_.adding_replicas.clear();
   now_.removing_replicas.clear();
+  now_.replicas_before.clear();
   if (now_.leader != no_broker && !has_broker(isr, now_.leader)) now_.leader = fittest(isr);
 }
 

@@ -56,7 +56,8 @@ class PartitionChange {
   void set_isr(std::vector<BrokerId> isr) { now_.isr = std::move(isr); }
   /// Towards `target`: see Reassignment.
   void reassign(const std::vector<BrokerId>& target);
-  /// Back to the replicas before. False: none of them is in the ISR, or was its last member, or too few hold what is committed.
+  /// Back to the replicas before, in their order. False: none of them is in the ISR, or was its last member, or too few hold what is
+  /// committed.
   bool cancel_reassignment();
   /// Its log may lack committed records.
   void distrust(BrokerId broker);

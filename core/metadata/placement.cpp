@@ -22,8 +22,10 @@ class Places {
   Places(const MetadataImage& image, std::size_t wanted) {
     add(image, [](const BrokerRegistration& one) { return !one.draining && !one.fenced && !one.stopping; });
     leaders_ = places_.size();
-    if (leaders_ < wanted)
-      add(image, [](const BrokerRegistration& one) { return !one.draining && (one.fenced || one.stopping); });
+    if (places_.size() < wanted)
+      add(image, [](const BrokerRegistration& one) { return !one.draining && !one.fenced && one.stopping; });
+    live_ = places_.size();
+    if (places_.size() < wanted) add(image, [](const BrokerRegistration& one) { return !one.draining && one.fenced; });
     copies_in_rack_.resize(racks_.size() + places_.size());
   }
 
@@ -52,7 +54,7 @@ class Places {
     while (chosen.size() < replication_factor) {
       const auto key = [&](std::size_t at) {
         const auto behind = (at + 2 * places_.size() - leader - 1 - distance % places_.size()) % places_.size();
-        return std::tuple{at >= leaders_, copies_in_rack_[places_[at].rack], places_[at].copies, behind};
+        return std::tuple{at >= leaders_, at >= live_, copies_in_rack_[places_[at].rack], places_[at].copies, behind};
       };
       auto best = places_.size();
       for (std::size_t at = 0; at < places_.size(); ++at) {
@@ -98,7 +100,23 @@ class Places {
   std::vector<Place> places_;
   std::vector<std::size_t> copies_in_rack_;  ///< of one partition
   std::size_t leaders_ = 0;
+  std::size_t live_ = 0;  ///< the leaders, and those that are stopping
 };
+
+/// "broker 1 is down, broker 3 is draining": who cannot be used, draining brokers only or all.
+std::string in_the_way(const MetadataImage& image, bool draining_only) {
+  std::string names;
+  for (const auto& one : image.registrations()) {
+    const auto* why = one.draining    ? "draining"
+                      : draining_only ? nullptr
+                      : one.fenced    ? "down"
+                      : one.stopping  ? "stopping"
+                                      : nullptr;
+    if (why == nullptr) continue;
+    names += (names.empty() ? "broker " : ", broker ") + to_string(one.broker.id) + " is " + why;
+  }
+  return names;
+}
 
 }  // namespace
 
@@ -107,16 +125,29 @@ std::size_t placeable_brokers(const MetadataImage& image) {
       std::ranges::count_if(image.registrations(), [](const BrokerRegistration& one) { return !one.draining; }));
 }
 
+Status check_replication_factor(const MetadataImage& image, std::int64_t wanted) {
+  const auto brokers = placeable_brokers(image);
+  if (wanted >= 1 && static_cast<std::size_t>(wanted) <= brokers) return ok();
+  auto why = "replication factor " + std::to_string(wanted) + ": 1 to " + std::to_string(brokers) +
+             (brokers == 1 ? " is possible" : " are possible");
+  const auto all = image.registrations().size();
+  if (brokers == all) {
+    why += brokers == 1 ? ", there is one broker" : ", one a broker";
+  } else {
+    why += "; " + std::to_string(brokers) + " of " + std::to_string(all) +
+           " brokers can take copies: " + in_the_way(image, true);
+  }
+  return Error{Errc::invalid_replication_factor, std::move(why)};
+}
+
 Result<std::vector<std::vector<BrokerId>>> place_replicas(const MetadataImage& image, const PlacementRequest& request) {
   Places places{image, request.replication_factor};
-  if (places.leaders() == 0)
-    return Error{Errc::leader_not_available, "no broker is ready for a new partition yet: try again"};
-  if (request.replication_factor < 1 || request.replication_factor > places.size()) {
-    const auto brokers = placeable_brokers(image);
-    return Error{Errc::invalid_replication_factor,
-                 "replication factor " + std::to_string(request.replication_factor) + ": 1 to " + std::to_string(brokers) +
-                     (brokers == 1 ? " is possible, there is one broker" : " are possible, one a broker")};
+  if (places.leaders() == 0) {
+    const auto why = in_the_way(image, false);
+    return Error{Errc::leader_not_available,
+                 "no broker is ready for a new partition" + (why.empty() ? " yet" : ": " + why) + "; try again"};
   }
+  TROUPE_TRY(check_replication_factor(image, static_cast<std::int64_t>(request.replication_factor)));
   places.count(request.existing);
   auto start = request.start;
   if (!request.existing.empty() && !request.existing.back().replicas.empty()) {

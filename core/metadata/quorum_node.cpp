@@ -121,6 +121,7 @@ QuorumEffects QuorumNode::receive(const Message& message, MonotonicMs now) {
               to_string(hard_.cluster_id));
     return finish();
   }
+  if (voters().contains(message.from.id)) directories_.insert_or_assign(message.from.id, message.from.directory_id);
   std::visit([&](const auto& body) { on(message, body); }, message.body);
   return finish();
 }

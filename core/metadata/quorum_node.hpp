@@ -109,6 +109,8 @@ class QuorumNode {
   /// Leads, is ready, takes proposals. nullopt: not so.
   std::optional<Place> next_place() const;
   QuorumReport report(MonotonicMs now) const;
+  /// Voters whose node speaks as another replica: the directory that votes is not there any more, as far as this replica has heard.
+  std::vector<BrokerId> lost_voters() const;
   /// Bytes of entries in memory.
   std::size_t tail_bytes() const { return log_.tail_bytes(); }
 
@@ -259,8 +261,9 @@ class QuorumNode {
   std::optional<ReplicaKey> leader_;
   MonotonicMs leader_heard_at_{0};
   MonotonicMs election_at_{0};
-  std::int64_t leaderless_epochs_ = 0;  ///< since a leader was known
-  std::set<BrokerId> gone_;  ///< whose process has ended, as the links say
+  std::int64_t leaderless_epochs_ = 0;    ///< since a leader was known
+  std::set<BrokerId> gone_;               ///< whose process has ended, as the links say
+  std::map<BrokerId, Uuid> directories_;  ///< of nodes that vote: as they spoke last
   std::set<ReplicaKey> granted_;
   std::set<ReplicaKey> refused_;
 

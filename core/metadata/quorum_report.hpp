@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <variant>
 #include <vector>
@@ -20,7 +21,8 @@ struct ReplicaReport {
   friend bool operator==(const ReplicaReport&, const ReplicaReport&) = default;
 };
 
-/// As one replica sees the quorum. What it says of the others it knows as the leader only.
+/// As one replica sees the quorum. How far the others are it knows as the leader only; another one names as observers who has taken the
+/// place of a voter, as far as it has heard.
 struct QuorumReport {
   BrokerId reporter{-1};
   BrokerId leader{-1};  ///< -1: nobody known
@@ -29,6 +31,11 @@ struct QuorumReport {
   Offset log_end{0};  ///< of the reporter
   std::vector<ReplicaReport> voters = {};
   std::vector<ReplicaReport> observers = {};
+
+  /// Voters whose vote is lost: their node is here as another replica, with another directory, and without a vote.
+  std::vector<BrokerId> lost_voters() const;
+  /// Without observers that are silent, and of brokers that are not `known` or are here as another replica.
+  QuorumReport without_ghosts(const std::function<bool(BrokerId)>& known) const;
 
   bool leads() const { return reporter == leader && leader != BrokerId{-1}; }
 

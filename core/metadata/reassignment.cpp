@@ -8,7 +8,9 @@ Status check_target(const BrokerStates& brokers, const PartitionImage& now, cons
   if (target.empty()) return wrong("a partition needs one replica at least");
   for (std::size_t i = 0; i < target.size(); ++i) {
     const auto* broker = brokers.find(target[i]);
-    if (broker == nullptr) return wrong("broker " + to_string(target[i]) + " is not registered");
+    if (broker == nullptr) {
+      return Error{Errc::broker_id_not_registered, "there is no broker " + to_string(target[i])};
+    }
     if (has_broker(std::span{target}.first(i), target[i]))
       return wrong("broker " + to_string(target[i]) + " is named twice");
     if (!has_broker(now.replicas, target[i]) && broker->draining) {

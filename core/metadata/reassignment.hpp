@@ -11,7 +11,7 @@ namespace troupe::metadata {
 ///   [1 2 3]        ->      [3 4 5 1 2] +4 +5 -1 -2      ->      [3 4 5]
 ///
 /// It ends with the ISR that holds all the new ones (decide_alter_partitions), unless those that stay would be fewer in sync than
-/// `min.insync.replicas`: then with the next ISR that suffices. Called off, the old ones are back; their order may be another.
+/// `min.insync.replicas`: then with the next ISR that suffices. Called off, the old ones are back in their order.
 /// Source: KIP-455.
 ClusterDecision decide_reassign(const MetadataImage& image, const ReassignPartitionsRequest& request);
 

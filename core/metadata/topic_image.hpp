@@ -25,6 +25,8 @@ struct PartitionImage {
   std::vector<BrokerId> removing_replicas = {};
   /// While the ISR is empty, for its last member came back from a crash that took unsynced records: who that was; -1: none (KIP-966).
   BrokerId last_known_leader{-1};
+  /// While it is reassigned: the replicas before, in their order. Empty, too, when an older version began the reassignment.
+  std::vector<BrokerId> replicas_before = {};
 
   bool is_reassigned() const { return !adding_replicas.empty() || !removing_replicas.empty(); }
 

@@ -48,6 +48,11 @@ class VoterSet {
   auto begin() const { return voters_.begin(); }
   auto end() const { return voters_.end(); }
 
+  std::vector<BrokerId> ids() const {
+    std::vector<BrokerId> all;
+    for (const auto& voter : voters_) all.push_back(voter.id);
+    return all;
+  }
   std::size_t majority() const { return voters_.size() / 2 + 1; }
   bool contains(const ReplicaKey& key) const { return std::ranges::binary_search(voters_, key); }
   bool contains(BrokerId id) const { return std::ranges::find(voters_, id, &ReplicaKey::id) != voters_.end(); }

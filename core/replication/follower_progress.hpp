@@ -57,8 +57,10 @@ class FollowerProgress {
   }
   /// A run of it has ended, or it asks with nothing that can be answered.
   void forget(BrokerEpoch broker_epoch) {
+    const auto unlinked_since = unlinked_since_;
     *this = FollowerProgress{broker_};
     broker_epoch_ = broker_epoch;
+    unlinked_since_ = unlinked_since;
   }
 
   /// The records at its position have not been given to it.
@@ -101,6 +103,16 @@ class FollowerProgress {
       mark_ = {leader_end, now};
     }
   }
+  /// Since when the link to it is down; nullopt: it is up, or nobody has said.
+  const std::optional<MonotonicMs>& unlinked_since() const { return unlinked_since_; }
+  void set_link(bool up, MonotonicMs now) {
+    if (up) {
+      unlinked_since_.reset();
+    } else if (!unlinked_since_) {
+      unlinked_since_ = now;
+    }
+  }
+
   /// When it was last seen to hold all; nullopt before the first look.
   std::optional<MonotonicMs> caught_up_at() const { return caught_up_at_; }
   bool unseen_since_level() const { return was_level_; }
@@ -123,6 +135,7 @@ class FollowerProgress {
   std::optional<MonotonicMs> caught_up_at_;
   Mark mark_;
   bool was_level_ = false;
+  std::optional<MonotonicMs> unlinked_since_;
 };
 
 }  // namespace troupe::replication

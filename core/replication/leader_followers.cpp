@@ -177,7 +177,7 @@ void LeaderReplica::tell_followers(LeaderEffects& effects) {
 /// watermark alone would not do, since a new leader's lags behind its predecessor's. Who would have to leave again at once stays out.
 bool LeaderReplica::may_join(const FollowerProgress& one, MonotonicMs now) const {
   if (!one.following() || one.counted(options_.flush) < std::max(high_watermark_, epoch_start_)) return false;
-  return !is_late(one, now);
+  return !is_late(one, now) && !is_cut_off(one, now);
 }
 
 bool LeaderReplica::is_late(const FollowerProgress& one, MonotonicMs now) const {
@@ -185,12 +185,26 @@ bool LeaderReplica::is_late(const FollowerProgress& one, MonotonicMs now) const 
   return now - *one.caught_up_at() > options_.replica_lag_max_ms;
 }
 
+/// It would be waited for in vain until the controller, which may reach it, had another reason to fence it.
+bool LeaderReplica::is_cut_off(const FollowerProgress& one, MonotonicMs now) const {
+  return one.unlinked_since() && now - *one.unlinked_since() >= options_.unlinked_max_ms &&
+         one.counted(options_.flush) < own_end_ && (!shrink_not_before_ || now >= *shrink_not_before_);
+}
+
+void LeaderReplica::on_link(BrokerId replica, bool up, MonotonicMs now, LeaderEffects& effects) {
+  auto* one = follower(replica);
+  if (ended() || one == nullptr) return;
+  one->set_link(up, now);
+  change_isr(now, effects);
+}
+
 /// Asks for one change, if one is due and none is under way.
 void LeaderReplica::change_isr(MonotonicMs now, LeaderEffects& effects) {
   if (ended() || isr_.changing()) return;
   std::vector<BrokerId> late;
   for (const auto& one : followers_) {
-    if (contains(isr_.committed(), one.broker()) && is_late(one, now)) late.push_back(one.broker());
+    if (!contains(isr_.committed(), one.broker())) continue;
+    if (is_late(one, now) || is_cut_off(one, now)) late.push_back(one.broker());
   }
   if (!late.empty()) {
     isr_.propose_shrink(std::move(late));
@@ -253,6 +267,7 @@ void LeaderReplica::on_alter_answer(std::uint64_t request, const Result<Partitio
       }
       isr_.withdraw();
       asked_.reset();
+      shrink_not_before_ = now + options_.alter_retry_ms;
       return;
     case Errc::fenced_leader_epoch:
     case Errc::invalid_update_version:

@@ -344,6 +344,14 @@ std::optional<MonotonicMs> LeaderReplica::next_deadline() const {
   const bool behind = std::ranges::any_of(followers_, [&](const FollowerProgress& one) {
     return isr_.in_maximal(one.broker()) && (one.counted(options_.flush) < own_end_ || one.unseen_since_level());
   });
+  for (const auto& one : followers_) {
+    const bool due = one.unlinked_since() && !isr_.changing() && contains(isr_.committed(), one.broker()) &&
+                     one.counted(options_.flush) < own_end_;
+    if (due) {
+      const auto at = *one.unlinked_since() + options_.unlinked_max_ms;
+      keep_earlier(next, std::max(at, shrink_not_before_.value_or(at)));
+    }
+  }
   if (behind) keep_earlier(next, looked_at_.value_or(MonotonicMs{0}) + options_.replica_lag_max_ms / 2);
   return next;
 }

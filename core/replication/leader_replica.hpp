@@ -108,7 +108,9 @@ class LeaderReplica {
     std::int32_t min_insync_replicas = 1;
     std::size_t bytes_in_flight_max = std::size_t{32} << 20;
     Flush flush = Flush::fsync;
-    Millis replica_lag_max_ms = 30'000;      ///< `replica.lag.time.max.ms`: who is behind for longer leaves the ISR
+    Millis replica_lag_max_ms = 30'000;  ///< `replica.lag.time.max.ms`: who is behind for longer leaves the ISR
+    /// Who is behind and cannot be reached for longer leaves the ISR. A connection that comes back at once is no reason.
+    Millis unlinked_max_ms = 1'000;
     Millis alter_retry_ms = 500;             ///< an AlterPartition without an answer is sent again
     std::size_t slots_waiting_max = 10'000;  ///< produce slots that wait for followers; beyond: overloaded
   };
@@ -192,6 +194,8 @@ class LeaderReplica {
   /// A broker is no longer fenced: whoever was refused as ineligible is proposed again now, and not only after a wait that grows with each
   /// refusal up to `replica_lag_max_ms`.
   void on_broker_back(MonotonicMs now, LeaderEffects& effects);
+  /// This node's link to a follower's went down, or is up again: nothing comes from there meanwhile. Who has all that there is stays.
+  void on_link(BrokerId replica, bool up, MonotonicMs now, LeaderEffects& effects);
   /// Gives up the leadership. What was appended and is not committed has an unknown outcome: leadership_lost.
   void resign(LeaderEffects& effects);
 
@@ -264,6 +268,7 @@ class LeaderReplica {
   void change_isr(MonotonicMs now, LeaderEffects& effects);
   bool may_join(const FollowerProgress& one, MonotonicMs now) const;
   bool is_late(const FollowerProgress& one, MonotonicMs now) const;
+  bool is_cut_off(const FollowerProgress& one, MonotonicMs now) const;
   void ask(MonotonicMs now, LeaderEffects& effects);
   void adopt(const PartitionState& state);
   Error not_leading() const;
@@ -300,6 +305,7 @@ class LeaderReplica {
       next_request_;  ///< counted from the epoch on: a late answer to an earlier leader on this node is not for this one
   std::optional<MonotonicMs> expand_not_before_;  ///< a refused expand is thought of again then
   Millis expand_wait_ms_ = 0;                     ///< doubles with each refusal
+  std::optional<MonotonicMs> shrink_not_before_;  ///< the same of a refused shrink, for those that are cut off
   std::optional<MonotonicMs> looked_at_;
 };
 

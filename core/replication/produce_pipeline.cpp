@@ -37,6 +37,10 @@ bool may_pass(Errc code) {
 constexpr std::size_t sequenced_max = record::ProducerStates::batches_kept;
 constexpr Errc unknown_outcome = Errc::request_timed_out;
 
+Error not_taken() {
+  return {Errc::leader_not_available, "the partition had no leader that could take it in time; nothing was written, retry"};
+}
+
 }  // namespace
 
 void ProducePipeline::add(std::uint64_t part, std::span<const record::NewRecord> records, const std::optional<Claim>& claim,
@@ -48,16 +52,21 @@ void ProducePipeline::add(std::uint64_t part, std::span<const record::NewRecord>
     bytes += overhead + (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
     for (const auto& header : record.headers) bytes += header.key.size() + (header.value ? header.value->size() : 0);
   }
-  const bool fits = !building_.empty() && !claim && !building_.back().claim &&
+  const auto near = [&](const Building& open) {
+    return std::max(open.deadline, deadline) - std::min(open.earliest, deadline) <= merge_ms;
+  };
+  const bool fits = !building_.empty() && !claim && !building_.back().claim && near(building_.back()) &&
                     building_.back().builder.size_bytes() + bytes <= options_.batch_bytes_max;
   if (!fits) {
     building_.push_back({record::RecordBatchBuilder({.codec = options_.codec, .timestamp_type = options_.timestamp_type}),
                          {},
                          claim,
                          deadline,
+                         deadline,
                          acks});
   }
   auto& batch = building_.back();
+  batch.earliest = std::min(batch.earliest, deadline);
   batch.deadline = std::max(batch.deadline, deadline);
   batch.acks = std::max(batch.acks, acks);
   batch.parts.push_back({part, batch.builder.records_count()});
@@ -135,8 +144,8 @@ void ProducePipeline::join_terms(ProduceTerms& terms, const Sent& sent) {
   terms.deadline = terms.deadline ? std::max(*terms.deadline, sent.deadline) : sent.deadline;
 }
 
-void ProducePipeline::finish(const Sent& sent, const Result<PlacedRecords>& result, PipelineEffects& effects) {
-  for (const auto& part : sent.parts) {
+void ProducePipeline::finish(const std::vector<Part>& parts, const Result<PlacedRecords>& result, PipelineEffects& effects) {
+  for (const auto& part : parts) {
     if (!result) {
       effects.done.push_back({part.part, result.error()});
       continue;
@@ -162,12 +171,12 @@ void ProducePipeline::on_answer(std::uint64_t slot, std::vector<Result<PlacedRec
     if (outcome == Outcome::final || (sent.batch.claim && result.error().code == Errc::out_of_order_sequence_number)) {
       if (!result && !sent.batch.claim) hole_ = true;
       if (!result && sent.unknown) {
-        finish(sent,
+        finish(sent.parts,
                Error{unknown_outcome,
                      "whether an earlier try was written is unknown, the last one was refused: " + result.error().message},
                effects);
       } else {
-        finish(sent, result, effects);
+        finish(sent.parts, result, effects);
       }
       continue;
     }
@@ -205,27 +214,49 @@ void ProducePipeline::settle(MonotonicMs now, PipelineEffects& effects) {
   }
 }
 
+void ProducePipeline::give_up(const Sent& sent, PipelineEffects& effects) {
+  if (!sent.batch.claim) hole_ = true;
+  finish(sent.parts,
+         sent.unknown ? Error{unknown_outcome, "the partition's leader did not answer in time: the outcome is unknown"}
+                      : not_taken(),
+         effects);
+}
+
+/// What is with no leader, and has had its time.
+void ProducePipeline::give_up_late(MonotonicMs now, PipelineEffects& effects) {
+  for (auto& slot : in_flight_) {
+    if (!slot.answered) continue;
+    std::erase_if(slot.batches, [&](const Sent& sent) {
+      if (sent.deadline > now) return false;
+      give_up(sent, effects);
+      return true;
+    });
+  }
+  std::erase_if(in_flight_, [](const Slot& slot) { return slot.answered && slot.batches.empty(); });
+  std::erase_if(building_, [&](const Building& waiting) {
+    if (waiting.deadline > now) return false;
+    finish(waiting.parts, not_taken(), effects);
+    return true;
+  });
+}
+
 void ProducePipeline::on_deadline(MonotonicMs now, PipelineEffects& effects) {
+  give_up_late(now, effects);
   if (!retry_at_ || *retry_at_ > now) return;
   // While an answer is out, the leader may still be writing what came behind.
   if (!std::ranges::all_of(in_flight_, &Slot::answered)) return;
-  resend(now, effects);
+  resend(effects);
 }
 
-void ProducePipeline::resend(MonotonicMs now, PipelineEffects& effects) {
+void ProducePipeline::resend(PipelineEffects& effects) {
   retry_at_.reset();
-  // Given up: out of time, or behind a hole with an outcome that only its old sequence number could tell.
-  const auto give_up = [&](const Sent& sent) {
-    const bool late = sent.deadline <= now;
-    if (!late && !(hole_ && sent.unknown && !sent.batch.claim)) return false;
-    if (!sent.batch.claim) hole_ = true;
-    const Error error = sent.unknown
-                            ? Error{unknown_outcome, "the partition's leader did not answer in time: the outcome is unknown"}
-                            : Error{Errc::leader_not_available, "the partition has no leader; nothing was written"};
-    finish(sent, error, effects);
+  // Behind a hole, with an outcome that only its old sequence number could tell.
+  const auto lost = [&](const Sent& sent) {
+    if (!hole_ || !sent.unknown || sent.batch.claim) return false;
+    give_up(sent, effects);
     return true;
   };
-  for (auto& slot : in_flight_) std::erase_if(slot.batches, give_up);
+  for (auto& slot : in_flight_) std::erase_if(slot.batches, lost);
   std::erase_if(in_flight_, [](const Slot& slot) { return slot.batches.empty(); });
 
   if (hole_) next_epoch();
@@ -264,7 +295,14 @@ void ProducePipeline::next_epoch() {
 
 std::optional<MonotonicMs> ProducePipeline::next_deadline() const {
   const bool all_answered = std::ranges::all_of(in_flight_, &Slot::answered);
-  return all_answered ? retry_at_ : std::nullopt;
+  auto next = all_answered ? retry_at_ : std::nullopt;
+  const auto consider = [&](MonotonicMs deadline) { next = std::min(next.value_or(deadline), deadline); };
+  for (const auto& slot : in_flight_) {
+    if (!slot.answered) continue;
+    for (const auto& sent : slot.batches) consider(sent.deadline);
+  }
+  for (const auto& waiting : building_) consider(waiting.deadline);
+  return next;
 }
 
 }  // namespace troupe::replication

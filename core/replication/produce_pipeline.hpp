@@ -47,6 +47,8 @@ class ProducePipeline {
     std::size_t slots_max = 5;
     Millis retry_ms = 50;
   };
+  /// Requests share a batch when their deadlines are no further apart: a batch is given up as a whole.
+  static constexpr Millis merge_ms = 100;
 
   explicit ProducePipeline(const Options& options) : options_(options) {}
 
@@ -57,9 +59,10 @@ class ProducePipeline {
     options_.batch_bytes_max = batch_bytes_max;
   }
 
-  /// Records of one request, one at least, which get offsets in a row. `part` names them in Done. What still has an unknown outcome at
-  /// `deadline` is given up. Their bytes are copied. Requests with several `acks` may share a slot: it is answered as the strictest of
-  /// them asks.
+  /// Records of one request, one at least, which get offsets in a row. `part` names them in Done. What no leader has taken, or has an
+  /// unknown outcome, is given up at `deadline`, or up to `merge_ms` later: leader_not_available (nothing was written), request_timed_out.
+  /// What a leader has and does not answer is not given up here. Their bytes are copied. Requests with several `acks` may share a slot:
+  /// it is answered as the strictest of them asks.
   void add(std::uint64_t part, std::span<const record::NewRecord> records, const std::optional<Claim>& claim,
            MonotonicMs deadline, Acks acks = Acks::quorum);
 
@@ -87,7 +90,8 @@ class ProducePipeline {
     record::RecordBatchBuilder builder;
     std::vector<Part> parts;
     std::optional<Claim> claim;
-    MonotonicMs deadline;
+    MonotonicMs earliest;
+    MonotonicMs deadline;  ///< the latest
     Acks acks;
   };
   struct Sent {
@@ -106,9 +110,11 @@ class ProducePipeline {
   void send_pending(PipelineEffects& effects);
   std::optional<Sent> build(Building building, PipelineEffects& effects);
   static void join_terms(ProduceTerms& terms, const Sent& sent);
-  void finish(const Sent& sent, const Result<PlacedRecords>& result, PipelineEffects& effects);
+  static void finish(const std::vector<Part>& parts, const Result<PlacedRecords>& result, PipelineEffects& effects);
+  void give_up(const Sent& sent, PipelineEffects& effects);
+  void give_up_late(MonotonicMs now, PipelineEffects& effects);
   void settle(MonotonicMs now, PipelineEffects& effects);
-  void resend(MonotonicMs now, PipelineEffects& effects);
+  void resend(PipelineEffects& effects);
   void next_epoch();
 
   Options options_;

@@ -98,28 +98,48 @@ void show_cluster(Rest& rest, const CallPtr& call, Request&) {
                               {"brokers", std::move(brokers)}})});
 }
 
-void show_cluster_health(Rest& rest, const CallPtr& call, Request&) {
+namespace {
+
+Response cluster_health(Rest& rest, const std::vector<BrokerId>& lost_voters) {
   auto& api = rest.broker.cluster_api();
-  const auto health = metadata::check_health(*api.image(), api.voters(), api.reachable());
-  call->answer({.body = dump({{"healthy", health.healthy()},
-                              {"controller_id", health.controller.value()},
-                              {"brokers", health.brokers},
-                              {"brokers_up", health.brokers_up},
-                              {"voters", health.voters},
-                              {"voters_up", health.voters_up},
-                              {"partitions", health.partitions},
-                              {"leaderless", health.leaderless},
-                              {"under_replicated", health.under_replicated},
-                              {"under_min_isr", health.under_min_isr},
-                              {"reassigning", health.reassigning},
-                              {"not_preferred", health.not_preferred},
-                              {"problems", health.problems}})});
+  auto health = metadata::check_health(*api.image(), api.voters(), api.reachable(), lost_voters);
+  // What this node alone knows: who does not take it and whom it does not take, and its disk.
+  for (const auto& check : rest.broker.health().checks) {
+    if (!check.ok && (check.name == "links" || check.name == "disk")) {
+      health.problems.push_back("this node's " + check.name + ": " + check.detail);
+    }
+  }
+  return {.body = dump({{"healthy", health.healthy()},
+                        {"controller_id", health.controller.value()},
+                        {"brokers", health.brokers},
+                        {"brokers_up", health.brokers_up},
+                        {"voters", health.voters},
+                        {"voters_up", health.voters_up},
+                        {"partitions", health.partitions},
+                        {"leaderless", health.leaderless},
+                        {"under_replicated", health.under_replicated},
+                        {"under_min_isr", health.under_min_isr},
+                        {"reassigning", health.reassigning},
+                        {"not_preferred", health.not_preferred},
+                        {"problems", health.problems}})};
+}
+
+}  // namespace
+
+/// Whether a voter has lost its vote its leader knows, or whoever has heard it.
+void show_cluster_health(Rest& rest, const CallPtr& call, Request&) {
+  auto take = [&rest](const CallPtr& to, const Result<quorum::QuorumReport>& report) {
+    to->answer(cluster_health(rest, report ? report->lost_voters() : std::vector<BrokerId>{}));
+  };
+  rest.broker.cluster_api().ask_quorum(quorum::DescribeQuorum{}, reply_on<quorum::QuorumReport>(call, std::move(take)));
 }
 
 void list_cluster_partitions(Rest& rest, const CallPtr& call, Request& request) {
   metadata::PartitionQuery query;
   if (const auto wrong = read_query(request.query, query)) return answer_error(call, request, *wrong);
   const auto image = rest.broker.cluster_api().image();
+  const auto unknown = query.broker ? check_broker(*image, *query.broker) : std::nullopt;
+  if (unknown) return answer_error(call, request, *unknown);
   if (query.topic && !image->find_topic(*query.topic)) {
     return answer_error(call, request,
                         http_error(Error{Errc::unknown_topic_or_partition, "there is no topic " + shown(*query.topic)}));
@@ -153,7 +173,14 @@ void show_tree(Rest& rest, const CallPtr& call, Request& request) {
   const auto wrong = read_number(request.query, "node", 0, std::numeric_limits<std::int32_t>::max(), false, node);
   if (wrong) return answer_error(call, request, *wrong);
   std::vector<BrokerId> nodes;
-  if (node >= 0) nodes.emplace_back(static_cast<std::int32_t>(node));
+  if (node >= 0) {
+    // This node knows itself before the metadata does.
+    const BrokerId id{static_cast<std::int32_t>(node)};
+    const auto unknown =
+        id == rest.broker.cluster().node_id ? std::nullopt : check_broker(*rest.broker.cluster_api().image(), id);
+    if (unknown) return answer_error(call, request, *unknown);
+    nodes.push_back(id);
+  }
   auto take = [](const CallPtr& to, Result<std::vector<NodeTree>> trees) {
     if (!trees) return answer_error(to, Dialect::v1, read_error(trees.error()));
     Json all = Json::array();

@@ -113,9 +113,12 @@ std::optional<HttpError> read_replicas(const Json& entry, std::optional<std::vec
 
 // --- brokers
 
-void drain_or_undrain(Rest& rest, const CallPtr& call, const Request& request, bool drain) {
+void drain_or_undrain(Rest& rest, const CallPtr& call, Request& request, bool drain) {
   const auto broker = find_broker_id(call, request);
   if (!broker) return;
+  Json nothing;
+  const auto wrong = request.body.empty() ? std::nullopt : read_json_object(std::move(request.body), {}, nothing);
+  if (wrong) return answer_error(call, request, *wrong);
   auto take = [&rest, broker = *broker](const CallPtr& to, Result<ClusterAnswer> answer) {
     if (!answer) return answer_error(to, Dialect::v1, http_error(answer.error()));
     Json body{{"broker", broker.value()}};
@@ -159,6 +162,7 @@ void elect_leaders(Rest& rest, const CallPtr& call, Request& request) {
   if (all && (elect.unclean || elect.to != no_broker))
     wrong = bad_request("partitions is missing: of type preferred only that means all");
   if (!wrong && !all) wrong = read_named_partitions(body, "partitions", {}, partitions);
+  if (!wrong && elect.to != no_broker) wrong = check_broker(*image, elect.to);
   if (wrong) return answer_error(call, request, *wrong);
   auto named = look_up(*image, all ? not_preferred(*image) : std::move(partitions));
   for (const auto& one : named.found) {

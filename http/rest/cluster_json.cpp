@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <set>
+#include <utility>
 
 #include "http/error_mapping.hpp"
 #include "http/rest/answers.hpp"
@@ -26,8 +28,13 @@ std::optional<BrokerId> find_broker_id(const CallPtr& call, const Request& reque
   std::int32_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error == std::errc{} && end == text.data() + text.size() && number >= 0) return BrokerId{number};
-  answer_error(call, request, http_error(Error{Errc::broker_id_not_registered, "there is no broker " + shown(text)}));
+  answer_error(call, request, bad_request("a broker is a whole number from 0 on, not " + shown(text)));
   return std::nullopt;
+}
+
+std::optional<HttpError> check_broker(const metadata::MetadataImage& image, BrokerId id) {
+  if (image.find_broker(id) != nullptr) return std::nullopt;
+  return http_error(Error{Errc::broker_id_not_registered, "there is no broker " + to_string(id)});
 }
 
 std::optional<HttpError> read_id(const Json& object, std::string_view name, const std::string& where, std::int32_t& out) {
@@ -53,6 +60,7 @@ std::optional<HttpError> read_named_partitions(const Json& body, const char* nam
     return bad_request(std::string(name) + " has " + std::to_string(found->size()) + " entries: at most " +
                        std::to_string(named_partitions_max) + " at once");
   }
+  std::set<std::pair<std::string, std::int32_t>> named;
   for (std::size_t i = 0; i < found->size(); ++i) {
     const auto& entry = (*found)[i];
     const auto where = std::string(name) + "[" + std::to_string(i) + "].";
@@ -66,6 +74,10 @@ std::optional<HttpError> read_named_partitions(const Json& body, const char* nam
     if (topic == entry.end() || !topic->is_string()) return bad_request(where + "topic is missing, or no string");
     one.topic = topic->get<std::string>();
     if (auto wrong = read_id(entry, "partition", where, one.partition)) return wrong;
+    if (!named.emplace(one.topic, one.partition).second) {
+      return bad_request(where + "partition: " + std::to_string(one.partition) + " of " + shown(one.topic) +
+                         " is named twice");
+    }
     out.push_back(std::move(one));
   }
   return std::nullopt;

@@ -20,8 +20,10 @@ Json broker_json(BrokerId id);
 /// {"code":"conflict","reason":"election_not_needed","message":"..."}: one of several, in an answer that is none.
 Json error_json(const Error& error);
 
-/// The broker that the route's only segment names; nullopt: 404 was answered.
+/// The broker that the route's only segment names; nullopt: 400 was answered.
 std::optional<BrokerId> find_broker_id(const CallPtr& call, const Request& request);
+/// 404: no such broker is registered.
+std::optional<HttpError> check_broker(const metadata::MetadataImage& image, BrokerId id);
 
 /// A whole number of [0, 2^31). 400 naming the field; `where` is before its name in the sentence.
 std::optional<HttpError> read_id(const Json& object, std::string_view name, const std::string& where, std::int32_t& out);
@@ -33,7 +35,7 @@ struct NamedPartition {
   const Json* entry = nullptr;  ///< where it was read
 };
 inline constexpr std::size_t named_partitions_max = 10'000;
-/// The array `name` of a body: objects with "topic", "partition" and no others than `more`.
+/// The array `name` of a body: objects with "topic", "partition" and no others than `more`, each partition once.
 std::optional<HttpError> read_named_partitions(const Json& body, const char* name,
                                                std::initializer_list<std::string_view> more,
                                                std::vector<NamedPartition>& out);

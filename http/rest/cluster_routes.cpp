@@ -21,13 +21,13 @@ void add_v1_cluster(std::vector<Route>& all) {
                 {"limit", "integer", "At most so many: 1 to 10,000, by default 1,000"},
                 {"after", "string", "Goes on where another page ended: its next"}};
   add(Method::post, "/v1/cluster/brokers/{broker}/drain", "drain_broker",
-      "Moves leaderships away from a broker; repeated until left is 0", drain_broker, {200, 404, 500, 503, 507});
+      "Moves leaderships away from a broker; repeated until left is 0", drain_broker, {200, 400, 404, 500, 503, 507});
   add(Method::post, "/v1/cluster/brokers/{broker}/undrain", "undrain_broker", "The broker is to be used again",
-      undrain_broker, {200, 404, 500, 503, 507});
+      undrain_broker, {200, 400, 404, 500, 503, 507});
   add(Method::delete_, "/v1/cluster/brokers/{broker}", "remove_broker",
-      "Forgets a broker that has ended and holds no copies", remove_broker, {204, 404, 409, 500, 503, 507});
+      "Forgets a broker that has ended and holds no copies", remove_broker, {204, 400, 404, 409, 500, 503, 507});
   add(Method::post, "/v1/cluster/elections", "elect_leaders", "Elects leaders: preferred, named, or unclean", elect_leaders,
-      {200, 400, 415, 500, 503, 507})
+      {200, 400, 404, 415, 500, 503, 507})
       .body_types = json_body;
   add(Method::get, "/v1/cluster/reassignments", "reassignments", "Partitions that get other replicas", list_reassignments,
       {200});
@@ -41,12 +41,12 @@ void add_v1_cluster(std::vector<Route>& all) {
       {200, 400, 404, 409, 415, 500, 503})
       .body_types = json_body;
   add(Method::delete_, "/v1/cluster/quorum/voters/{broker}", "remove_voter", "Takes a broker's vote", remove_voter,
-      {200, 404, 409, 500, 503});
+      {200, 400, 404, 409, 500, 503});
   add(Method::post, "/v1/cluster/quorum/transfer", "transfer_quorum", "Another voter leads the quorum", transfer_quorum,
-      {200, 400, 409, 415, 500, 503})
+      {200, 400, 404, 409, 415, 500, 503})
       .body_types = json_body;
   auto& tree = add(Method::get, "/v1/cluster/tree", "tree", "The actors of all nodes, or of one, and their supervisors",
-                   show_tree, {200, 400, 503});
+                   show_tree, {200, 400, 404, 503});
   tree.query = {{"node", "integer", "Only this node"}};
   tree.while_starting = true;
 }

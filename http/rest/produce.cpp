@@ -165,6 +165,12 @@ std::optional<HttpError> read_acks(const Query& query, std::optional<Acks>& out)
   return std::nullopt;
 }
 
+/// How long a record may wait for a leader, and for acknowledgement: milliseconds.
+std::optional<HttpError> read_timeout(const Query& query, Millis& out) {
+  constexpr std::int64_t timeout_ms_max = 60'000;
+  return read_number(query, "timeout", 1, timeout_ms_max, false, out);
+}
+
 void send(const CallPtr& call, ProduceRequest request, Produce produce) {
   refuse_partitions(request, produce);
   if (request.records.empty()) return call->answer(produce_response(produce, {}));
@@ -194,6 +200,7 @@ std::optional<ProduceRequest> read_request(Rest& rest, const CallPtr& call, Requ
   ProduceRequest produce{.topic = std::move(topic)};
   auto wrong = read_idempotency(request.head, produce.idempotence);
   if (!wrong) wrong = read_acks(request.query, acks);
+  if (!wrong) wrong = read_timeout(request.query, produce.timeout_ms);
   ProduceBody body;
   if (!wrong) {
     if (auto problem = read_produce_body(std::move(request.body), format, rest.options.limits, body)) {

@@ -44,6 +44,8 @@ void ask(Rest& rest, const CallPtr& call, const quorum::QuorumRequest& request) 
     Json body{{"leader_id", report->leader.value()}, {"epoch", report->epoch.value()}};
     if (!transfers) {
       const auto image = rest.broker.cluster_api().image();
+      // A broker that was removed is heard of no more, and still in the leader's list for a while.
+      *report = report->without_ghosts([&](BrokerId id) { return image->find_broker(id) != nullptr; });
       body["high_watermark"] = report->high_watermark.value();
       body["voters"] = replicas_json(*report, *image, true);
       body["observers"] = replicas_json(*report, *image, false);
@@ -78,6 +80,8 @@ void transfer_quorum(Rest& rest, const CallPtr& call, Request& request) {
     auto wrong = read_json_object(std::move(request.body), {"to"}, body);
     const bool named = !wrong && body.contains("to") && !body["to"].is_null();
     if (named) wrong = read_id(body, "to", "", to);
+    if (wrong) return answer_error(call, request, *wrong);
+    if (named) wrong = check_broker(*rest.broker.cluster_api().image(), BrokerId{to});
     if (wrong) return answer_error(call, request, *wrong);
     if (named) transfer.to = BrokerId{to};
   }

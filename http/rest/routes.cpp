@@ -11,6 +11,8 @@ const QueryParameter limit{"limit", "integer", "Records at most: 1 to 10,000, by
 const QueryParameter max_bytes{"max_bytes", "integer",
                                "Bytes of records at most, by default 1 MiB; one record is given in any case"};
 const QueryParameter wait{"wait", "integer", "Milliseconds to wait when there is no record, at most 60,000"};
+const QueryParameter produce_timeout{
+    "timeout", "integer", "Milliseconds until a record is refused or of unknown outcome: 1 to 60,000, by default 30,000"};
 const QueryParameter format{"format", "string", "auto, json, text or binary: how keys and values are shown"};
 
 void add_v1_topics(std::vector<Route>& all) {
@@ -60,7 +62,7 @@ void add_v1_records(std::vector<Route>& all) {
                  "Writes records; Idempotency-Key makes a retry harmless",
                  Dialect::v1,
                  produce_v1,
-                 {{"acks", "string", "none, leader or quorum (the default)"}},
+                 {{"acks", "string", "none, leader or quorum (the default)"}, produce_timeout},
                  {"application/json", "application/x-ndjson"},
                  {200, 400, 403, 404, 409, 413, 415, 422, 500, 503, 507}});
   all.push_back({Method::get,
@@ -159,15 +161,22 @@ void add_v2(std::vector<Route>& all) {
   add(Method::get, "/topics/{topic}/partitions/{partition}/offsets", "v2_offsets", "A partition's first and next offset",
       partition_offsets_v2, {200, 404, 503});
   const std::vector<unsigned> produced{200, 400, 403, 404, 409, 413, 415, 422, 500, 503, 507};
-  all.push_back(
-      {Method::post, "/topics/{topic}", "v2_produce", "Writes records", Dialect::v2, produce_v2, {}, v2_records, produced});
+  all.push_back({Method::post,
+                 "/topics/{topic}",
+                 "v2_produce",
+                 "Writes records",
+                 Dialect::v2,
+                 produce_v2,
+                 {produce_timeout},
+                 v2_records,
+                 produced});
   all.push_back({Method::post,
                  "/topics/{topic}/partitions/{partition}",
                  "v2_produce_partition",
                  "Writes records to one partition",
                  Dialect::v2,
                  produce_v2,
-                 {},
+                 {produce_timeout},
                  v2_records,
                  produced});
 }

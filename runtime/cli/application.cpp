@@ -3,6 +3,8 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <limits>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
@@ -11,6 +13,7 @@
 #include "runtime/cli/client_commands.hpp"
 #include "runtime/cli/config_commands.hpp"
 #include "runtime/cli/dump_log.hpp"
+#include "runtime/cli/number_option.hpp"
 #include "runtime/cli/output.hpp"
 #include "runtime/cli/verify_log.hpp"
 #include "runtime/cli/version.hpp"
@@ -28,6 +31,15 @@ std::string spelling(const CLI::App& command) {
   return parent == nullptr ? command.get_name() : spelling(*parent) + " " + command.get_name();
 }
 
+/// What the parser says of a value that is no number, in our words: "Could not convert: --partitions = x".
+std::string value_problem(const std::string& said) {
+  constexpr std::string_view prefix = "Could not convert: ";
+  const auto equals = said.find(" = ");
+  if (!said.starts_with(prefix) || equals == std::string::npos) return said;
+  return said.substr(prefix.size(), equals - prefix.size()) + ": a number is wanted, not " +
+         runtime::quote(said.substr(equals + 3));
+}
+
 /// One line: what is wrong with the arguments, what was probably meant, where to look.
 std::string usage_problem(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App* command = &app;
@@ -38,7 +50,7 @@ std::string usage_problem(const CLI::App& app, const CLI::ParseError& error) {
     const bool no_command =
         dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !command->get_subcommands({}).empty();
     if (no_command) return "a command is missing" + help + "them";
-    return std::string(error.what()) + help + "the options";
+    return value_problem(error.what()) + help + "the options";
   }
   // The parser says what is missing, not what it could not make sense of.
   std::vector<std::string> known;
@@ -82,8 +94,10 @@ int run_command(int argc, char** argv) {
           "A .log, .index, .state or .commit file, a manifest, a checkpoint, a partition directory or a data directory")
       ->required();
   dump->add_flag("-r,--records", dump_options.records, "Print the records of each batch, too");
-  auto* from_option = dump->add_option("--from", from, "First offset to print")->check(CLI::NonNegativeNumber);
-  auto* to_option = dump->add_option("--to", to, "Print offsets below this one")->check(CLI::NonNegativeNumber);
+  auto* from_option = dump->add_option("--from", from, "First offset to print")
+                          ->check(whole_number(0, std::numeric_limits<std::int64_t>::max()));
+  auto* to_option = dump->add_option("--to", to, "Print offsets below this one")
+                        ->check(whole_number(0, std::numeric_limits<std::int64_t>::max()));
   dump->add_flag("--json", dump_options.json, "One JSON object a line");
   dump->footer(exit_codes);
   dump->callback([&] {

@@ -7,6 +7,7 @@
 #include "runtime/cli/cluster_app.hpp"
 #include "runtime/cli/consume_command.hpp"
 #include "runtime/cli/node_options.hpp"
+#include "runtime/cli/number_option.hpp"
 #include "runtime/cli/produce_command.hpp"
 #include "runtime/cli/topic_commands.hpp"
 
@@ -69,9 +70,7 @@ void add_produce_command(CLI::App& app, int& exit_code) {
   command->add_option("-H,--header", options->headers, "A header of all records; may be repeated")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
-  command->add_option("-p,--partition", options->partition, "Partition; else by key")
-      ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
+  command->add_option("-p,--partition", options->partition, "Partition; else by key")->type_name("N")->check(whole_number());
   command->add_option("--acks", options->acks, "Who has to have a record: none, leader or quorum (default)")
       ->check(CLI::IsMember({"none", "leader", "quorum"}));
   command->add_flag("--tombstone", options->tombstone, "One record without value: what the key stands for is deleted");

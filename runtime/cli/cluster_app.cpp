@@ -7,6 +7,7 @@
 #include "runtime/cli/cluster_changes.hpp"
 #include "runtime/cli/cluster_commands.hpp"
 #include "runtime/cli/node_options.hpp"
+#include "runtime/cli/number_option.hpp"
 #include "runtime/cli/reassign_command.hpp"
 
 namespace troupe::cli {
@@ -60,8 +61,8 @@ void add_views(Group& cluster) {
       ->check(CLI::IsMember({"leaderless", "under_replicated", "under_min_isr", "reassigning", "not_preferred"}));
   command->add_option("--broker", partitions->broker, "Of which this broker has a copy")
       ->type_name("ID")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("-n,--count", partitions->count, "That many at most")->type_name("N")->check(CLI::PositiveNumber);
+      ->check(whole_number());
+  command->add_option("-n,--count", partitions->count, "That many at most")->type_name("N")->check(whole_number(1));
 
   cluster.add("quorum", "The voters of the metadata, and how far each is", cluster_quorum, "cluster quorum",
               std::make_shared<NodeOptions>());
@@ -72,7 +73,7 @@ void add_broker_changes(Group& cluster) {
                        const std::string& example) {
     const auto options = std::make_shared<BrokerOptions>();
     auto* command = cluster.add(name, description, run, example, options);
-    command->add_option("BROKER", options->broker, "Its id")->check(CLI::NonNegativeNumber);
+    command->add_option("BROKER", options->broker, "Its id")->check(whole_number());
     return std::pair{command, options};
   };
   const auto [drain, drained] =
@@ -91,8 +92,8 @@ void add_partition_changes(Group& cluster) {
   command->add_option("-t,--topic", elect->topic, "Of this topic; else of all")->type_name("TOPIC");
   command->add_option("-p,--partition", elect->partition, "Of this partition; else of all")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--to", elect->to, "This broker")->type_name("ID")->check(CLI::NonNegativeNumber);
+      ->check(whole_number());
+  command->add_option("--to", elect->to, "This broker")->type_name("ID")->check(whole_number());
   command->add_flag("--unclean", elect->unclean,
                     "Where nobody in sync is alive: anybody who is. Records that the new leader lacks are lost");
   command->add_flag("-y,--yes", elect->yes, "Do not ask");
@@ -103,11 +104,11 @@ void add_partition_changes(Group& cluster) {
   command->add_option("-t,--topic", reassignment->topic, "Topic of the partition to move")->type_name("TOPIC");
   command->add_option("-p,--partition", reassignment->partition, "The partition to move")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number());
   command->add_option("--replicas", reassignment->replicas, "Where to, the preferred leader first")
       ->type_name("ID,ID")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number());
   command->add_option("--file", reassignment->file, "Many partitions, as --generate prints them; \"-\": standard input")
       ->type_name("PLAN");
   command->add_flag("--cancel", reassignment->cancel, "Call off what is named; alone: all that is under way");
@@ -116,7 +117,7 @@ void add_partition_changes(Group& cluster) {
   command->add_option("--brokers", reassignment->brokers, "With --generate: on these brokers; else all that are not drained")
       ->type_name("ID,ID")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number());
   command->add_option("--topics", reassignment->topics, "With --generate: of these topics; else of all")
       ->type_name("TOPIC,TOPIC")
       ->delimiter(',');
@@ -126,9 +127,7 @@ void add_quorum_changes(Group& cluster, int& exit_code) {
   const auto to = std::make_shared<VoterOptions>();
   auto* command =
       cluster.add("transfer", "Make another voter the controller", transfer_controller, "cluster transfer --to 2", to);
-  command->add_option("--to", to->id, "This one; else the one that is furthest")
-      ->type_name("ID")
-      ->check(CLI::NonNegativeNumber);
+  command->add_option("--to", to->id, "This one; else the one that is furthest")->type_name("ID")->check(whole_number());
 
   Group voters(cluster.app(), "voters", "Change who keeps the metadata", exit_code);
   const auto add = [&](const char* name, const char* description, int (*run)(const VoterOptions&), const char* example) {
@@ -136,7 +135,7 @@ void add_quorum_changes(Group& cluster, int& exit_code) {
     voters.add(name, description, run, example, options)
         ->add_option("NODE", options->id, "Its id")
         ->required()
-        ->check(CLI::NonNegativeNumber);
+        ->check(whole_number());
   };
   add("add", "Make a node of the cluster a voter", add_voter, "cluster voters add 4");
   add("remove", "Make a voter a node without a vote", remove_voter, "cluster voters remove 1");
@@ -156,7 +155,7 @@ void add_cluster_commands(CLI::App& app, int& exit_code) {
   actor.add("tree", "The supervision trees of all nodes", actor_tree, "actor tree --node 1", tree)
       ->add_option("--node", tree->of, "Only this node's")
       ->type_name("ID")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number());
 }
 
 }  // namespace troupe::cli

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <set>
 
 #include "core/metadata/reassignment_plan.hpp"
@@ -104,27 +105,105 @@ void print_under_way(Output& out, const Json& list) {
   table.print(out);
 }
 
-/// Sends the entries. `failed` when one was refused.
-int submit(NodeSession& session, const Json& entries, Output& out, bool& failed) {
-  auto results = Json::array();
-  Table table({"TOPIC", "PARTITION>", "REPLICAS", "ADDING", "REMOVING", "RESULT"});
-  int unanswered = exit_ok;
-  for (std::size_t from = 0; from < entries.size() && unanswered == exit_ok; from += entries_max) {
+/// Sends the entries, and takes what was said of each. The exit code: of a call that was not answered, or refused as a whole.
+int submit(NodeSession& session, const Json& entries, Json& results) {
+  for (std::size_t from = 0; from < entries.size(); from += entries_max) {
     const auto to = std::min(entries.size(), from + entries_max);
     auto some = Json::array();
     for (auto i = from; i < to; ++i) some.push_back(entries[i]);
     const auto answer = session.call("POST", target, {{"reassignments", std::move(some)}});
-    if (!answer) {
-      unanswered = complain_no_answer(answer.error());
-    } else if (!answer->ok()) {
-      unanswered = complain(session.refusal(*answer, "reassignment"), exit_code_of(*answer));
-    } else {
-      for (const auto& each : array_of(answer->body, "results")) results.push_back(each);
+    if (!answer) return complain_no_answer(answer.error());
+    if (!answer->ok()) return complain(session.refusal(*answer, "reassignment"), exit_code_of(*answer));
+    for (const auto& each : array_of(answer->body, "results")) {
+      if (each.is_object()) results.push_back(each);
     }
   }
+  return exit_ok;
+}
+
+/// Of those under way, who is to get a copy and is down; empty: nobody, or it is not known.
+std::set<std::string> targets_down(NodeSession& session, const std::vector<const Json*>& under_way) {
+  std::set<std::string> targets, down;
+  for (const auto* each : under_way) {
+    for (const auto& broker : array_of(*each, "adding")) targets.insert(broker.dump());
+  }
+  const auto cluster = session.call("GET", "/v1/cluster");
+  if (!cluster || !cluster->ok()) return down;
+  for (const auto& each : array_of(cluster->body, "brokers")) {
+    if (text_of(each, "state") == "fenced" && targets.contains(text_of(each, "id"))) down.insert(text_of(each, "id"));
+  }
+  return down;
+}
+
+/// Until none of `keys` is under way; of all, when there are none: `keys` has those that were seen then.
+int watch(NodeSession& session, std::set<Key>& keys) {
+  constexpr int looks_max = 6;  // a target that starts again, and is seen down so often in a row, takes its time
+  Patience patience(session);
+  std::optional<std::size_t> before;
+  const bool all = keys.empty();
+  int looks = 0;
+  while (true) {
+    const auto answer = under_way(session);
+    if (answer && answer->ok()) {
+      patience.renew();
+      std::vector<const Json*> left;
+      for (const auto& each : array_of(answer->body, "reassignments")) {
+        if (all) keys.insert(key_of(each));
+        if (keys.contains(key_of(each))) left.push_back(&each);
+      }
+      if (left.empty()) return exit_ok;
+      if (left.size() != before) {
+        complain(std::to_string(left.size()) + (left.size() == 1 ? " partition" : " partitions") + " under way");
+      }
+      before = left.size();
+      const auto down = targets_down(session, left);
+      looks = down.empty() ? 0 : looks + 1;
+      if (looks >= looks_max) {
+        return complain(
+            "broker " + plain(*down.begin()) +
+            " is to get copies and is down: they are made when it is back; `troupe cluster reassign --watch` waits "
+            "again, --cancel calls it off");
+      }
+    } else if (!Patience::may_come(answer) || patience.is_over()) {
+      if (!answer) return complain_no_answer(answer.error());
+      return complain(session.refusal(*answer, "reassignments"), exit_code_of(*answer));
+    }
+    if (const auto waited = patience.pause(500); !waited) return complain_no_answer(waited.error());
+  }
+}
+
+/// What became of `keys`, as the partitions are now; those that were refused as they were told.
+void refresh(NodeSession& session, const std::set<Key>& keys, Json& results) {
+  std::map<Key, Json> now;
+  std::set<std::string> topics;
+  for (const auto& [topic, partition] : keys) topics.insert(topic);
+  for (const auto& topic : topics) {
+    const auto answer = all_partitions(session, {.topic = topic});
+    if (!answer || !answer->ok()) continue;
+    for (const auto& each : array_of(answer->body, "partitions")) now.emplace(key_of(each), each);
+  }
+  std::set<Key> told;
+  for (auto& each : results) {
+    told.insert(key_of(each));
+    const auto found = now.find(key_of(each));
+    if (found == now.end() || each.contains("error")) continue;
+    for (const auto* field : {"replicas", "adding", "removing", "isr"}) each[field] = array_of(found->second, field);
+  }
+  for (const auto& key : keys) {
+    const auto found = now.find(key);
+    if (told.contains(key) || found == now.end()) continue;
+    Json one{{"topic", found->second["topic"]}, {"partition", found->second["partition"]}};
+    for (const auto* field : {"replicas", "adding", "removing", "isr"}) one[field] = array_of(found->second, field);
+    results.push_back(std::move(one));
+  }
+}
+
+void print_results(Output& out, const Json& results) {
+  if (out.json()) return out.print(Json{{"results", results}});
+  if (results.empty()) return out.line("no partition is being reassigned");
+  Table table({"TOPIC", "PARTITION>", "REPLICAS", "ADDING", "REMOVING", "RESULT"});
   for (const auto& each : results) {
-    const bool refused = each.is_object() && each.contains("error");
-    failed = failed || refused;
+    const bool refused = each.contains("error");
     const bool moves = !array_of(each, "adding").empty() || !array_of(each, "removing").empty();
     table.add({text_of(each, "topic"), text_of(each, "partition"), numbers_of(each, "replicas"), numbers_of(each, "adding"),
                numbers_of(each, "removing"),
@@ -132,35 +211,7 @@ int submit(NodeSession& session, const Json& entries, Output& out, bool& failed)
                : moves ? "under way"
                        : "in place"});
   }
-  if (out.json()) {
-    out.print(Json{{"results", std::move(results)}});
-  } else if (!results.empty()) {
-    table.print(out);
-  }
-  return unanswered;
-}
-
-/// Until none of `keys` is under way; of all, when there are none.
-int watch(NodeSession& session, const std::set<Key>& keys) {
-  Patience patience(session);
-  std::optional<std::size_t> before;
-  while (true) {
-    const auto answer = under_way(session);
-    if (answer && answer->ok()) {
-      patience.renew();
-      std::size_t left = 0;
-      for (const auto& each : array_of(answer->body, "reassignments")) {
-        left += keys.empty() || keys.contains(key_of(each)) ? 1U : 0U;
-      }
-      if (left == 0) return exit_ok;
-      if (left != before) complain(std::to_string(left) + (left == 1 ? " partition" : " partitions") + " under way");
-      before = left;
-    } else if (!Patience::may_come(answer) || patience.is_over()) {
-      if (!answer) return complain_no_answer(answer.error());
-      return complain(session.refusal(*answer, "reassignments"), exit_code_of(*answer));
-    }
-    if (const auto waited = patience.pause(500); !waited) return complain_no_answer(waited.error());
-  }
+  table.print(out);
 }
 
 /// The brokers that a plan is for, with their racks; or the exit code.
@@ -270,24 +321,31 @@ int reassign(const ReassignOptions& options) {
   if (!asked.ok()) return complain((*session)->refusal(asked, "reassignments"), exit_code_of(asked));
 
   Output out{options.node.json};
-  bool failed = false;
+  auto results = Json::array();
   std::set<Key> keys;
-  if (*entries && !(*entries)->empty()) {
-    if (const int gone = submit(**session, **entries, out, failed); gone != exit_ok) {
-      return out.finish() ? gone : exit_failed;
+  int ended = exit_ok;
+  const bool submits = *entries && !(*entries)->empty();
+  if (submits) {
+    ended = submit(**session, **entries, results);
+    for (const auto& each : results) {
+      if (!each.contains("error")) keys.insert(key_of(each));
     }
-    for (const auto& each : **entries) keys.insert(key_of(each));
   } else if (!options.watch) {
     const auto answer = under_way(**session);
     if (!answer) return complain_no_answer(answer.error());
     if (!answer->ok()) return complain((*session)->refusal(*answer, "reassignments"), exit_code_of(*answer));
     out.json() ? out.print(answer->body) : print_under_way(out, array_of(answer->body, "reassignments"));
+    return out.finish() ? exit_ok : exit_failed;
   }
+  // With none of its own under way there is nothing to wait for.
+  if (options.watch && ended == exit_ok && (!submits || !keys.empty())) {
+    ended = watch(**session, keys);
+    refresh(**session, keys, results);
+  }
+  if (ended == exit_ok || !results.empty()) print_results(out, results);
   if (!out.finish()) return exit_failed;
-  if (options.watch) {
-    if (const int ended = watch(**session, keys); ended != exit_ok) return ended;
-  }
-  return failed ? exit_failed : exit_ok;
+  if (ended != exit_ok) return ended;
+  return std::ranges::any_of(results, [](const Json& each) { return each.contains("error"); }) ? exit_failed : exit_ok;
 }
 
 }  // namespace troupe::cli

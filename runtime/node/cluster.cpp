@@ -173,6 +173,9 @@ const char* way_out(Errc code) {
     case Errc::duplicate_broker_registration:
       return "give one of the two another node.id and a data directory of its own, or stop it";
     case Errc::wrong_owner: return "hold the ids and addresses in cluster.voters against the nodes that listen there";
+    case Errc::invalid_config:
+      return "hold the [cluster.tls] of both nodes against each other: all nodes of a cluster have certificates of one "
+             "authority, or none has TLS";
     case Errc::policy_violation: return "start the older of the two nodes with a newer version";
     default: return nullptr;
   }
@@ -197,14 +200,18 @@ HealthCheck Cluster::check_links() const {
 
 std::string Cluster::reachable_voters() const {
   std::string said;
-  const auto [voters, since] = quorum_->get();
+  const auto [voters, since, lost] = quorum_->get();
   if (since) said += " since " + std::to_string(std::max<Millis>(0, SystemClock{}.monotonic_now() - *since)) + " ms";
   if (voters.empty()) return said + ": this node has not found its cluster yet";
   const auto up = mesh_.up();
   const auto reachable = std::ranges::count_if(voters, [&](BrokerId voter) {
+    if (std::ranges::find(lost, voter) != lost.end()) return false;
     return voter == BrokerId{config_.node_id} || std::ranges::find(up, voter, &PeerState::id) != up.end();
   });
   said += ": " + std::to_string(reachable) + " of " + std::to_string(voters.size()) + " voters can be reached";
+  for (const auto voter : lost) {
+    said += ", node " + to_string(voter) + " came back without the metadata directory that votes";
+  }
   return static_cast<std::size_t>(reachable) <= voters.size() / 2 ? said + ", which is no majority" : said;
 }
 

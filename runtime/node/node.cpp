@@ -130,6 +130,8 @@ struct Node::Impl {
   mutable std::mutex processors_mutex;
   std::vector<ProcessorSpecPtr> processors;
   const std::shared_ptr<std::atomic<bool>> serving = std::make_shared<std::atomic<bool>>(false);
+  const std::shared_ptr<DiskSpace> data_space = std::make_shared<DiskSpace>();
+  const std::shared_ptr<DiskSpace> metadata_space = std::make_shared<DiskSpace>();
   std::atomic<bool> draining{false};
   std::unique_ptr<Broker> broker;
   std::optional<Cluster> cluster;  ///< of a node that others can join
@@ -188,7 +190,8 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
                                             .node_id = BrokerId{config.node_id},
                                             .open_files_max = config.open_files_max,
                                             .dirty_files_max = config.open_files_max,
-                                            .commit_file_bytes = commit_file_bytes}};
+                                            .commit_file_bytes = commit_file_bytes},
+                              .space = with_listener ? data_space : metadata_space};
     const auto first_id = std::make_shared<Uuid>(with_listener ? self.directory_id : Uuid{});
     if (with_listener && cluster) {
       options.cluster_id = [this]() -> std::optional<Uuid> {
@@ -304,6 +307,10 @@ HealthReport Node::Impl::health() const {
     if (actor.state == ActorState::failed) failed += (failed.empty() ? "" : ", ") + actor.name;
   }
   report.ready = metadata && log && !draining.load();
+  const bool full = data_space->full() || metadata_space->full();
+  report.checks.push_back({"disk", !full,
+                           full ? "full: records for what this node leads are refused with 507, what it follows waits"
+                                : "takes what is written"});
   if (cluster) {
     report.checks.push_back(cluster->check());
     report.ready = report.ready && report.checks.back().ok;

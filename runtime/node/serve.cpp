@@ -147,7 +147,8 @@ void announce(const NodeConfig& config, const std::string& version, std::uint16_
   const bool loopback = host.starts_with("127.") || host == "::1" || host == "localhost";
   const auto what = config.cluster.listen.empty()
                         ? "single node " + std::to_string(config.node_id)
-                        : "node " + std::to_string(config.node_id) + " of a cluster at " + config.cluster.listen;
+                        : "node " + std::to_string(config.node_id) + " of a cluster at " + config.cluster.listen +
+                              (config.cluster.tls.certificate.empty() ? ", no TLS" : ", TLS") + " between nodes";
   std::fprintf(stderr, "troupe %s  %s, data in %s, %s\n", version.c_str(), what.c_str(), config.data_dir.c_str(),
                loopback ? "loopback only, no authentication" : "no authentication");
   std::fprintf(stderr, "  pages      http://%s/\n", at.c_str());

@@ -35,6 +35,8 @@ using Done = std::function<void(Result<std::shared_ptr<SocketConnection>>)>;
 constexpr std::chrono::milliseconds accept_pause{100};
 
 Error no_connection(std::string why) { return {Errc::broker_not_available, std::move(why)}; }
+/// Time alone will not change that: somebody's certificates have to.
+Error no_tls(std::string why) { return {Errc::invalid_config, "TLS: " + std::move(why)}; }
 
 /// A connection on its way to being one of ours. Lives as long as something of it is under way; calls `done` once.
 class Attempt : public std::enable_shared_from_this<Attempt> {
@@ -83,6 +85,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   }
 
   void give_up(const std::string& why) { end(no_connection(why)); }
+  void mistrust(const std::string& why) { end(no_tls(why)); }
   bool under_way() const { return done_ != nullptr; }
   /// "address port number"
   const std::string& remote() const { return remote_; }
@@ -112,15 +115,15 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
     if (const auto verified = SSL_get_verify_result(tls_.get()); verified != X509_V_OK) {
       why += std::string(": ") + X509_verify_cert_error_string(verified);
     }
-    give_up("TLS: " + (closed_ ? "the other side has closed the connection" : why));
+    closed_ ? give_up("TLS: the other side has closed the connection") : mistrust(why);
   }
 
   /// OpenSSL has held the certificate against the authority.
   void check() {
     const auto* certificate = SSL_get0_peer_certificate(tls_.get());
-    if (certificate == nullptr) return give_up("TLS: no certificate");
+    if (certificate == nullptr) return mistrust("no certificate");
     const auto broker = broker_of(certificate);
-    if (!broker) return give_up("TLS: " + broker.error().message);
+    if (!broker) return mistrust(broker.error().message);
     finish(*broker);
   }
 

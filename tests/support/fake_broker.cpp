@@ -218,7 +218,20 @@ std::vector<metadata::TopicPtr> FakeBroker::topics() const {
   return all;
 }
 
-HealthReport FakeBroker::health() const { return {.ready = true, .healthy = true, .checks = {{"fake", true, "in memory"}}}; }
+HealthReport FakeBroker::health() const {
+  const std::lock_guard lock(mutex_);
+  return {.ready = true, .healthy = true, .checks = checks_};
+}
+
+Millis FakeBroker::produce_timeout_ms() const {
+  const std::lock_guard lock(mutex_);
+  return produce_timeout_ms_;
+}
+
+void FakeBroker::set_checks(std::vector<HealthCheck> checks) {
+  const std::lock_guard lock(mutex_);
+  checks_ = std::move(checks);
+}
 
 std::vector<ActorInfo> FakeBroker::actor_tree() const {
   return {{.kind = "node", .name = "node", .parent = "", .state = "running"},
@@ -226,6 +239,7 @@ std::vector<ActorInfo> FakeBroker::actor_tree() const {
 }
 
 ProduceResponse FakeBroker::produce_locked(const ProduceRequest& request, Deferred& later) {
+  produce_timeout_ms_ = request.timeout_ms;
   if (request.idempotence) {
     const auto known = idempotent_.find({request.idempotence->client_id, request.idempotence->sequence});
     if (known != idempotent_.end()) {

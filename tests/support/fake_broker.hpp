@@ -41,6 +41,9 @@ class FakeBroker : public BrokerApi {
 
   /// Produce calls fail with this; nullopt: they succeed again.
   void fail_produce(std::optional<Error> error);
+  /// What the last produce was given.
+  Millis produce_timeout_ms() const;
+  void set_checks(std::vector<HealthCheck> checks);
   /// Produce calls are kept until `release_produce`.
   void hold_produce();
   std::size_t held_produce() const;
@@ -122,6 +125,8 @@ class FakeBroker : public BrokerApi {
   std::vector<std::pair<ProduceRequest, Reply<ProduceResponse>>> held_;
   bool hold_ = false;
   std::atomic<bool> ready_ = true;
+  std::vector<HealthCheck> checks_{{"fake", true, "in memory"}};
+  Millis produce_timeout_ms_ = 0;  ///< of the last one
   std::optional<Error> produce_error_;
   std::optional<Error> fetch_error_;
   std::uint64_t next_id_ = 1;

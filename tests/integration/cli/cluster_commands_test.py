@@ -308,7 +308,9 @@ class Reassignments(Case):
         # As Kafka's own tools write it, too.
         kafka = {"version": 1, "partitions": [{**each, "log_dirs": ["any", "any"]} for each in plan]}
         for content in ({"reassignments": plan}, kafka):
-            answers = {"POST /v1/cluster/reassignments": [(200, results)], "GET /v1/cluster/reassignments": watched}
+            answers = {"POST /v1/cluster/reassignments": [(200, results)], "GET /v1/cluster/reassignments": watched,
+                       "GET /v1/cluster/partitions": [(200, {"partitions": [], "next": None})],
+                       "GET /v1/cluster": [(200, {"brokers": [{"id": 3, "state": "up"}]})]}
             with FakeNode(script(**answers)) as node:
                 ran = TROUPE.run("cluster", "reassign", "--file", self.plan(content), "--watch", "--url", node.url)
                 self.check(ran, 0)
@@ -318,6 +320,38 @@ class Reassignments(Case):
         with FakeNode(lambda request: (200, results)) as node:
             ran = TROUPE.run("cluster", "reassign", "--file", "-", "--json", "--url", node.url, stdin=json.dumps(kafka).encode())
             self.check(ran, 0, json.dumps(results, separators=(",", ":")) + "\n")
+
+    def test_the_last_table_is_that_of_the_end(self):
+        begun, done = self.moving(0), {**self.moving(0), "replicas": [2, 3], "adding": [], "removing": [], "isr": [2, 3]}
+        answers = {"POST /v1/cluster/reassignments": [(200, {"results": [begun]})],
+                   "GET /v1/cluster/reassignments": [(200, {"reassignments": [begun]}), (200, {"reassignments": []})],
+                   "GET /v1/cluster/partitions": [(200, {"partitions": [done], "next": None})],
+                   "GET /v1/cluster": [(200, {"brokers": [{"id": 3, "state": "up"}]})]}
+        with FakeNode(script(**answers)) as node:
+            ran = TROUPE.run("cluster", "reassign", "-t", "orders", "-p", "0", "--replicas", "2,3", "--watch", "--url", node.url)
+            self.check(ran, 0, "TOPIC   PARTITION  REPLICAS  ADDING  REMOVING  RESULT\n"
+                               "orders          0  2,3" + 25 * " " + "in place\n")
+            self.assertEqual(ran.err, "troupe: 1 partition under way\n")
+
+    def test_a_target_that_stays_down_ends_the_watch(self):
+        begun = self.moving(0)
+        answers = {"GET /v1/cluster/reassignments": [(200, {"reassignments": [begun]})],
+                   "GET /v1/cluster/partitions": [(200, {"partitions": [begun], "next": None})],
+                   "GET /v1/cluster": [(200, {"brokers": [{"id": 1, "state": "fenced"}, {"id": 3, "state": "fenced"}]})]}
+        with FakeNode(script(**answers)) as node:
+            ran = TROUPE.run("cluster", "reassign", "--watch", "--url", node.url)
+            self.check(ran, 1)
+            self.assertIn(b"under way", ran.out)
+            self.assertIn("broker 3 is to get copies and is down: they are made when it is back", ran.err)
+
+    def test_numbers_that_are_none(self):
+        for command, said in ((("cluster", "drain", "two"), 'BROKER: a whole number from 0 to 2147483647 is wanted, not "two"'),
+                              (("cluster", "drain", "--", "-1"), 'BROKER: a whole number from 0 to 2147483647 is wanted, not "-1"'),
+                              (("cluster", "partitions", "-n", "0"), 'a whole number from 1 to 2147483647 is wanted, not "0"'),
+                              (("cluster", "partitions", "--broker", "99999999999"), 'is wanted, not "99999999999"'),
+                              (("cluster", "reassign", "-t", "a", "-p", "0", "--replicas", "1,x"), 'is wanted, not "x"'),
+                              (("topic", "create", "a", "-p", "many"), 'a number is wanted, not "many"')):
+            self.check(TROUPE.run(*command), 2, "", said)
 
     def test_large_plans_go_in_pieces(self):
         plan = [{"topic": "orders", "partition": number, "replicas": [1]} for number in range(5001)]

@@ -21,7 +21,7 @@ BATCH_MAX = 5
 REMEMBERED = 200
 LATEST_EVERY_S = 0.5
 # Codes that say that nothing was written: (status, code).
-REFUSALS = {(503, "no_leader"), (503, "overloaded"), (500, "not_enough_replicas"), (503, "draining"), (507, "storage_full")}
+REFUSALS = {(503, "no_leader"), (503, "overloaded"), (503, "not_enough_replicas"), (503, "draining"), (507, "storage_full")}
 # A read of a log whose disk has just died ends with 500, which says so; others lead soon.
 DEAD_DISK = "Input/output error"
 UNKNOWN = {(500, "outcome_unknown"), (503, "timeout")}

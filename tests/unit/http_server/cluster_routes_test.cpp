@@ -100,6 +100,7 @@ TEST_CASE("partitions of the cluster come page by page and by what is odd about 
     CHECK(fixture.failure(fixture.http.get("/v1/cluster/partitions?" + query)) == 400);
   }
   CHECK(fixture.failure(fixture.http.get("/v1/cluster/partitions?topic=none")) == 40401);
+  CHECK(fixture.failure(fixture.http.get("/v1/cluster/partitions?broker=9")) == 404);
 }
 
 TEST_CASE("a broker is drained, used again, and removed when it is gone", "[rest][cluster]") {
@@ -125,11 +126,19 @@ TEST_CASE("a broker is drained, used again, and removed when it is gone", "[rest
   CHECK(remove("3").status == 204);
   CHECK(remove("3").status == 404);
   CHECK(fixture.get_json("/v1/cluster")["brokers"].size() == 2);
-  for (const std::string id : {"9", "-1", "x", "1x", "99999999999"}) {
+  for (const auto& [id, status] :
+       {std::pair<std::string, unsigned>{"9", 404}, {"-1", 400}, {"x", 400}, {"1x", 400}, {"99999999999", 400}}) {
     INFO(id);
-    CHECK(fixture.http.request("POST", "/v1/cluster/brokers/" + id + "/drain", "", "").status == 404);
-    CHECK(remove(id).status == 404);
+    CHECK(fixture.http.request("POST", "/v1/cluster/brokers/" + id + "/drain", "", "").status == status);
+    CHECK(fixture.http.request("POST", "/v1/cluster/brokers/" + id + "/undrain", "", "").status == status);
+    CHECK(remove(id).status == status);
   }
+  for (const std::string body : {"{", "[]", "1", "null", R"({"broker":1})", R"({"drain":true})"}) {
+    INFO(body);
+    CHECK(fixture.failure(fixture.post("/v1/cluster/brokers/1/drain", body)) == 400);
+    CHECK(fixture.failure(fixture.post("/v1/cluster/brokers/1/undrain", body)) == 400);
+  }
+  CHECK(fixture.post_json("/v1/cluster/brokers/1/undrain", "{}")["state"] == "up");
   fixture.broker.whole_cluster().fail(Error{Errc::leader_not_available, "there is no controller"});
   CHECK(fixture.http.request("POST", "/v1/cluster/brokers/1/drain", "", "").status == 503);
 }
@@ -189,10 +198,12 @@ TEST_CASE("an election that makes no sense is refused", "[rest][cluster]") {
         std::string(R"({"type":"preferred","partitions":[{"partition":0}]})"),
         std::string(R"({"type":"preferred","partitions":[{"topic":"rides","partition":0.5}]})"),
         std::string(R"({"type":"preferred","partitions":[{"topic":"rides","partition":0,"p":1}]})"),
+        std::string(R"({"type":"preferred","partitions":[{"topic":"rides","partition":0},{"topic":"rides","partition":0}]})"),
         R"({"type":"preferred","kind":1,)" + one + "}"}) {
     INFO(body);
     CHECK(fixture.failure(fixture.post("/v1/cluster/elections", body)) == 400);
   }
+  CHECK(fixture.failure(fixture.post("/v1/cluster/elections", R"({"type":"to","to":9,)" + one + "}")) == 404);
   std::string many;
   for (int i = 0; i <= 10'000; ++i) many += std::string(i == 0 ? "" : ",") + R"({"topic":"rides","partition":0})";
   CHECK(fixture.failure(fixture.post("/v1/cluster/elections", R"({"type":"preferred","partitions":[)" + many + "]}")) ==
@@ -211,7 +222,8 @@ TEST_CASE("partitions get other replicas, and that is called off", "[rest][clust
   REQUIRE(begun.size() == 3);
   CHECK(begun[0]["adding"] == json::parse("[3]"));
   CHECK(begun[0]["removing"] == json::parse("[1]"));
-  CHECK(begun[1]["error"]["reason"] == "invalid_replica_assignment");
+  CHECK(begun[1]["error"]["reason"] == "broker_id_not_registered");
+  CHECK(begun[1]["error"]["code"] == "not_found");
   CHECK(begun[2]["error"]["code"] == "unknown_topic");
   const auto open = fixture.get_json("/v1/cluster/reassignments")["reassignments"];
   REQUIRE(open.size() == 1);
@@ -221,16 +233,17 @@ TEST_CASE("partitions get other replicas, and that is called off", "[rest][clust
   CHECK(fixture.get_json("/v1/cluster/health")["reassigning"] == 1);
 
   const std::string off = R"({"reassignments":[{"topic":"rides","partition":0,"replicas":null}]})";
-  CHECK(fixture.post_json("/v1/cluster/reassignments", off)["results"][0]["replicas"] == json::parse("[2,1]"));
+  CHECK(fixture.post_json("/v1/cluster/reassignments", off)["results"][0]["replicas"] == json::parse("[1,2]"));
   CHECK(fixture.post_json("/v1/cluster/reassignments", off)["results"][0]["error"]["reason"] ==
         "no_reassignment_in_progress");
-  CHECK(numbers(fixture.now(rides).replicas) == Ids{2, 1});
+  CHECK(numbers(fixture.now(rides).replicas) == Ids{1, 2});
 
   const std::string at = R"({"reassignments":[{"topic":"rides","partition":0)";
   for (const std::string& body :
        {std::string("{}"), std::string(R"({"reassignments":[]})"), at + "}]}", at + R"(,"replicas":[]}]})",
         at + R"(,"replicas":3}]})", at + R"(,"replicas":["1"]}]})", at + R"(,"replicas":[-1]}]})",
-        at + R"(,"replicas":[1.5]}]})", at + R"(,"replica":[1]}]})"}) {
+        at + R"(,"replicas":[1.5]}]})", at + R"(,"replica":[1]}]})",
+        at + R"(,"replicas":[1]},{"topic":"rides","partition":0,"replicas":[2]}]})"}) {
     INFO(body);
     CHECK(fixture.failure(fixture.post("/v1/cluster/reassignments", body)) == 400);
   }
@@ -273,6 +286,30 @@ TEST_CASE("the quorum tells who votes and how far each is", "[rest][cluster]") {
   CHECK(unknown["voters"][0]["log_end"].is_null());
 }
 
+TEST_CASE("a voter that lost its vote, and a link that is refused, are problems of the cluster", "[rest][cluster]") {
+  ClusterRoutesFixture fixture;
+  quorum::QuorumReport report{.reporter = BrokerId{1}, .leader = BrokerId{1}};
+  for (const std::uint8_t id : {1, 2, 3}) report.voters.push_back({.key = {BrokerId{id}, Uuid{{id}}}, .near = id != 3});
+  report.observers = {{.key = {BrokerId{3}, Uuid{{33}}}, .near = true}, {.key = {BrokerId{9}, Uuid{{9}}}, .near = false}};
+  fixture.broker.whole_cluster().set_report(report);
+  fixture.broker.set_checks({{"links", false, "no link to node 3"}, {"disk", true, "takes what is written"}});
+  const auto ill = fixture.get_json("/v1/cluster/health");
+  CHECK(ill["healthy"] == false);
+  CHECK(ill["voters"] == 3);
+  CHECK(ill["voters_up"] == 2);
+  REQUIRE(ill["problems"].size() == 2);
+  CHECK(ill["problems"][0].get<std::string>().starts_with("voter 3 has no vote"));
+  CHECK(ill["problems"][1] == "this node's links: no link to node 3");
+  // Nobody who could tell is not nobody who is lost: what is known is told.
+  fixture.broker.whole_cluster().fail(Error{Errc::leader_not_available, "the metadata is not available"});
+  CHECK(fixture.get_json("/v1/cluster/health")["voters_up"] == 3);
+  fixture.broker.whole_cluster().fail(std::nullopt);
+
+  const auto observers = fixture.get_json("/v1/cluster/quorum")["observers"];
+  REQUIRE(observers.size() == 1);  // 9 was removed, and is silent
+  CHECK(observers[0]["id"] == 3);
+}
+
 TEST_CASE("votes are given and taken, and leadership is handed over", "[rest][cluster]") {
   ClusterRoutesFixture fixture;
   auto& cluster = fixture.broker.whole_cluster();
@@ -297,7 +334,8 @@ TEST_CASE("votes are given and taken, and leadership is handed over", "[rest][cl
     INFO(body);
     CHECK(fixture.failure(fixture.post("/v1/cluster/quorum/transfer", body)) == 400);
   }
-  CHECK(fixture.http.request("DELETE", "/v1/cluster/quorum/voters/x", "", "").status == 404);
+  CHECK(fixture.http.request("DELETE", "/v1/cluster/quorum/voters/x", "", "").status == 400);
+  CHECK(fixture.failure(fixture.post("/v1/cluster/quorum/transfer", R"({"to":9})")) == 404);
   CHECK(cluster.asked().size() == 5);
   cluster.fail(Error{Errc::conflict, "another change of voters is open"});
   CHECK(fixture.failure(fixture.post("/v1/cluster/quorum/voters", R"({"id":4})")) == 409);
@@ -322,5 +360,6 @@ TEST_CASE("the actors of all nodes, or why one does not tell", "[rest][cluster]"
   CHECK_FALSE(nodes[1].contains("actors"));
   CHECK(fixture.get_json("/v1/cluster/tree?node=2")["nodes"].size() == 1);
   CHECK(fixture.failure(fixture.http.get("/v1/cluster/tree?node=x")) == 400);
+  CHECK(fixture.failure(fixture.http.get("/v1/cluster/tree?node=9")) == 404);
   CHECK(fixture.failure(fixture.http.get("/v1/cluster/tree?nodes=1")) == 400);
 }

@@ -179,6 +179,25 @@ TEST_CASE("records below an offset are deleted", "[rest]") {
   CHECK(fixture.http.request("DELETE", "/v1/topics/t/partitions/0/records", "", "").status == 400);
 }
 
+TEST_CASE("a produce waits as long as it says", "[rest]") {
+  RestFixture fixture;
+  fixture.broker.add_topic("t", 2);
+  const std::string body = R"({"records":[{"value":1}]})";
+  CHECK(fixture.post("/v1/topics/t/records", body).status == 200);
+  CHECK(fixture.broker.produce_timeout_ms() == 30'000);
+  CHECK(fixture.post("/v1/topics/t/records?timeout=1500", body).status == 200);
+  CHECK(fixture.broker.produce_timeout_ms() == 1'500);
+  const std::string v2 = "application/vnd.kafka.json.v2+json";
+  CHECK(fixture.post("/topics/t?timeout=700", body, v2).status == 200);
+  CHECK(fixture.broker.produce_timeout_ms() == 700);
+  CHECK(fixture.post("/topics/t/partitions/1?timeout=800", body, v2).status == 200);
+  CHECK(fixture.broker.produce_timeout_ms() == 800);
+  for (const std::string wrong : {"0", "-1", "60001", "x", "", "1.5"}) {
+    INFO(wrong);
+    CHECK(fixture.failure(fixture.post("/v1/topics/t/records?timeout=" + wrong, body)) == 400);
+  }
+}
+
 TEST_CASE("a failed produce answers the reason of all its records", "[rest]") {
   RestFixture fixture;
   fixture.broker.add_topic("t", 2);
@@ -187,7 +206,7 @@ TEST_CASE("a failed produce answers the reason of all its records", "[rest]") {
   for (const auto& [code, status, number] : {std::tuple{Errc::storage_full, 507U, 507},
                                              {Errc::leader_not_available, 503U, 40404},
                                              {Errc::overloaded, 503U, 50302},
-                                             {Errc::not_enough_replicas, 500U, 50003},
+                                             {Errc::not_enough_replicas, 503U, 50003},
                                              {Errc::log_damaged, 500U, 50006},
                                              {Errc::request_timed_out, 500U, 50005},
                                              {Errc::conflict, 409U, 409}}) {

@@ -90,13 +90,17 @@ TEST_CASE("requests of the cluster and their answers come out of the wire as the
   REQUIRE(requests.size() == std::variant_size_v<ClusterRequest>);
   for (std::size_t i = 0; i < requests.size(); ++i) {
     INFO(i);
-    const auto bytes = encode_command({ClusterCommand{requests[i]}, 500});
+    ClusterCommand command{requests[i]};
+    if (i % 2 == 0)
+      command.before = ClusterSeen{Offset{7}, {PartitionSeen{LeaderEpoch{1}, PartitionEpoch{2}}, std::nullopt}};
+    const auto bytes = encode_command({command, 500});
     const auto read = decode_command(bytes);
     REQUIRE(read);
     CHECK(read->timeout_ms == 500);
     // What was read is what was written if it is written the same.
     CHECK(to_hex(encode_command(*read)) == to_hex(bytes));
     CHECK(std::get<ClusterCommand>(read->command).request.index() == i);
+    CHECK(std::get<ClusterCommand>(read->command).before == command.before);
     for (std::size_t size = 0; size < bytes.size(); ++size) CHECK_FALSE(decode_command(ByteView{bytes}.first(size)));
   }
 
@@ -109,7 +113,8 @@ TEST_CASE("requests of the cluster and their answers come out of the wire as the
                                                 .eligible_leader_replicas = {BrokerId{2}},
                                                 .adding_replicas = {BrokerId{2}},
                                                 .removing_replicas = {BrokerId{3}},
-                                                .last_known_leader = BrokerId{4}});
+                                                .last_known_leader = BrokerId{4},
+                                                .replicas_before = {BrokerId{3}, BrokerId{1}}});
   answer.partitions.emplace_back(Error{Errc::fenced_leader_epoch, "led in epoch 3"});
   answer.unclean.push_back({id, BrokerId{1}, LeaderEpoch{3}, true});
   answer.moved = 5;

@@ -150,6 +150,30 @@ TEST_CASE("a voter that is no broker is a problem", "[cluster_report]") {
   CHECK(now.problems[0] == "voter 7 is no broker of this cluster: it has never come up, or was removed");
 }
 
+TEST_CASE("a voter that came back without its vote is named, with the way out, and does not count", "[cluster_report]") {
+  Cluster cluster{3};
+  const auto lost = ids_of({3});
+  const auto now = check_health(*cluster.image, ids_of({1, 2, 3}), ids_of({1, 2, 3}), lost);
+  CHECK_FALSE(now.healthy());
+  CHECK(now.brokers_up == 3);
+  CHECK(now.voters_up == 2);
+  REQUIRE(now.problems.size() == 1);
+  CHECK(
+      now.problems[0] ==
+      "voter 3 has no vote: it came back without the metadata directory that votes; take the old vote and give it a new one "
+      "(`troupe cluster voters remove 3`, then `voters add 3`)");
+
+  ImageBuilder builder{cluster.image};
+  cluster.image = builder.finish(cluster.image->applied(), no_broker).after;
+  const auto alone = check_health(*cluster.image, ids_of({1, 2, 3}), ids_of({1, 3}), lost);
+  CHECK(alone.voters_up == 1);
+  REQUIRE(alone.problems.size() == 3);
+  CHECK(alone.problems[0].starts_with("there is no controller: 1 of 3 voters can be reached"));
+  CHECK(alone.problems[2] ==
+        "voter 3 has no vote: it came back without the metadata directory that votes; put the directory "
+        "back, or start the voters that cannot be reached");
+}
+
 TEST_CASE("without a controller the links say who is there", "[cluster_report]") {
   Cluster cluster{3};
   ImageBuilder builder{cluster.image};

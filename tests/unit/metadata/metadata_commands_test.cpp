@@ -171,6 +171,38 @@ TEST_CASE("an unclean election of unknown outcome is not repeated: the second co
   }
 }
 
+TEST_CASE("a drain of unknown outcome does not undo that another operator took the broker back", "[metadata_machine]") {
+  enum class Meanwhile { nothing, arrived, arrived_and_undrained };
+  using enum Meanwhile;
+  for (const auto meanwhile : {nothing, arrived, arrived_and_undrained}) {
+    INFO("meanwhile " << static_cast<int>(meanwhile));
+    TwoNodes nodes;
+    nodes.become_ready();
+    const ClusterCommand drain{DrainBrokerRequest{.broker = BrokerId{2}}};
+    const auto token = nodes.mine.submit(drain);
+    nodes.mine.settle();
+    const auto first = nodes.mine.take_call();
+    CHECK_FALSE(std::get<ClusterCommand>(first.command).before);
+    if (meanwhile != nothing) nodes.execute(first);
+    if (meanwhile == arrived_and_undrained) {
+      nodes.controller.submit(ClusterCommand{DrainBrokerRequest{.broker = BrokerId{2}, .drain = false}});
+      nodes.controller.settle();
+    }
+    nodes.mine.fail_call(first, Error{Errc::request_timed_out, "no answer"});
+    nodes.mine.pass(50);
+    const auto second = nodes.mine.take_call();
+    REQUIRE(std::get<ClusterCommand>(second.command).before);
+    nodes.mine.answer_call(second, nodes.execute(second));
+    nodes.replicate();
+    if (meanwhile == arrived_and_undrained) {
+      CHECK(nodes.mine.refusal(token) == Errc::request_timed_out);
+    } else {
+      CHECK(nodes.mine.granted(token));
+    }
+    CHECK(nodes.mine.shown->find_broker(BrokerId{2})->draining == (meanwhile != arrived_and_undrained));
+  }
+}
+
 TEST_CASE("a delete of unknown outcome is asked again, and takes no other topic", "[metadata_machine]") {
   enum class Meanwhile { nothing, arrived, made_anew };
   for (const auto meanwhile : {Meanwhile::nothing, Meanwhile::arrived, Meanwhile::made_anew}) {

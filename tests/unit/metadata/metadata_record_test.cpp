@@ -80,7 +80,8 @@ const std::vector<std::pair<MetadataRecord, std::string>>& golden() {
                        .eligible_leader_replicas = {BrokerId{1}},
                        .adding_replicas = {BrokerId{4}},
                        .removing_replicas = {BrokerId{1}},
-                       .last_known_leader = BrokerId{1}},
+                       .last_known_leader = BrokerId{1},
+                       .replicas_before = {BrokerId{1}}},
        "0301"
        "01020000000000000000000000000000"
        "00000003"
@@ -94,7 +95,8 @@ const std::vector<std::pair<MetadataRecord, std::string>>& golden() {
        "020006000100000001"
        "030006000100000004"
        "040006000100000001"
-       "05000400000001"},
+       "05000400000001"
+       "060006000100000001"},
       {BrokerRegisteredRecord{.id = BrokerId{1},
                               .incarnation = uuid(9),
                               .host = "host",

@@ -197,3 +197,55 @@ TEST_CASE("by default a topic has three replicas, of which more than half have t
   cluster.apply(reset->records);
   CHECK(cluster.image->find_topic(topic)->config.min_insync_replicas == 2);
 }
+
+TEST_CASE("who drains takes no copies, and the refusal names it", "[placement]") {
+  Cluster cluster{3};
+  cluster.drain(3);
+  const auto refused =
+      decide_create(*cluster.image, {.name = "rides", .replication_factor = 3}, Requester::client, cluster.new_uuid);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::invalid_replication_factor);
+  CHECK(refused.error().message ==
+        "replication factor 3: 1 to 2 are possible; 2 of 3 brokers can take copies: broker 3 is draining");
+  cluster.drain(1);
+  const auto two =
+      decide_create(*cluster.image, {.name = "rides", .replication_factor = 2}, Requester::client, cluster.new_uuid);
+  REQUIRE_FALSE(two);
+  CHECK(two.error().message ==
+        "replication factor 2: 1 to 1 is possible; 1 of 3 brokers can take copies: broker 1 is "
+        "draining, broker 3 is draining");
+  cluster.fence(2);
+  const auto nobody = decide_create(*cluster.image, {.name = "rides"}, Requester::client, cluster.new_uuid);
+  REQUIRE_FALSE(nobody);
+  CHECK(nobody.error().code == Errc::leader_not_available);
+  CHECK(nobody.error().message ==
+        "no broker is ready for a new partition: broker 1 is draining, broker 2 is down, broker 3 is draining; try again");
+}
+
+TEST_CASE("a broker that is stopping is preferred to one that is down", "[placement]") {
+  Cluster cluster{4};
+  cluster.fence(1);
+  cluster.stop(2);
+  const auto placed = place_replicas(*cluster.image, {.partitions = 8, .replication_factor = 3});
+  REQUIRE(placed);
+  for (const auto& replicas : *placed) {
+    CHECK(std::set(replicas.begin(), replicas.begin() + 2) == std::set{BrokerId{3}, BrokerId{4}});
+    CHECK(replicas[2] == BrokerId{2});
+  }
+}
+
+TEST_CASE("by default a broker that is down counts while those that live can be written to", "[placement]") {
+  const auto replicas = [](std::int32_t brokers, std::int32_t down) {
+    Cluster cluster{brokers};
+    for (std::int32_t id = brokers; id > brokers - down; --id) cluster.fence(id);
+    const auto topic = cluster.add_topic("rides", {});
+    const auto& now = cluster.partition(topic);
+    CHECK(now.isr.size() >= static_cast<std::size_t>(cluster.image->find_topic(topic)->config.min_insync_replicas));
+    return now.replicas.size();
+  };
+  CHECK(replicas(3, 0) == 3);
+  CHECK(replicas(3, 1) == 3);
+  CHECK(replicas(3, 2) == 1);
+  CHECK(replicas(5, 2) == 3);
+  CHECK(replicas(5, 3) == 3);
+}

@@ -122,6 +122,22 @@ TEST_CASE("a reassignment is called off as long as one of the old replicas is in
   CHECK(text(cluster.partition(topic)) == "leader 3 epoch 3 isr 3 4 of 3 4");
 }
 
+TEST_CASE("called off, the replicas are back in their order, and so is the preferred leader", "[reassignment]") {
+  Cluster cluster{5};
+  const auto topic = cluster.add_topic("rides", {{1, 2, 3}});
+  for (const Ids& target : {Ids{3, 1, 4}, Ids{4, 5}, Ids{3}, Ids{2, 5, 1, 3}}) {
+    cluster.commit(to(topic, target));
+    if (!cluster.partition(topic).is_reassigned()) break;
+    CHECK(cluster.partition(topic).replicas_before == ids_of({1, 2, 3}));
+    cluster.commit(off(topic));
+    CHECK(text(cluster.partition(topic)) == "leader 1 epoch 0 isr 1 2 3 of 1 2 3");
+    CHECK(cluster.partition(topic).replicas_before.empty());
+  }
+  // Fewer, or another order, is in force at once: there is nothing to call off.
+  CHECK(cluster.partition(topic).replicas == ids_of({3}));
+  CHECK(cluster.partition(topic).replicas_before.empty());
+}
+
 TEST_CASE("replicas that cannot be are refused, each by its reason", "[reassignment]") {
   Cluster cluster{4};
   const auto topic = cluster.add_topic("rides", {{1, 2}});
@@ -133,7 +149,7 @@ TEST_CASE("replicas that cannot be are refused, each by its reason", "[reassignm
   CHECK(verdict(to(uuid(99), {1})) == "unknown_topic_or_partition");
   CHECK(verdict(to(topic, {})) == "invalid_replica_assignment");
   CHECK(verdict(to(topic, {1, 1})) == "invalid_replica_assignment");
-  CHECK(verdict(to(topic, {1, 9})) == "invalid_replica_assignment");
+  CHECK(verdict(to(topic, {1, 9})) == "broker_id_not_registered");
   cluster.drain(3);
   CHECK(verdict(to(topic, {1, 3})) == "invalid_replica_assignment");
   cluster.commit(to(topic, {1, 4}));

@@ -316,3 +316,61 @@ TEST_CASE("an observer that was told of nobody asks whoever it meets, again and 
   CHECK(one.sent<Follow>(2).size() >= 1);
   CHECK(one.sent<Follow>(3).size() >= 1);
 }
+
+TEST_CASE("a voter that speaks with another directory has lost its vote, and everybody who hears it knows", "[quorum]") {
+  ReplicaFixture one{voters({1, 2, 3})};
+  one.start();
+  const ReplicaKey other{BrokerId{3}, uuid_of(33)};
+  const auto hear = [&](const ReplicaKey& from) {
+    one.take(one.node().receive({cluster_id, from, replica(1), LeaderEpoch{0}, Follow{Offset{0}}}, one.now));
+  };
+  hear(replica(2));
+  hear(replica(3));
+  CHECK(one.node().lost_voters().empty());
+  CHECK(one.node().report(one.now).lost_voters().empty());
+  hear(other);
+  CHECK(one.node().lost_voters() == std::vector{BrokerId{3}});
+  const auto report = one.node().report(one.now);
+  CHECK(report.lost_voters() == std::vector{BrokerId{3}});
+  REQUIRE(report.observers.size() == 1);
+  CHECK(report.observers[0].key == other);
+  hear(replica(3));  // its directory was put back
+  CHECK(one.node().lost_voters().empty());
+}
+
+TEST_CASE("a replica knows that its own vote is lost", "[quorum]") {
+  const auto mine = *VoterSet::of({ReplicaKey{BrokerId{1}, uuid_of(99)}, replica(2), replica(3)});
+  ReplicaFixture one{mine};
+  one.start();
+  CHECK(one.node().role() == QuorumRole::observer);
+  CHECK(one.node().lost_voters() == std::vector{BrokerId{1}});
+  CHECK(one.node().report(one.now).lost_voters() == std::vector{BrokerId{1}});
+}
+
+TEST_CASE("the leader tells a lost vote from one that is only silent, and drops ghosts", "[quorum]") {
+  ReplicaFixture one{voters({1, 2, 3})};
+  one.start();
+  one.lead_ready({2});
+  const ReplicaKey other{BrokerId{3}, uuid_of(33)};
+  const auto follow = [&](const ReplicaKey& from) {
+    one.take(one.node().receive({cluster_id, from, replica(1), one.node().epoch(), Follow{Offset{0}}}, one.now));
+  };
+  const auto none = [](BrokerId) { return false; };
+  const auto all = [](BrokerId) { return true; };
+  follow(other);
+  follow(replica(4));
+  const auto heard = one.node().report(one.now);
+  CHECK(heard.observers.size() == 2);
+  CHECK(heard.without_ghosts(none).observers.size() == 2);  // they are here, whatever the metadata says
+  one.now += 3'000;
+  one.take(one.node().receive({cluster_id, other, replica(1), one.node().epoch(), AppendResponse{}}, one.now));
+  const auto report = one.node().report(one.now);
+  CHECK(report.lost_voters() == std::vector{BrokerId{3}});
+  CHECK(report.observers.size() == 2);
+  CHECK(report.without_ghosts(all).observers.size() == 2);
+  const auto shown = report.without_ghosts(none);  // 4 was removed
+  REQUIRE(shown.observers.size() == 1);
+  CHECK(shown.observers[0].key == other);
+  one.now += 3'000;
+  CHECK(one.node().report(one.now).lost_voters().empty());  // nobody is there
+}

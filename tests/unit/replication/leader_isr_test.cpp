@@ -176,3 +176,74 @@ TEST_CASE("replicas come and go with the partition, and eligible leader replicas
   CHECK(leader.fetch(4, 0));
   CHECK(leader.asked_for() == brokers({1, 4}));
 }
+
+TEST_CASE("who is behind and cannot be reached leaves the ISR after a second, not after the lag time", "[replication]") {
+  LeaderFixture leader{{.min_insync_replicas = 2}};
+  auto options = LeaderReplica::Options{.epoch = LeaderFixture::epoch, .min_insync_replicas = 2};
+  leader.replica.set_options(options);
+  CHECK(leader.fetch(2, 0));
+  CHECK(leader.fetch(3, 0));
+  leader.append_records(4);
+  CHECK(leader.fetch(2, 4));
+  CHECK(leader.replica.high_watermark() == Offset{0});
+  leader.effects = {};
+  leader.replica.on_link(BrokerId{3}, false, MonotonicMs{1'000}, leader.effects);
+  CHECK_FALSE(leader.effects.alter);
+  REQUIRE(leader.replica.next_deadline());
+  CHECK(*leader.replica.next_deadline() <= MonotonicMs{2'000});
+  leader.at(1'999);
+  CHECK_FALSE(leader.effects.alter);
+  leader.at(2'000);
+  CHECK(leader.asked_for() == brokers({1, 2}));
+  leader.accept(*leader.effects.alter);
+  CHECK(leader.replica.high_watermark() == Offset{4});
+  // It stays out while there is no link, and comes back over it.
+  CHECK(leader.fetch(3, 0));
+  CHECK_FALSE(leader.effects.alter);
+  leader.effects = {};
+  leader.replica.on_link(BrokerId{3}, true, MonotonicMs{3'000}, leader.effects);
+  CHECK(leader.fetch(3, 4));
+  CHECK(leader.asked_for() == brokers({1, 2, 3}));
+}
+
+TEST_CASE("a connection that comes back at once costs nobody the ISR", "[replication]") {
+  LeaderFixture leader;
+  leader.replica.set_options({.epoch = LeaderFixture::epoch});
+  leader.append_records(4);
+  for (std::int64_t at = 1'000; at < 10'000; at += 900) {
+    leader.effects = {};
+    leader.replica.on_link(BrokerId{3}, false, MonotonicMs{at}, leader.effects);
+    CHECK_FALSE(leader.effects.alter);
+    leader.at(at + 200);
+    CHECK_FALSE(leader.effects.alter);
+    leader.effects = {};
+    leader.replica.on_link(BrokerId{3}, true, MonotonicMs{at + 200}, leader.effects);
+    CHECK_FALSE(leader.effects.alter);
+  }
+  leader.at(12'000);
+  CHECK_FALSE(leader.effects.alter);
+}
+
+TEST_CASE("who has all stays without a link, until there is something that it lacks", "[replication]") {
+  LeaderFixture leader{{.isr = brokers({1, 2})}};
+  leader.replica.set_options({.epoch = LeaderFixture::epoch});
+  CHECK(leader.fetch(2, 0));
+  leader.effects = {};
+  leader.replica.on_link(BrokerId{2}, false, leader.now, leader.effects);
+  leader.replica.on_link(BrokerId{9}, false, leader.now, leader.effects);  // no replica
+  CHECK(leader.replica.next_deadline() == std::nullopt);
+  leader.at(60'000);
+  CHECK_FALSE(leader.effects.alter);
+  leader.append_records(1);
+  REQUIRE(leader.replica.next_deadline());
+  CHECK(*leader.replica.next_deadline() <= leader.now);
+  leader.at(60'001);
+  CHECK(leader.asked_for() == brokers({1}));
+  // Refused, for a reason that time may end: asked again after a while, and not at once.
+  leader.refuse(*leader.effects.alter, Errc::ineligible_replica);
+  CHECK_FALSE(leader.effects.alter);
+  REQUIRE(leader.replica.next_deadline());
+  CHECK(*leader.replica.next_deadline() > leader.now);
+  leader.at(61'000);
+  CHECK(leader.asked_for() == brokers({1}));
+}

@@ -98,7 +98,7 @@ TEST_CASE("what has an unknown outcome goes out again, unchanged and in order, w
   one.add(2, {"b"});
   const auto second = one.flush().sends.at(0);
   CHECK(one.answer(first.slot, {Error{Errc::storage_error, "gone"}}, 10).done.empty());
-  CHECK(one.pipeline.next_deadline() == std::nullopt);  // the second is still out
+  CHECK(one.pipeline.next_deadline() == far);  // the second is still out
   one.add(3, {"c"});
   CHECK(one.flush(20).sends.empty());
   CHECK(one.answer(second.slot, {Error{Errc::leader_not_available, "gone"}}, 30).done.empty());
@@ -336,4 +336,54 @@ TEST_CASE("a slot is answered as the strictest of its requests asks, and as late
   const auto both = terms({{Acks::quorum, 10}, {Acks::leader, 30}, {Acks::none, 20}});
   CHECK(both.acks == Acks::quorum);
   CHECK(both.deadline == MonotonicMs{30});
+}
+
+TEST_CASE("what no leader has taken is refused when its time is over, and said to be retryable", "[replication]") {
+  Pipeline one;
+  one.add(1, {"a"}, {}, MonotonicMs{1'000});
+  const auto first = one.flush().sends.at(0);
+  CHECK(one.answer(first.slot, {Error{Errc::leader_not_available, "none"}}, 980).done.empty());
+  one.add(2, {"b"}, {}, MonotonicMs{1'050});  // waits behind it
+  CHECK(one.flush(985).sends.empty());
+  one.add(3, {"c"}, {}, MonotonicMs{9'000});  // has another time, so another batch
+  CHECK(one.flush(986).sends.empty());
+  CHECK(one.pipeline.next_deadline() == MonotonicMs{1'000});
+  CHECK(one.at(999).done.empty());
+  const auto late = one.at(1'000);  // not when the next try is due
+  REQUIRE(late.done.size() == 1);
+  CHECK(late.done[0].part == 1);
+  CHECK(late.done[0].result.error().code == Errc::leader_not_available);
+  CHECK(one.pipeline.next_deadline() == MonotonicMs{1'030});
+  const auto next = one.at(1'030).sends.at(0);
+  REQUIRE(next.batches.size() == 2);
+  CHECK(next.batches[0].header.producer_epoch == ProducerEpoch{1});  // "a" had a sequence number
+  CHECK(next.batches[0].header.base_sequence == SequenceNumber{0});
+  const std::vector<Result<PlacedRecords>> none(2, Error{Errc::leader_not_available, "none"});
+  CHECK(one.answer(next.slot, none, 1'031).done.empty());
+  const auto second = one.at(1'060);
+  REQUIRE(second.done.size() == 1);
+  CHECK(second.done[0].part == 2);
+  CHECK(second.done[0].result.error().code == Errc::leader_not_available);
+}
+
+TEST_CASE("what waits behind a leader that does not answer is refused in time, what that leader has is not",
+          "[replication]") {
+  Pipeline one;
+  std::vector<std::uint64_t> slots;
+  for (std::uint64_t part = 0; part < 6; ++part) {
+    one.add(part, {"x"}, {}, MonotonicMs{1'000});
+    for (const auto& send : one.flush().sends) slots.push_back(send.slot);
+  }
+  REQUIRE(slots.size() == 5);
+  const auto late = one.at(1'000);
+  REQUIRE(late.done.size() == 1);
+  CHECK(late.done[0].part == 5);
+  CHECK(late.done[0].result.error().code == Errc::leader_not_available);
+  PipelineEffects gone;
+  one.pipeline.on_leader_gone(MonotonicMs{1'001}, gone);
+  const auto unknown = one.at(1'002);
+  REQUIRE(unknown.done.size() == 5);
+  for (const auto& done : unknown.done) CHECK(done.result.error().code == Errc::request_timed_out);
+  CHECK(one.at(1'060).done.empty());
+  CHECK(one.pipeline.idle());
 }
