@@ -75,6 +75,14 @@ class Verification {
           continue;
         }
       }
+      if (storage::parse_segment_file_name(entry.name, storage::cleaned_extension)) {
+        report_.note(path, "written by a compaction that has not ended, or never will; the next start removes it");
+        continue;
+      }
+      if (storage::parse_swap_file_name(entry.name)) {
+        report_.note(path, "a compacted segment on its way into the log; the next start completes that");
+        continue;
+      }
       report_.note(path, "not a file of ours; every start leaves it alone");
     }
     return ok();
