@@ -6,6 +6,7 @@
 #include "core/record/batch_validator.hpp"
 #include "runtime/cli/log_paths.hpp"
 #include "runtime/cli/segment_walk.hpp"
+#include "storage/log_cleaning.hpp"
 #include "storage/log_state.hpp"
 #include "storage/segment_scan.hpp"
 
@@ -146,7 +147,9 @@ class Verification {
     }
     check_state(header.base_offset);
     const auto inside = [&](Offset offset) { return header.base_offset < offset && offset < header.next_offset(); };
-    if (partition_.in_data_directory && inside(expected_.recovery_point)) {
+    // Both files may be of a time before this batch was compacted.
+    const bool compacted = header.records_count <= header.last_offset_delta || header.has_delete_horizon();
+    if (partition_.in_data_directory && inside(expected_.recovery_point) && !compacted) {
       report_.finding({.file = path,
                        .position = position,
                        .offset = header.base_offset,
@@ -155,7 +158,7 @@ class Verification {
                        .action = "do not mix files of two backups; restore the whole directory"});
     }
     if (const auto committed = committed_.find(header.base_offset); committed != committed_.end()) {
-      if (committed->second != header.crc && header.base_offset >= expected_.recovery_point) {
+      if (committed->second != header.crc && header.base_offset >= expected_.recovery_point && !compacted) {
         report_.finding({.file = path,
                          .position = position,
                          .offset = header.base_offset,

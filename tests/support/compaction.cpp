@@ -4,6 +4,24 @@
 
 namespace troupe::test {
 
+void add_records(RecordTexts& texts, ByteView batches, Offset from) {
+  while (!batches.empty()) {
+    const auto batch = record::parse_batch(batches);
+    REQUIRE(batch);
+    const auto block = record::open_records(*batch, {});
+    REQUIRE(block);
+    record::RecordReader reader{batch->header, block->bytes};
+    while (const auto record = reader.next()) {
+      if (record->offset < from) continue;
+      auto text = record->key ? std::string(as_text(*record->key)) : std::string();
+      if (record->value) text += "=" + std::string(as_text(*record->value));
+      texts.emplace(record->offset, std::move(text));
+    }
+    REQUIRE(reader.finish());
+    batches = batches.subspan(batch->bytes.size());
+  }
+}
+
 RecordTexts records_of(const storage::LogView& view) {
   RecordTexts texts;
   auto from = view.log_start_offset();
@@ -11,21 +29,7 @@ RecordTexts records_of(const storage::LogView& view) {
     const auto slice = view.read(from, 1 << 16);
     if (!slice) FAIL("at " << to_string(from) << ": " << to_string(slice.error()));
     REQUIRE(slice->next_offset > from);
-    for (auto bytes = slice->batches.view(); !bytes.empty();) {
-      const auto batch = record::parse_batch(bytes);
-      REQUIRE(batch);
-      const auto block = record::open_records(*batch, {});
-      REQUIRE(block);
-      record::RecordReader reader{batch->header, block->bytes};
-      while (const auto record = reader.next()) {
-        if (record->offset < from) continue;
-        auto text = record->key ? std::string(as_text(*record->key)) : std::string();
-        if (record->value) text += "=" + std::string(as_text(*record->value));
-        texts.emplace(record->offset, std::move(text));
-      }
-      REQUIRE(reader.finish());
-      bytes = bytes.subspan(batch->bytes.size());
-    }
+    add_records(texts, slice->batches, from);
     from = slice->next_offset;
   }
   return texts;

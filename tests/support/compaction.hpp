@@ -14,6 +14,8 @@ using RecordTexts = std::map<Offset, std::string>;
 
 /// All records of a log from its start to its end. Every batch has to stand behind the one before.
 RecordTexts records_of(const storage::LogView& view);
+/// Adds those of `batches` that are not below `from`.
+void add_records(RecordTexts& texts, ByteView batches, Offset from);
 /// The key of such a text; nullopt: none.
 std::optional<std::string> key_of(const std::string& text);
 
