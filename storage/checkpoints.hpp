@@ -17,6 +17,7 @@ enum class CheckpointMagic : std::uint32_t {
   recovery_points = 0x54525250,    ///< "TRRP", one file a data directory: each log is synced below its offset
   high_watermarks = 0x54524857,    ///< "TRHW", one file a data directory
   log_start_offsets = 0x5452534f,  ///< "TRSO", one file a data directory
+  cleaned_offsets = 0x5452434f,    ///< "TRCO", one file a data directory: each log is compacted below its offset
   known_logs = 0x54524b4c,  ///< "TRKL", one file a data directory: at which offset of the metadata each partition was known
   owner = 0x54524f57,       ///< "TROW", one file a data directory; the only one that is not derived
 };

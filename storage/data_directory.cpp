@@ -322,7 +322,12 @@ Status DataDirectory::write_checkpoints() {
       write_offsets(file_system_, path("recovery-points"), CheckpointMagic::recovery_points, listed(recovery_points_)));
   TROUPE_TRY(
       write_offsets(file_system_, path("log-start-offsets"), CheckpointMagic::log_start_offsets, listed(log_starts_)));
-  return write_offsets(file_system_, path("high-watermarks"), CheckpointMagic::high_watermarks, listed(high_watermarks_));
+  TROUPE_TRY(
+      write_offsets(file_system_, path("high-watermarks"), CheckpointMagic::high_watermarks, listed(high_watermarks_)));
+  if (!cleaned_changed_) return ok();
+  TROUPE_TRY(write_offsets(file_system_, path("cleaned-offsets"), CheckpointMagic::cleaned_offsets, listed(cleaned_)));
+  cleaned_changed_ = false;
+  return ok();
 }
 
 std::optional<MonotonicMs> DataDirectory::next_deadline() const {
@@ -369,6 +374,9 @@ Status DataDirectory::truncate(const TopicIdPartition& id, Offset offset) {
   auto& log = *entry->log;
   // Refused before recovery is told of it; also above the end, which is in doubt then.
   if (!log.health().can_append() || offset >= log.log_end_offset()) return log.truncate_to(offset);
+  // When it cannot be read there, the truncation takes the damage away, or says what is wrong.
+  if (const auto gap = log.gap_across(offset); gap && *gap) return truncate_inside(id, *entry, **gap, offset);
+  if (const auto clean = cleaned_.find(id); clean != cleaned_.end()) clean->second = std::min(clean->second, offset);
   commit_log_->add_truncation(id, offset);
   TROUPE_TRY(commit_now(id));
   // From here on nothing above is promised, however far the truncation itself gets.
@@ -393,6 +401,7 @@ Status DataDirectory::reset(const TopicIdPartition& id, Offset offset) {
 /// The commit log is told first: what it holds of the log before is not put into this one.
 Status DataDirectory::begin_anew(const TopicIdPartition& id, Entry& entry, Offset offset) {
   auto& log = *entry.log;
+  if (cleaned_.erase(id) > 0) cleaned_changed_ = true;
   commit_log_->add_reset(id, offset);
   TROUPE_TRY(commit_now(id));
   recovery_points_.erase(id);  // nothing is promised until the reset is done

@@ -20,7 +20,7 @@ namespace troupe::storage {
 ///   <path>/manifest                  which partitions have files
 ///   <path>/commit/*.commit           the commit log
 ///   <path>/partitions/<topic id>/<partition>/*.log .index .state
-///   <path>/recovery-points, log-start-offsets, high-watermarks
+///   <path>/recovery-points, log-start-offsets, high-watermarks, cleaned-offsets
 ///   <path>/quarantine/               what nobody owns or understands; never deleted by us
 ///
 /// A turn: any number of `append`s, then one `commit`. What was appended under FlushPolicy::fsync may be acknowledged when `commit`
@@ -94,6 +94,13 @@ class DataDirectory {
   Status advance_log_start(const TopicIdPartition& id, Offset offset);
   Result<bool> apply_retention(const TopicIdPartition& id, std::optional<TimestampMs> now);
 
+  /// The open log that needs compaction most, below its high watermark, of those that are not in `except`; nullopt when none does.
+  /// Its closed segments are on stable storage then. Errors: storage_error (of that log, which is offline now).
+  Result<std::optional<CleaningPlan>> next_cleaning(std::optional<TimestampMs> now,
+                                                    const std::vector<TopicIdPartition>& except = {});
+  /// As PartitionLog::replace, and `next_cleaning` knows of it.
+  Status replace(const TopicIdPartition& id, const CleanedSegment& cleaned);
+
   /// Kept in memory, written with the next checkpoint. Retention does not go beyond it.
   void set_high_watermark(const TopicIdPartition& id, Offset offset);
   /// As last written; 0 when nothing is known.
@@ -148,6 +155,7 @@ class DataDirectory {
   Result<Entry*> opened(const TopicIdPartition& id);
   Result<PartitionLog*> bring_back(const TopicIdPartition& id, const LogConfig& config);
   Status begin_anew(const TopicIdPartition& id, Entry& entry, Offset offset);
+  Status truncate_inside(const TopicIdPartition& id, Entry& entry, const record::RecordBatchHeader& gap, Offset offset);
   void forget(const TopicIdPartition& id);
   void note_dirty(const TopicIdPartition& id, Entry& entry);
   void note_committed();
@@ -178,15 +186,17 @@ class DataDirectory {
   std::unordered_map<TopicIdPartition, Offset> recovery_points_;  ///< of logs that are not open
   std::unordered_map<TopicIdPartition, Offset> log_starts_;
   std::unordered_map<TopicIdPartition, Offset> high_watermarks_;
-  std::unordered_set<TopicIdPartition> failed_;   ///< logs that are offline, while the directory is not
-  std::unordered_set<TopicIdPartition> vacated_;  ///< removed in this run, and may begin anew
-  std::vector<TopicIdPartition> turn_;            ///< logs with appends in this turn
-  std::deque<TopicIdPartition> dirty_;            ///< logs with unsynced bytes, oldest first, each once
-  std::deque<TopicIdPartition> settling_;         ///< those of them that keep a full commit-log file from being used again
-  std::size_t settle_total_ = 0;                  ///< how many those were when the file was full
-  std::deque<TopicIdPartition> pinned_;  ///< logs whose unsynced files were opened, oldest first; some are settled by now
-  std::uint64_t settling_through_ = 0;   ///< the last commit-log file that they keep
-  bool commit_log_full_ = false;         ///< said once, and again after it had room in between
+  std::unordered_map<TopicIdPartition, Offset> cleaned_;  ///< everything below was compacted
+  bool cleaned_changed_ = false;                          ///< since it was written down
+  std::unordered_set<TopicIdPartition> failed_;           ///< logs that are offline, while the directory is not
+  std::unordered_set<TopicIdPartition> vacated_;          ///< removed in this run, and may begin anew
+  std::vector<TopicIdPartition> turn_;                    ///< logs with appends in this turn
+  std::deque<TopicIdPartition> dirty_;                    ///< logs with unsynced bytes, oldest first, each once
+  std::deque<TopicIdPartition> settling_;  ///< those of them that keep a full commit-log file from being used again
+  std::size_t settle_total_ = 0;           ///< how many those were when the file was full
+  std::deque<TopicIdPartition> pinned_;    ///< logs whose unsynced files were opened, oldest first; some are settled by now
+  std::uint64_t settling_through_ = 0;     ///< the last commit-log file that they keep
+  bool commit_log_full_ = false;           ///< said once, and again after it had room in between
   std::optional<std::string> failure_;
 };
 

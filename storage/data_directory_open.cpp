@@ -59,12 +59,17 @@ Offset end_of(const PlacedBatch& batch) {
   return header ? header->next_offset() : batch.base_offset;
 }
 
-/// Whether the batch lies in the log as the commit log has it. That the disk does not answer says neither (S8).
+/// Whether the batch lies in the log as the commit log has it, or as compaction left it. That the disk does not answer says neither (S8).
 Result<bool> holds(const PartitionLog& log, const PlacedBatch& batch) {
-  const auto slice = log.view().read(batch.base_offset, batch.batch.size(), end_of(batch));
+  const auto slice = log.view().read(batch.base_offset, batch.batch.size());
   if (!slice && slice.error().code != Errc::corrupt_message) return slice.error();
-  if (!slice || slice->batches.size() < batch.batch.size()) return false;
-  return std::ranges::equal(slice->batches.view().first(batch.batch.size()), batch.batch.view());
+  if (!slice || slice->batches.empty()) return false;
+  const auto found = slice->batches.view();
+  if (found.size() >= batch.batch.size() && std::ranges::equal(found.first(batch.batch.size()), batch.batch.view()))
+    return true;
+  const auto header = record::parse_batch_header(found);
+  const auto original = record::parse_batch_header(batch.batch);
+  return header && original && record::may_be_compacted_form(*header, *original);
 }
 
 /// The end of the tail that has no holes: where a topic's flush policy was changed, batches before may not be in the commit log.
@@ -164,6 +169,7 @@ Status DataDirectory::read_checkpoints(std::vector<std::string>& findings) {
   };
   TROUPE_TRY(read("recovery-points", CheckpointMagic::recovery_points, recovery_points_));
   TROUPE_TRY(read("log-start-offsets", CheckpointMagic::log_start_offsets, log_starts_));
+  TROUPE_TRY(read("cleaned-offsets", CheckpointMagic::cleaned_offsets, cleaned_));
   return read("high-watermarks", CheckpointMagic::high_watermarks, high_watermarks_);
 }
 

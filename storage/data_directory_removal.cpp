@@ -17,6 +17,7 @@ void DataDirectory::forget(const TopicIdPartition& id) {
   recovery_points_.erase(id);
   log_starts_.erase(id);
   high_watermarks_.erase(id);
+  if (cleaned_.erase(id) > 0) cleaned_changed_ = true;
 }
 
 Status DataDirectory::remove(const TopicIdPartition& id, Removal removal) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "base/clock.hpp"
 
@@ -23,6 +24,12 @@ struct LogConfig {
   Millis retention_ms = Millis{7} * 24 * 3600 * 1000;        ///< records older than this may go
   std::int64_t retention_bytes = -1;                         ///< whole segments above this size go, oldest first
   std::int64_t retention_records = -1;                       ///< whole segments above this many offsets go, oldest first
+  bool compact = false;                                      ///< of each key only the latest record has to stay
+  Millis delete_retention_ms = Millis{24} * 3600 * 1000;     ///< compacted: how long tombstones are kept once they are alone
+  std::int32_t min_dirty_permille = 500;  ///< compacted when so much of the closed segments was not yet, 0 to 1000
+  Millis min_compaction_lag_ms = 0;       ///< records younger than this are left as they are
+  Millis max_compaction_lag_ms =
+      std::numeric_limits<Millis>::max();  ///< with older ones, whatever `min_dirty_permille` says
 };
 
 }  // namespace troupe::storage

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "storage/log_cleaning.hpp"
 #include "storage/paths.hpp"
 #include "storage/quarantine.hpp"
 #include "storage/segment_scan.hpp"
@@ -39,10 +40,11 @@ Result<Listing> list_log(FileSystem& file_system, const std::string& directory, 
         listing.indexes.push_back(*base);
         continue;
       }
-      if (entry.name.ends_with(deleted_extension)) {
+      if (entry.name.ends_with(deleted_extension) || parse_segment_file_name(entry.name, cleaned_extension)) {
         if (finish_deletions) TROUPE_TRY(file_system.remove(path));
         continue;
       }
+      if (parse_swap_file_name(entry.name)) continue;
     }
     log::warn("unknown file in a log directory left alone", {log::kv("path", path)});
   }
@@ -66,6 +68,7 @@ class Recovery {
       : files_(files), location_(location), config_(config), expectation_(expectation) {}
 
   Result<RecoveredLog> run() {
+    TROUPE_TRY(finish_swaps());
     TROUPE_TRY_ASSIGN(auto listing, list_log(files_->file_system(), location_.directory, true));
     TROUPE_TRY(finish_retention(listing));
     TROUPE_TRY(drop_empty(listing));
@@ -111,6 +114,28 @@ class Recovery {
   bool continued_by_commit_log() const {
     return expectation_.commit_log_from && *expectation_.commit_log_from <= log_.log_end_offset &&
            expectation_.durable_end > log_.log_end_offset;
+  }
+
+  /// A compacted segment that was whole and named takes its place: what is left of the segments that it was made of goes.
+  Status finish_swaps() {
+    const auto entries = file_system().list(location_.directory);
+    if (!entries && entries.error().code == Errc::not_found) return ok();
+    if (!entries) return entries.error();
+    for (const auto& swap : *entries) {
+      const auto range = parse_swap_file_name(swap.name);
+      if (!range) continue;
+      log_.directory_changed = true;
+      for (const auto& entry : *entries) {
+        for (const auto extension : {index_extension, log_extension}) {
+          const auto base = parse_segment_file_name(entry.name, extension);
+          if (base && *base >= range->base && *base < range->next)
+            TROUPE_TRY(file_system().remove(location_.directory + "/" + entry.name));
+        }
+      }
+      TROUPE_TRY(file_system().rename(location_.directory + "/" + swap.name,
+                                      location_.directory + "/" + segment_file_name(range->base, log_extension)));
+    }
+    return ok();
   }
 
   /// Segments that lie below the log start wholly are on their way out; what a crash left of them says nothing.

@@ -85,8 +85,7 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
     TROUPE_TRY_ASSIGN(const auto file, file_of(part));
     std::uint32_t position = 0;
     auto expected = part.segment->base_offset();  // of the batch at `position`
-    bool exact =
-        hint.offset == from && hint.segment_base_offset == part.segment->base_offset() && hint.position <= part.end_position;
+    bool exact = hint.offset == from && hint.segment == part.segment->serial() && hint.position <= part.end_position;
     if (exact) {
       position = hint.position;
       expected = from;
@@ -165,7 +164,7 @@ Result<LogSlice> LogView::read(Offset from, std::size_t bytes_max, Offset up_to,
       if (from < part.next_offset) return damage(part, part.end_position, "no batch holds offset " + to_string(from));
       continue;
     }
-    slice.position = {slice.next_offset, part.segment->base_offset(), static_cast<std::uint32_t>(piece.position + end)};
+    slice.position = {slice.next_offset, part.segment->serial(), static_cast<std::uint32_t>(piece.position + end)};
     slice.batches = Bytes::adopt(std::move(piece.bytes)).slice(begin, end - begin);
     return slice;
   }

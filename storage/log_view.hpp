@@ -16,7 +16,7 @@ namespace troupe::storage {
 /// the search.
 struct ReadPosition {
   Offset offset = no_offset;
-  Offset segment_base_offset = no_offset;
+  std::uint64_t segment = 0;  ///< Segment::serial
   std::uint32_t position = 0;
 };
 

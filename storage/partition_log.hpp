@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "storage/commit_log.hpp"
+#include "storage/log_cleaning.hpp"
 #include "storage/log_recovery.hpp"
 #include "storage/log_view.hpp"
 #include "storage/retention.hpp"
@@ -80,6 +81,26 @@ class PartitionLog {
 
   /// Its files are about to be moved: views answer stale_log_view from now on, and the log serves no more.
   void let_go();
+
+  /// What compaction may take now: closed segments below `removable_before`, those that are on stable storage. nullopt: nothing, or too
+  /// little to be worth it. The plan's partition is left to the caller. `first_dirty`: everything below was compacted before.
+  std::optional<CleaningPlan> plan_cleaning(Offset first_dirty, Offset removable_before,
+                                            std::optional<TimestampMs> now) const;
+  /// Syncs the closed segments, not the active one: compaction takes what is on stable storage. Errors: as `sync`.
+  Status settle_closed();
+
+  /// Puts a compacted segment in the place of those that it was made of.
+  ///
+  ///   [0..99][100..199][200..  ]  +  0.cleaned of [0..199]  ->  [0..199][200..  ]
+  ///
+  /// Views that were taken before read the old ones on. Whenever the power goes, recovery finds the old segments or the new one.
+  /// Errors: stale_log_view (the log has changed there since the plan was made; nothing was changed, and the file is gone), storage_full,
+  /// storage_error.
+  Status replace(const CleanedSegment& cleaned);
+
+  /// The batch that holds `offset` and begins before it, when compaction left it without records: a log may be cut inside of one.
+  /// Errors: as LogView::read.
+  Result<std::optional<record::RecordBatchHeader>> gap_across(Offset offset) const;
 
   LogView view() const;
   Offset log_start_offset() const { return log_start_offset_; }

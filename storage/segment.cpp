@@ -1,6 +1,7 @@
 #include "storage/segment.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 
 #include "base/log.hpp"
@@ -11,6 +12,11 @@ namespace {
 
 constexpr std::size_t name_digits = 20;
 constexpr std::uint64_t index_bytes_max = std::uint64_t{64} << 20;
+
+std::uint64_t next_serial() {
+  static std::atomic<std::uint64_t> serials{0};
+  return serials.fetch_add(1, std::memory_order_relaxed) + 1;
+}
 
 }  // namespace
 
@@ -34,7 +40,8 @@ std::optional<Offset> parse_segment_file_name(std::string_view name, std::string
 
 Segment::Segment(std::shared_ptr<OpenFiles> files, std::string directory, Offset base_offset,
                  std::uint32_t index_interval_bytes)
-    : files_(std::move(files)),
+    : serial_(next_serial()),
+      files_(std::move(files)),
       directory_(std::move(directory)),
       base_offset_(base_offset),
       index_interval_bytes_(index_interval_bytes) {}
@@ -53,17 +60,23 @@ Segment::~Segment() {
 
 std::string Segment::path_of(std::string_view extension) const {
   auto path = directory_ + "/" + segment_file_name(base_offset_, extension);
-  if (doomed_.load(std::memory_order_acquire)) path += deleted_extension;
+  // With its number: another segment of this name may be doomed while a reader still holds this one.
+  if (doomed_.load(std::memory_order_acquire)) path += deleted_suffix();
   return path;
 }
+
+std::string Segment::deleted_suffix() const { return "." + std::to_string(serial_) + std::string(deleted_extension); }
 
 std::string Segment::path() const { return path_of(log_extension); }
 
 Result<std::shared_ptr<File>> Segment::file() const {
+  const bool doomed = doomed_.load(std::memory_order_acquire);
   auto file = files_->get(path());
-  // The writer may have doomed the segment between the path and the look-up.
-  if (!file && file.error().code == Errc::not_found) file = files_->get(path());
-  return file;
+  // Doomed between the path and the look-up: the name is gone by now, or is that of the segment which took its place.
+  const bool renamed = doomed_.load(std::memory_order_acquire) != doomed;
+  if (!renamed && (file || file.error().code != Errc::not_found)) return file;
+  const std::lock_guard lock{names_mutex_};
+  return files_->get(path());
 }
 
 template <class Key>
@@ -135,7 +148,11 @@ Result<SegmentIndex> Segment::load_saved_index() const {
 }
 
 Result<SegmentIndex> Segment::read_saved_index() const {
-  TROUPE_TRY_ASSIGN(const auto file, files_->file_system().open(path_of(index_extension), OpenMode::read));
+  const auto open = [this] {
+    const std::lock_guard lock{names_mutex_};
+    return files_->file_system().open(path_of(index_extension), OpenMode::read);
+  };
+  TROUPE_TRY_ASSIGN(const auto file, open());
   TROUPE_TRY_ASSIGN(const auto size, file->size());
   if (size > index_bytes_max) return Error{Errc::corrupt_message, "segment index: " + std::to_string(size) + " bytes"};
   ByteBuffer bytes(static_cast<std::size_t>(size));
@@ -168,9 +185,10 @@ Result<SegmentIndex> Segment::load_or_rebuild(std::uint32_t end_position) const 
 
 Status Segment::doom() {
   auto& file_system = files_->file_system();
+  const std::lock_guard lock{names_mutex_};
   for (const auto extension : {log_extension, index_extension}) {
     const auto path = path_of(extension);
-    const auto renamed = file_system.rename(path, path + std::string(deleted_extension));
+    const auto renamed = file_system.rename(path, path + deleted_suffix());
     if (!renamed && renamed.error().code != Errc::not_found) return renamed;
     files_->forget(path);
   }

@@ -31,6 +31,8 @@ class Segment {
 
   Offset base_offset() const { return base_offset_; }
   std::string path() const;
+  /// No other segment of this process has it, also not one that takes this one's place and name.
+  std::uint64_t serial() const { return serial_; }
 
   /// The file, opened when it is not. Errors: as FileSystem::open.
   Result<std::shared_ptr<File>> file() const;
@@ -68,13 +70,16 @@ class Segment {
   template <class Key>
   Result<SegmentIndex::Entry> find_floor(Key key, std::uint32_t end_position) const;
   std::string path_of(std::string_view extension) const;
+  std::string deleted_suffix() const;
 
+  const std::uint64_t serial_;
   const std::shared_ptr<OpenFiles> files_;  ///< shared: a view may outlive the log that made it
   const std::string directory_;
   const Offset base_offset_;
   const std::uint32_t index_interval_bytes_;
   std::atomic<std::uint32_t> generation_{0};
   std::atomic<bool> doomed_{false};
+  mutable std::mutex names_mutex_;  ///< held while the files get other names, and by who has to know which ones they have
   mutable std::mutex index_mutex_;
   std::optional<SegmentIndex> growing_index_;
   mutable std::weak_ptr<const SegmentIndex> closed_index_;

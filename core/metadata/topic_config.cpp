@@ -63,16 +63,53 @@ bool store_timestamp_type(std::string_view text, TopicConfig& config) {
   return true;
 }
 
+bool store_cleanup(std::string_view text, TopicConfig& config) {
+  if (text == "delete") {
+    config.cleanup = CleanupPolicy::remove;
+  } else if (text == "compact") {
+    config.cleanup = CleanupPolicy::compact;
+  } else if (text == "compact,delete" || text == "delete,compact") {
+    config.cleanup = CleanupPolicy::compact_and_remove;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/// A number of 0 to 1 with up to three decimals, in thousandths.
+bool store_permille(std::string_view text, std::int32_t& place) {
+  const auto dot = text.find('.');
+  const auto whole = text.substr(0, dot);
+  std::string decimals{dot == std::string_view::npos ? "" : text.substr(dot + 1)};
+  if ((whole != "0" && whole != "1") || decimals.size() > 3 || (dot != std::string_view::npos && decimals.empty()))
+    return false;
+  if (!std::ranges::all_of(decimals, [](char c) { return c >= '0' && c <= '9'; })) return false;
+  decimals.resize(3, '0');
+  const auto permille = (whole == "1" ? 1000 : 0) + *parse_number(decimals);
+  if (permille > 1000) return false;
+  place = static_cast<std::int32_t>(permille);
+  return true;
+}
+
 struct Setting {
   TopicConfigField field;
   bool (*store)(std::string_view text, TopicConfig& config);
 };
 
 constexpr std::array settings{
+    Setting{{"cleanup.policy", "delete", "delete | compact | compact,delete",
+             "delete: old records go by retention.*. compact: the latest record of each key stays, and records need keys."},
+            store_cleanup},
     Setting{{"compression.type", "producer", "producer | none | gzip | snappy | lz4 | zstd",
              "How batches that come by HTTP are compressed; producer: not at all, and batches of Kafka clients stay as they "
              "came."},
             store_codec},
+    Setting{
+        {"delete.retention.ms", "86400000", "0 and more",
+         "How long a compacted topic keeps a record without value, which says that its key is gone, for readers to see it."},
+        [](std::string_view text, TopicConfig& config) {
+          return store_number(text, 0, int64_max, false, config.delete_retention_ms);
+        }},
     Setting{{"flush", "fsync", "fsync | interval",
              "fsync: an acknowledged record is on stable storage. interval: in the page cache, on stable storage within "
              "flush.ms."},
@@ -81,6 +118,11 @@ constexpr std::array settings{
             [](std::string_view text, TopicConfig& config) {
               return store_number(text, 10, 3'600'000, false, config.flush_interval_ms);
             }},
+    Setting{{"max.compaction.lag.ms", "9223372036854775807", "1 and more",
+             "A record of a compacted topic does not wait longer than this for its compaction, whatever the dirty ratio."},
+            [](std::string_view text, TopicConfig& config) {
+              return store_number(text, 1, int64_max, false, config.max_compaction_lag_ms);
+            }},
     Setting{{"max.message.bytes", "8388608", "1024 to 8388608", "The largest batch, as stored."},
             [](std::string_view text, TopicConfig& config) {
               return store_number(text, 1024, 8 << 20, false, config.max_message_bytes);
@@ -88,6 +130,15 @@ constexpr std::array settings{
     Setting{{"message.timestamp.type", "CreateTime", "CreateTime | LogAppendTime",
              "Whose time a record has: its producer's, or the broker's when it was appended."},
             store_timestamp_type},
+    Setting{{"min.cleanable.dirty.ratio", "0.5", "0 to 1, up to three decimals",
+             "A log is compacted when this part of its closed segments has not been compacted yet."},
+            [](std::string_view text, TopicConfig& config) {
+              return store_permille(text, config.min_cleanable_dirty_permille);
+            }},
+    Setting{{"min.compaction.lag.ms", "0", "0 and more", "A record younger than this is not compacted."},
+            [](std::string_view text, TopicConfig& config) {
+              return store_number(text, 0, int64_max, false, config.min_compaction_lag_ms);
+            }},
     Setting{{"min.insync.replicas", "1", "1 to 32767",
              "How many in-sync replicas it takes to accept acks = quorum. A new topic gets more than half of its replicas."},
             [](std::string_view text, TopicConfig& config) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <span>
@@ -18,6 +19,13 @@ namespace troupe::metadata {
 /// What an acknowledged record is worth. Values as in the configuration: "fsync", "interval".
 enum class FlushMode : std::uint8_t { fsync, interval };
 
+/// What becomes of old records. Values as in the configuration: "delete", "compact", "compact,delete".
+enum class CleanupPolicy : std::uint8_t {
+  remove,              ///< delete: by age, size and count
+  compact,             ///< the latest record of each key stays for ever; records need keys
+  compact_and_remove,  ///< compacted, and by age, size and count
+};
+
 /// All settings of one topic, parsed. Sizes in bytes, times in milliseconds, -1: no limit.
 struct TopicConfig {
   FlushMode flush = FlushMode::fsync;                      ///< flush
@@ -32,6 +40,14 @@ struct TopicConfig {
   std::optional<record::CompressionCodec> compression = {};  ///< compression.type; nullopt: "producer", as it came
   std::int32_t min_insync_replicas = 1;                      ///< min.insync.replicas
   bool unclean_leader_election = false;                      ///< unclean.leader.election.enable
+  CleanupPolicy cleanup = CleanupPolicy::remove;             ///< cleanup.policy
+  Millis delete_retention_ms = Millis{24} * 3600 * 1000;  ///< delete.retention.ms: how long a compacted log keeps tombstones
+  std::int32_t min_cleanable_dirty_permille = 500;        ///< min.cleanable.dirty.ratio, in thousandths
+  Millis min_compaction_lag_ms = 0;                       ///< min.compaction.lag.ms
+  Millis max_compaction_lag_ms = std::numeric_limits<Millis>::max();  ///< max.compaction.lag.ms
+
+  bool compacts() const { return cleanup != CleanupPolicy::remove; }
+  bool removes_old() const { return cleanup != CleanupPolicy::compact; }
 
   friend bool operator==(const TopicConfig&, const TopicConfig&) = default;
 };

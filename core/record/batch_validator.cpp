@@ -111,8 +111,9 @@ Status check_records(const RecordBatchHeader& header, ByteView block, const Batc
     return Error{Errc::corrupt_message,
                  std::to_string(end - at) + " bytes left over after " + std::to_string(header.records_count) + " records"};
   }
-  // With log append time every record has the batch's timestamp, and a batch without records keeps what it had.
-  if (header.records_count > 0 && max_timestamp != header.max_timestamp) {
+  // With log append time every record has the batch's timestamp; a batch that compaction took records from keeps what it had.
+  const bool compacted = header.records_count <= header.last_offset_delta && max_timestamp < header.max_timestamp;
+  if (header.records_count > 0 && max_timestamp != header.max_timestamp && !compacted) {
     return refused("max timestamp", header.max_timestamp.value(), to_string(max_timestamp) + ", the records' maximum");
   }
   return ok();

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
-#include "core/record/record_batch.hpp"
+#include "core/record/batch_compaction.hpp"
 
 namespace troupe::replication {
 namespace {
@@ -34,6 +34,17 @@ Result<Checked> check(ByteView bytes, Offset from, LeaderEpoch last_epoch, Leade
     bytes = bytes.subspan(batch.bytes.size());
   }
   return checked;
+}
+
+/// The leader has compacted where this log ends: its first batch stands for records that are here, too. What it says of those behind.
+Bytes without_known_gap(const Bytes& records, Offset from) {
+  const auto first = record::parse_batch_header(records);
+  if (!first || !record::is_gap(*first) || first->base_offset >= from || first->next_offset() <= from ||
+      first->size_bytes() > records.size() || first->last_offset() - from >= record::gap_offsets_max)
+    return records;
+  auto rest = record::build_gap(from, first->last_offset(), first->leader_epoch, first->max_timestamp);
+  append_bytes(rest, records.view().subspan(first->size_bytes()));
+  return Bytes::adopt(std::move(rest));
 }
 
 }  // namespace
@@ -87,7 +98,8 @@ void FollowerReplica::on_answer(const ReplicaAnswer& answer, MonotonicMs now, Fo
   if (answer.diverging) return cut(answer, *answer.diverging, now, effects);
   move_log_start(answer.log_start, effects);  // first: what lies before it need not be the leader's, and is not shown
   take_watermark(answer, effects);
-  if (!answer.records.empty() && !begins_inside(answer.records, effects)) append(answer.records, log_.log_end, now, effects);
+  if (!answer.records.empty() && !begins_inside(answer.records, effects))
+    append(without_known_gap(answer.records, log_.log_end), log_.log_end, now, effects);
 }
 
 // --- consumers

@@ -236,7 +236,8 @@ void LeaderReplica::on_reopened(Offset log_start, Offset log_end, record::Produc
 
 void LeaderReplica::on_claims(const record::RecordBatchView& batch) {
   if (const auto claim = claim_of(batch)) {
-    claims_.apply(*claim, {batch.header.base_offset, batch.header.records_count, batch.header.max_timestamp});
+    // Not records_count: compaction may have taken some of them.
+    claims_.apply(*claim, {batch.header.base_offset, batch.header.last_offset_delta + 1, batch.header.max_timestamp});
   }
 }
 

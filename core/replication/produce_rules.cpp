@@ -22,6 +22,9 @@ Status check_record(const ProduceRecord& record, const ProduceRequest& request, 
   if (metadata::is_internal_topic(topic.name) && !request.internal) {
     return Error{Errc::topic_authorization_failed, "topic \"" + topic.name + "\" is the system's own"};
   }
+  if (!record.key && topic.config.compacts()) {
+    return Error{Errc::invalid_record, "topic \"" + topic.name + "\" is compacted (cleanup.policy): its records need a key"};
+  }
   const auto bytes = bytes_of(record);
   const auto bytes_max = static_cast<std::size_t>(topic.config.max_message_bytes);
   if (bytes + record_overhead_max > bytes_max) {

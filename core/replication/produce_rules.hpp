@@ -18,7 +18,7 @@ inline constexpr std::size_t record_overhead_max = 256;
 
 /// Whether `record` of `request` may go into `topic`.
 /// Errors: topic_authorization_failed (a topic of the system's own, and the request is not), message_too_large (with what a batch
-/// needs around it more than max.message.bytes), invalid_record (a header with a name of the system's own).
+/// needs around it more than max.message.bytes), invalid_record (a header with a name of the system's own, no key for a compacted topic).
 Status check_record(const ProduceRecord& record, const ProduceRequest& request, const metadata::TopicImage& topic);
 
 /// Which partition a record goes into:

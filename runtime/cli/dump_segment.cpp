@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 
 #include "base/byte_codec.hpp"
@@ -153,7 +154,8 @@ Status dump_segment(Dump& dump, const std::string& path) {
   TROUPE_TRY_ASSIGN(const auto file, dump.files.open(path, storage::OpenMode::read));
   TROUPE_TRY_ASSIGN(const auto size, file->size());
   auto name = std::string(storage::file_name(path));
-  if (name.ends_with(storage::deleted_extension)) name.resize(name.size() - storage::deleted_extension.size());
+  constexpr std::size_t name_bytes = 24;  // 20 digits and ".log"; a removed segment has more behind it
+  if (name.ends_with(storage::deleted_extension)) name.resize(std::min(name.size(), name_bytes));
   const auto base_offset = storage::parse_segment_file_name(name, storage::log_extension);
   dump.title("segment", path, std::to_string(size) + " bytes");
   dump_batch_columns(dump);

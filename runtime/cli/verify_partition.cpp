@@ -6,6 +6,7 @@
 #include "core/record/batch_validator.hpp"
 #include "runtime/cli/log_paths.hpp"
 #include "runtime/cli/segment_walk.hpp"
+#include "storage/log_cleaning.hpp"
 #include "storage/log_state.hpp"
 #include "storage/segment_scan.hpp"
 
@@ -75,6 +76,14 @@ class Verification {
           continue;
         }
       }
+      if (storage::parse_segment_file_name(entry.name, storage::cleaned_extension)) {
+        report_.note(path, "written by a compaction that has not ended, or never will; the next start removes it");
+        continue;
+      }
+      if (storage::parse_swap_file_name(entry.name)) {
+        report_.note(path, "a compacted segment on its way into the log; the next start completes that");
+        continue;
+      }
       report_.note(path, "not a file of ours; every start leaves it alone");
     }
     return ok();
@@ -138,7 +147,9 @@ class Verification {
     }
     check_state(header.base_offset);
     const auto inside = [&](Offset offset) { return header.base_offset < offset && offset < header.next_offset(); };
-    if (partition_.in_data_directory && inside(expected_.recovery_point)) {
+    // Both files may be of a time before this batch was compacted.
+    const bool compacted = header.records_count <= header.last_offset_delta || header.has_delete_horizon();
+    if (partition_.in_data_directory && inside(expected_.recovery_point) && !compacted) {
       report_.finding({.file = path,
                        .position = position,
                        .offset = header.base_offset,
@@ -147,7 +158,7 @@ class Verification {
                        .action = "do not mix files of two backups; restore the whole directory"});
     }
     if (const auto committed = committed_.find(header.base_offset); committed != committed_.end()) {
-      if (committed->second != header.crc && header.base_offset >= expected_.recovery_point) {
+      if (committed->second != header.crc && header.base_offset >= expected_.recovery_point && !compacted) {
         report_.finding({.file = path,
                          .position = position,
                          .offset = header.base_offset,

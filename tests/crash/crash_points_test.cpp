@@ -76,6 +76,7 @@ TEST_CASE("whenever the power goes, recovery gives a prefix that holds every pro
   std::size_t images = 0;
   std::size_t scripts = 0;
   std::size_t points = 0;
+  std::size_t swaps = 0;
   for (; images < wanted; ++scripts) {
     const auto script_seed = seed + scripts;
     CrashScript script{script_seed};
@@ -87,13 +88,16 @@ TEST_CASE("whenever the power goes, recovery gives a prefix that holds every pro
     Prng length{script_seed};
     for (auto steps = length.between(30, 60); steps > 0 && !cut.failure() && script.step();) --steps;
     images += cut.images();
+    swaps += script.swaps();
     quiet.take();
     INFO("TROUPE_SEED=" << script_seed << ", point " << points << "\nsteps: " << script.steps());
     if (!script.failure().empty()) FAIL(script.failure());
     if (cut.failure()) FAIL(*cut.failure());
   }
   const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  std::printf("CRASH: every crash point: %zu images at %zu points of %zu scripts from seed %llu in %.1f s\n", images, points,
-              scripts, static_cast<unsigned long long>(seed), seconds);
+  std::printf(
+      "CRASH: every crash point: %zu images at %zu points of %zu scripts with %zu compacted segments, seed %llu, %.1f s\n",
+      images, points, scripts, swaps, static_cast<unsigned long long>(seed), seconds);
   CHECK(images >= wanted);
+  CHECK(swaps > 0);
 }

@@ -32,12 +32,16 @@ void CrashScript::on_change(std::function<void()> visit) {
 
 void CrashScript::add_partition() {
   PartitionOracle partition;
-  partition.config = {.flush = random_.chance(1, 3) ? FlushPolicy::interval : FlushPolicy::fsync,
-                      .flush_interval_ms = 50,
-                      .segment_bytes_max = 4096,
-                      .index_interval_bytes = 256,
-                      .retention_ms = -1,
-                      .retention_bytes = 6000};
+  const bool compact = random_.chance(1, 2);
+  partition.config = {
+      .flush = random_.chance(1, 3) ? FlushPolicy::interval : FlushPolicy::fsync,
+      .flush_interval_ms = 50,
+      .segment_bytes_max = compact ? std::uint32_t{1024} : std::uint32_t{4096},  // only closed segments are compacted
+      .index_interval_bytes = 256,
+      .retention_ms = -1,
+      .retention_bytes = 6000,
+      .compact = compact,
+      .min_dirty_permille = 0};
   const TopicIdPartition id{TopicId{Uuid::random(random_).bytes()},
                             PartitionId{static_cast<std::int32_t>(random_.below(3))}};
   oracle_.partitions.emplace(id, std::move(partition));
@@ -67,7 +71,8 @@ CrashScript::Entry& CrashScript::any_partition() {
 Offset CrashScript::any_boundary(const Lineage& log) {
   std::vector<Offset> boundaries{log.end()};
   for (const auto& batch : log.batches) {
-    if (batch->base >= log.start_max) boundaries.push_back(batch->base);
+    // What is compacted was committed: nobody cuts it off.
+    if (batch->base >= std::max(log.start_max, log.compacted_max)) boundaries.push_back(batch->base);
   }
   // Near the end more often: a truncation that leaves nothing shows little.
   const auto at = std::min(random_.below(boundaries.size()), random_.below(boundaries.size()));
@@ -88,6 +93,7 @@ bool CrashScript::step() {
       {"reset", 2, &CrashScript::reset},
       {"advance", 4, &CrashScript::advance_log_start},
       {"retention", 4, &CrashScript::retention},
+      {"clean", 12, &CrashScript::clean},
       {"flush", 6, &CrashScript::flush},
       {"checkpoint", 3, &CrashScript::checkpoint},
       {"change-flush", 3, &CrashScript::change_flush},
@@ -96,7 +102,7 @@ bool CrashScript::step() {
       {"kill", 2, &CrashScript::kill},
   };
   if (!failure_.empty()) return false;
-  auto left = random_.below(106);
+  auto left = random_.below(118);
   for (const auto& choice : choices) {
     if (left < static_cast<std::uint64_t>(choice.weight)) {
       steps_ += std::string(steps_.empty() ? "" : " ") + choice.name;
@@ -170,6 +176,31 @@ bool CrashScript::retention() {
   const auto log = directory_->log(id, partition.config);
   if (!log) return fail("log", log.error());
   partition.log.start_max = *moved ? (*log)->log_start_offset() : before;
+  return true;
+}
+
+bool CrashScript::clean() {
+  auto& [id, partition] = any_partition();
+  if (!partition.config.compact) return true;
+  // Committed is what was promised; it may go on while this compacts.
+  auto& log = partition.log;
+  directory_->set_high_watermark(id, log.end_min);
+  log.compacted_max = std::max(log.compacted_max, log.end_min);
+  std::vector<TopicIdPartition> others;
+  std::ranges::copy_if(order_, std::back_inserter(others), [&](const auto& other) { return other != id; });
+  auto plan = directory_->next_cleaning(std::nullopt, others);
+  if (!plan) return fail("next_cleaning", plan.error());
+  if (!*plan) return true;
+  storage::LogCleaning cleaning{std::move(**plan), {.map_bytes_max = 0}};
+  for (bool done = false; !done;) {
+    const auto step = cleaning.step(800);
+    if (!step) return fail("clean", step.error());
+    if (random_.chance(1, 8) && !append()) return false;
+    done = step->done;
+    if (!step->swap) continue;
+    if (auto replaced = directory_->replace(id, *step->swap); !replaced) return fail("replace", replaced);
+    if (!step->swap->replaces.empty()) ++swaps_;
+  }
   return true;
 }
 

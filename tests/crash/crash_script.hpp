@@ -22,6 +22,8 @@ class CrashScript {
   const Oracle& oracle() const { return oracle_; }
   const std::string& failure() const { return failure_; }
   const std::string& steps() const { return steps_; }
+  /// Segments that compaction has put into logs.
+  std::size_t swaps() const { return swaps_; }
 
  private:
   using Entry = std::pair<const TopicIdPartition, PartitionOracle>;
@@ -38,6 +40,7 @@ class CrashScript {
   bool reset();
   bool advance_log_start();
   bool retention();
+  bool clean();
   bool flush();
   bool checkpoint();
   bool change_flush();
@@ -53,6 +56,7 @@ class CrashScript {
   MonotonicMs now_{0};
   std::function<void()> visit_;
   std::string steps_;
+  std::size_t swaps_ = 0;
   std::string failure_;
 };
 

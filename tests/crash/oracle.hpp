@@ -19,13 +19,15 @@ struct StoredBatch {
   ByteBuffer bytes;  ///< as it must lie in the log: stamped with offset and epoch
 };
 
-/// One story of one partition. A recovered log has to be a prefix of `batches`, and reach `end_min`.
+/// One story of one partition. A recovered log has to be a prefix of `batches`, and reach `end_min`. Below `compacted_max` records may be
+/// missing of which it has a later one with the same key.
 struct Lineage {
   Offset base{0};  ///< where the story begins: 0, or the last reset
   std::vector<std::shared_ptr<const StoredBatch>> batches = {};
   Offset end_min{0};    ///< everything below was promised
   Offset start_min{0};  ///< the log start that was made durable
   Offset start_max{0};  ///< the highest that was asked for
+  Offset compacted_max{0};
 
   Offset end() const { return batches.empty() ? base : batches.back()->next; }
   void cut(Offset offset);
@@ -60,7 +62,7 @@ std::optional<std::string> check_image(FaultyFileSystem image, Oracle oracle, Pr
 /// Compares one log with its lineages; on success `recovered` is the story so far.
 std::optional<std::string> check_log(const storage::PartitionLog& log, const PartitionOracle& oracle, Lineage& recovered);
 
-/// A batch of `size` bytes or so for the end of a log, with a producer now and then.
+/// A batch of `size` bytes or so for the end of a log, with a producer now and then. A dozen keys, some records are tombstones.
 storage::PlacedBatch random_batch(Offset base, LeaderEpoch epoch, Prng& random);
 std::shared_ptr<const StoredBatch> stored(const storage::PlacedBatch& batch);
 

@@ -37,7 +37,7 @@ void check_rebuilt(const RecordBatchView& batch, ByteView block) {
 
   const auto bytes = builder.build().value();
   const auto rebuilt = validate_batch(bytes, {.batch_bytes_max = bytes.size(), .inflate = {}}, BatchOrigin::replica).value();
-  TROUPE_ASSERT(rebuilt.header.max_timestamp == batch.header.max_timestamp);
+  TROUPE_ASSERT(rebuilt.header.max_timestamp <= batch.header.max_timestamp);  // below: of records that compaction took
   RecordReader again(rebuilt.header, rebuilt.records_block());
   for (const auto& record : records) {
     const auto copy = again.next();

@@ -11,7 +11,16 @@ storage::PlacedBatch make_batch(Offset base_offset, const BatchSpec& spec) {
                                       .base_sequence = spec.base_sequence}};
   for (int i = 0; i < spec.records; ++i) {
     const auto value = spec.value + "-" + to_string(base_offset + i);
-    builder.add({.timestamp = spec.timestamp + i, .value = as_bytes(value)});
+    record::NewRecord record{.timestamp = spec.timestamp + i, .value = as_bytes(value)};
+    if (!spec.keys.empty()) {
+      std::string_view key = spec.keys.at(static_cast<std::size_t>(i));
+      if (key.starts_with('-')) {
+        key.remove_prefix(1);
+        record.value.reset();
+      }
+      record.key = as_bytes(key);
+    }
+    builder.add(record);
   }
   return {base_offset, spec.epoch, Bytes::adopt(*builder.build())};
 }

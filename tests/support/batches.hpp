@@ -13,6 +13,8 @@ namespace troupe::test {
 struct BatchSpec {
   int records = 1;
   std::string value = "value";  ///< of record i: value + "-" + offset
+  std::vector<std::string> keys =
+      {};  ///< one a record; a key that begins with '-' is a tombstone of what follows. Empty: no keys
   LeaderEpoch epoch{0};
   TimestampMs timestamp{1'700'000'000'000};
   ProducerId producer_id = no_producer_id;

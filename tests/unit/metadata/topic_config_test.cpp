@@ -30,11 +30,18 @@ TEST_CASE("each setting takes both ends of its range and nothing beyond", "[topi
     std::vector<std::string> bad;
   };
   const std::vector<Range> ranges{
+      {"cleanup.policy", {"delete", "compact", "compact,delete", "delete,compact"}, {"", "Compact", "compact,", "none"}},
       {"compression.type", {"producer", "none", "uncompressed", "gzip", "snappy", "lz4", "zstd"}, {"", "GZIP", "brotli"}},
+      {"delete.retention.ms", {"0", "9223372036854775807"}, {"-1", "9223372036854775808"}},
       {"flush", {"fsync", "interval"}, {"", "FSYNC", "never"}},
       {"flush.ms", {"10", "3600000"}, {"9", "3600001", "-1", "1e3", "10 ", " 10", "10.5", ""}},
+      {"max.compaction.lag.ms", {"1", "9223372036854775807"}, {"0", "-1"}},
       {"max.message.bytes", {"1024", "8388608"}, {"1023", "8388609", "-1"}},
       {"message.timestamp.type", {"CreateTime", "LogAppendTime"}, {"createtime", ""}},
+      {"min.cleanable.dirty.ratio",
+       {"0", "0.0", "0.5", "0.001", "1", "1.000"},
+       {"", "-0.1", "1.001", "0.0005", ".5", "0.", "0,5", "2", "5e-1"}},
+      {"min.compaction.lag.ms", {"0", "9223372036854775807"}, {"-1"}},
       {"min.insync.replicas", {"1", "32767"}, {"0", "32768"}},
       {"retention.bytes", {"-1", "1", "9223372036854775807"}, {"0", "-2", "9223372036854775808"}},
       {"retention.ms", {"-1", "1", "9223372036854775807"}, {"0", "-2", "0x10"}},
@@ -60,7 +67,12 @@ TEST_CASE("each setting takes both ends of its range and nothing beyond", "[topi
 }
 
 TEST_CASE("a value arrives in the field that it is meant for", "[topic_config]") {
-  const auto config = parse_topic_config({{"compression.type", "zstd"},
+  const auto config = parse_topic_config({{"cleanup.policy", "compact,delete"},
+                                          {"compression.type", "zstd"},
+                                          {"delete.retention.ms", "16"},
+                                          {"max.compaction.lag.ms", "17"},
+                                          {"min.cleanable.dirty.ratio", "0.25"},
+                                          {"min.compaction.lag.ms", "18"},
                                           {"flush", "interval"},
                                           {"flush.ms", "11"},
                                           {"max.message.bytes", "2048"},
@@ -74,6 +86,11 @@ TEST_CASE("a value arrives in the field that it is meant for", "[topic_config]")
                                           {"unclean.leader.election.enable", "true"}});
   REQUIRE(config);
   TopicConfig expected;
+  expected.cleanup = CleanupPolicy::compact_and_remove;
+  expected.delete_retention_ms = 16;
+  expected.max_compaction_lag_ms = 17;
+  expected.min_cleanable_dirty_permille = 250;
+  expected.min_compaction_lag_ms = 18;
   expected.compression = record::CompressionCodec::zstd;
   expected.unclean_leader_election = true;
   expected.flush = FlushMode::interval;

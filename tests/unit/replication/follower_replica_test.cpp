@@ -1,6 +1,7 @@
 #include "core/replication/follower_replica.hpp"
 
 #include "core/record/batch_builder.hpp"
+#include "core/record/batch_compaction.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace troupe;
@@ -393,4 +394,48 @@ TEST_CASE("stopped, it asks nothing", "[replication]") {
   CHECK_FALSE(follower.replica.position());
   follower.replica.follow(LeaderEpoch{3}, follower.effects);
   CHECK(follower.replica.position());
+}
+
+TEST_CASE("a follower whose log ends inside of what its leader has compacted takes the rest of it", "[follower]") {
+  FollowerFixture fixture;
+  // The leader has one gap for [25..59], and a batch behind it.
+  auto bytes = record::build_gap(Offset{25}, Offset{59}, LeaderEpoch{2}, TimestampMs{7});
+  append_bytes(bytes, batches(60, {2}, 3));
+  fixture.give_records(Bytes::adopt(std::move(bytes)), 62);
+  REQUIRE(fixture.effects.append);
+  const auto& append = *fixture.effects.append;
+  CHECK(append.base_offset == Offset{40});
+  CHECK(append.next_offset == Offset{62});
+  const auto gap = record::parse_batch(append.batches);
+  REQUIRE(gap);
+  CHECK(record::crc_matches(*gap));
+  CHECK(record::is_gap(gap->header));
+  CHECK(gap->header.base_offset == Offset{40});
+  CHECK(gap->header.next_offset() == Offset{60});
+  CHECK(gap->header.leader_epoch == LeaderEpoch{2});
+  CHECK(gap->header.max_timestamp == TimestampMs{7});
+  CHECK(append.batches.size() == gap->bytes.size() + batches(60, {2}, 3).size());
+  fixture.stored(append.token);
+  CHECK(fixture.replica.high_watermark() == Offset{62});
+}
+
+TEST_CASE("a gap that begins where the follower's log ends is taken as it is; one that ends there is no answer",
+          "[follower]") {
+  FollowerFixture fixture;
+  const auto whole = Bytes::adopt(record::build_gap(Offset{40}, Offset{49}, LeaderEpoch{2}, TimestampMs{7}));
+  fixture.give_records(whole);
+  REQUIRE(fixture.effects.append);
+  CHECK(equal_bytes(fixture.effects.append->batches, whole));
+
+  FollowerFixture other;
+  other.give_records(Bytes::adopt(record::build_gap(Offset{30}, Offset{39}, LeaderEpoch{2}, TimestampMs{7})));
+  CHECK_FALSE(other.effects.append);
+  CHECK(other.effects.warning);
+}
+
+TEST_CASE("a batch with records that begins inside of the follower's log is refused, compacted or not", "[follower]") {
+  FollowerFixture fixture;
+  fixture.give_records(batches(39, {2}, 2));
+  CHECK_FALSE(fixture.effects.append);
+  CHECK(fixture.effects.warning);
 }

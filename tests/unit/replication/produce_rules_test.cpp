@@ -60,6 +60,19 @@ TEST_CASE("topics and header names of the system's own are not for clients", "[p
   CHECK(refusal_of(check_record(second, {}, topic)) == Errc::invalid_record);
 }
 
+TEST_CASE("a compacted topic takes no record without a key, and one without a value", "[produce]") {
+  for (const auto* policy : {"compact", "compact,delete"}) {
+    metadata::TopicImage topic{.name = "t", .config = *metadata::parse_topic_config({{"cleanup.policy", policy}})};
+    CHECK(refusal_of(check_record({.value = as_bytes("v")}, {}, topic)) == Errc::invalid_record);
+    CHECK(refusal_of(check_record({.value = as_bytes("v")}, {.internal = true}, topic)) == Errc::invalid_record);
+    CHECK(check_record({.key = as_bytes("k"), .value = as_bytes("v")}, {}, topic));
+    CHECK(check_record({.key = as_bytes("k")}, {}, topic));
+    CHECK(check_record({.key = ByteView{}}, {}, topic));
+  }
+  const metadata::TopicImage plain{.name = "t"};
+  CHECK(check_record({.value = as_bytes("v")}, {}, plain));
+}
+
 TEST_CASE("a record goes where it says, else by its key, else by its request's idempotence id", "[produce]") {
   Prng random(1);
   PartitionChooser chooser;

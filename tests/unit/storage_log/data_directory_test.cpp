@@ -1,70 +1,10 @@
-#include "storage/data_directory.hpp"
-
-#include "tests/support/batches.hpp"
-#include "tests/support/catch.hpp"
-#include "tests/support/faulty_file_system.hpp"
+#include "tests/unit/storage_log/directory_fixture.hpp"
 
 using namespace troupe;
 using namespace troupe::test;
 using storage::DataDirectory;
 using storage::FlushPolicy;
 using storage::LogHealth;
-
-namespace {
-
-TopicIdPartition partition(int number) { return {Uuid{{9, 9}}, PartitionId{number}}; }
-
-struct DirectoryFixture {
-  FaultyFileSystem disk;
-  storage::LogConfig config{.segment_bytes_max = 8192, .index_interval_bytes = 256};
-  DataDirectory::Options options{.path = "/data",
-                                 .cluster_id = Uuid{{7}},
-                                 .node_id = BrokerId{1},
-                                 .commit_file_bytes = 64 << 10,
-                                 .commit_grow_bytes = 16 << 10};
-  DataDirectory::Opened opened;
-  MonotonicMs now{0};
-
-  DirectoryFixture() { open(); }
-
-  void open() {
-    opened.directory.reset();
-    auto result = DataDirectory::open(disk, options);
-    if (!result) FAIL(to_string(result.error()));
-    opened = std::move(*result);
-  }
-  void restart() {
-    disk.process_kill();
-    open();
-  }
-  void power_cut() {
-    KeepSynced choices;
-    disk = disk.power_cut(choices);
-    open();
-  }
-  DataDirectory& directory() { return *opened.directory; }
-
-  storage::PartitionLog& log(int number) {
-    auto log = directory().log(partition(number), config);
-    if (!log) FAIL(to_string(log.error()));
-    return **log;
-  }
-  Status append(int number, int records, const std::string& value = "value") {
-    const auto batch = make_batch(log(number).log_end_offset(), {.records = records, .value = value});
-    return directory().append(partition(number), std::span{&batch, 1}, now);
-  }
-  void append_and_commit(int number, int records) {
-    REQUIRE(append(number, records));
-    REQUIRE(directory().commit(now));
-  }
-  void check_holds(int number, Offset to) {
-    CHECK(log(number).log_end_offset() == to);
-    CHECK(log(number).health().kind == LogHealth::Kind::good);
-    CHECK(read_log(log(number).view(), Offset{0}) == expected_records(Offset{0}, to));
-  }
-};
-
-}  // namespace
 
 TEST_CASE("what a turn committed survives a power cut with one sync for all partitions", "[data_directory]") {
   DirectoryFixture fixture;
