@@ -59,6 +59,7 @@ class Nemesis {
     load_ms_ = prng_.between(5, 80);
     pace_ms_ = prng_.between(30, 800);
     hunts_ = prng_.chance(1, 4);
+    for (auto& weight : scene_weights_) weight = prng_.chance(1, 2) ? 0 : prng_.below(5);
     restart_ms_ = one_of(std::array<Millis, 2>{300, 3'000});
     hints_ = prng_.chance(3, 4);
     stormy_.delay_max_ms = one_of(std::array<Millis, 5>{1, 5, 20, 100, 400});
@@ -85,7 +86,11 @@ class Nemesis {
     cluster_.weather = stormy_;
     storm_until_ = cluster_.now() + prng_.between(4'000, 12'000);
     cluster_.at(cluster_.now(), [this] { strike(); });
-    if (hunts_) cluster_.on_elected = [this](BrokerId id) { hunt(id); };
+    cluster_.on_elected = [this](BrokerId id) {
+      if (figure_eight_) return figure_eight_goes_on(id);
+      if (hunts_) hunt(id);
+    };
+    cluster_.at(cluster_.now() + prng_.between(0, 500), [this] { play(); });
     cluster_.run_until(storm_until_);
   }
 
@@ -144,6 +149,83 @@ class Nemesis {
         default: return strand(id);
       }
     });
+  }
+
+  // --- scenes: faults in the one order that a rule was made for
+
+  void play() {
+    if (cluster_.now() >= storm_until_ || broken()) return;
+    cluster_.at(cluster_.now() + prng_.between(300, 2'500), [this] { play(); });
+    const auto leader = cluster_.ready_leader();
+    const auto scene = prng_.below(scene_weights_.size());
+    if (leader == BrokerId{-1} || figure_eight_ || prng_.below(5) >= scene_weights_[scene]) return;
+    switch (scene) {
+      case 0: return figure_eight(leader);
+      case 1: return hand_over_late(leader);
+      default: return forget_what_counted(leader);
+    }
+  }
+
+  /// Figure 8 of the Raft paper: an entry that only `first` has; another leader, of a later epoch, whose entry nobody else has; `first`
+  /// again, for as long as the old entry needs to reach a majority; and then the other one.
+  void figure_eight(BrokerId first) {
+    ++cluster_.marks["figure 8"];
+    cluster_.unblock_all();
+    isolate(first);
+    for (std::uint64_t i = 1 + prng_.below(2); i > 0; --i) {
+      if (cluster_.node(first).next_place()) cluster_.propose(first, prng_.chance(1, 4) ? 1'000 : 20'000);
+    }
+    figure_eight_ = FigureEight{.first = first};
+    cluster_.at(cluster_.now() + 4'000, [this, scene = ++scenes_] {
+      if (figure_eight_ && scene == scenes_) end_figure_eight();
+    });
+  }
+  void figure_eight_goes_on(BrokerId elected) {
+    auto& scene = *figure_eight_;
+    if (scene.second == BrokerId{-1}) {
+      if (elected == scene.first) return end_figure_eight();
+      scene.second = elected;
+      cluster_.unblock_all();
+      return isolate(elected);
+    }
+    if (elected != scene.first) return end_figure_eight();
+    ++cluster_.marks["figure 8: led again"];
+    const auto turn = stormy_.delay_max_ms + stormy_.disk_ms_max;
+    cluster_.at(cluster_.now() + prng_.between(0, 5 * turn), [this, first = scene.first] {
+      if (!figure_eight_) return;
+      end_figure_eight();
+      prng_.chance(1, 2) ? isolate(first) : crash(first);
+      cluster_.at(cluster_.now() + 2'000, [this] { cluster_.unblock_all(); });
+    });
+  }
+  void end_figure_eight() {
+    figure_eight_.reset();
+    cluster_.unblock_all();
+  }
+
+  /// "Be elected now" comes when nobody thinks of it any more, and the log has gone on without its receiver.
+  void hand_over_late(BrokerId leader) {
+    const auto target = anybody();
+    if (target == leader) return;
+    ++cluster_.marks["handed over late"];
+    cluster_.clog(leader, target, cluster_.now() + prng_.between(850, 2'500));
+    cluster_.transfer(leader, target);
+  }
+
+  /// Whoever made the majority loses its disk, the leader is cut off, and who was behind is back.
+  void forget_what_counted(BrokerId leader) {
+    const auto behind = anybody();
+    const auto forgetful = anybody();
+    if (dead_ || behind == leader || forgetful == leader || behind == forgetful) return;
+    ++cluster_.marks["what counted was forgotten"];
+    isolate(behind);
+    cluster_.at(cluster_.now() + prng_.between(50, 600), [this, leader, forgetful] {
+      if (cluster_.now() >= storm_until_) return;
+      cluster_.unblock_all();
+      isolate(leader);
+      wipe(forgetful);
+    });
+    cluster_.at(cluster_.now() + 3'000, [this] { cluster_.unblock_all(); });
   }
 
   // --- faults
@@ -256,8 +338,10 @@ class Nemesis {
   void heal() {
     if (broken()) return;
     cluster_.weather = {};
+    figure_eight_.reset();
     cluster_.unblock_all();
     for (const auto id : ids_) {
+      for (const auto other : ids_) cluster_.clog(id, other, 0);
       cluster_.resume(id);
       cluster_.set_clock(id, 1'000);
       cluster_.start(id);
@@ -300,6 +384,13 @@ class Nemesis {
   Prng& prng_;
   std::vector<BrokerId> ids_;
   std::array<std::uint64_t, 13> weights_{};
+  std::array<std::uint64_t, 3> scene_weights_{};
+  struct FigureEight {
+    BrokerId first;
+    BrokerId second{-1};
+  };
+  std::optional<FigureEight> figure_eight_;
+  std::uint64_t scenes_ = 0;
   Weather stormy_;
   Millis load_ms_ = 20;
   Millis pace_ms_ = 200;

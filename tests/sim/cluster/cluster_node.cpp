@@ -45,7 +45,9 @@ void ClusterNode::start() {
                                             .snapshot_records_min = world_.snapshot_records_min,
                                             .may_register = [this](const RegisterBrokerRequest& request) -> Status {
                                               if (request.broker.id == id_) return ok();  // that is this process
-                                              return duties_->check_registration(request, now());
+                                              auto allowed = duties_->check_registration(request, now());
+                                              check_replaced(request, allowed);
+                                              return allowed;
                                             }});
   duties_.emplace(ControllerDuties::Options{.liveness = world_.liveness, .balance_ms = 1'500});
   const auto& disk = world_.quorum.disk(id_);
@@ -81,6 +83,7 @@ void ClusterNode::crash(CrashKind kind) {
   armed_for_.reset();
   on_stopped_ = nullptr;
   registering_ = false;
+  heard_.clear();
 }
 
 void ClusterNode::pause() {
@@ -157,12 +160,34 @@ void ClusterNode::called_by_peer(BrokerId from, std::uint64_t call, const Bytes&
     if (!heartbeat) return world_.quorum.violated("MessagesDecode", heartbeat.error().message);
     askers_.emplace(token, Asker{from, call});
     duties_->on_image(machine_->image(), now());
+    const auto* known = image()->find_broker(heartbeat->broker);
+    if (known != nullptr && known->broker_epoch.value() == heartbeat->broker_epoch.value() && !known->stopping) {
+      heard_[heartbeat->broker] = {known->incarnation, now()};
+    }
     return perform(duties_->heartbeat(token, *heartbeat, now()));
   }
   auto sent = decode_command(request);
   if (!sent) return world_.quorum.violated("MessagesDecode", sent.error().message);
   askers_.emplace(token, Asker{from, call});
   perform(machine_->submit_of_peer(token, std::move(sent->command), now() + sent->timeout_ms, now()));
+}
+
+/// LiveRunsAreNotReplaced: a process that runs, and spoke to this controller within its session, is not replaced by another one that says
+/// it is the same broker, a registration of an earlier run that comes late among them.
+void ClusterNode::check_replaced(const RegisterBrokerRequest& request, const Status& allowed) {
+  if (!allowed) {
+    ++world_.replication.marks["registration refused: the broker is alive"];
+    return;
+  }
+  const auto& other = world_.node(request.broker.id);
+  const auto* known = image()->find_broker(request.broker.id);
+  const auto heard = heard_.find(request.broker.id);
+  const bool alive = known != nullptr && heard != heard_.end() && heard->second.first == known->incarnation &&
+                     now() - heard->second.second < world_.liveness.session_timeout_ms && other.up() && !other.stopping() &&
+                     other.incarnation() == known->incarnation;
+  if (!alive || request.incarnation == known->incarnation) return;
+  world_.replication.invariants.fail("LiveRunsAreNotReplaced", "broker " + to_string(request.broker.id) + " was heard of " +
+                                                                   std::to_string(now() - heard->second.second) + " ms ago");
 }
 
 void ClusterNode::answer_peer(const Asker& asker, Result<Bytes> answer) {

@@ -101,6 +101,7 @@ class ClusterNode {
   void answer_peer(const Asker& asker, Result<Bytes> answer);
   void answered_by_peer(std::uint64_t call, const Result<Bytes>& answer);
   void arm();
+  void check_replaced(const metadata::RegisterBrokerRequest& request, const Status& allowed);
 
   ClusterWorld& world_;
   const BrokerId id_;
@@ -120,6 +121,8 @@ class ClusterNode {
   std::optional<MonotonicMs> armed_for_;
   std::function<void()> on_stopped_;
   bool registering_ = false;
+  std::map<BrokerId, std::pair<Uuid, MonotonicMs>>
+      heard_;  ///< as the controller: which run of a broker spoke last, and when
 };
 
 /// A partition as its leader sees it.

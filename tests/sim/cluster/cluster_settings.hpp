@@ -26,8 +26,10 @@ enum class Trouble : std::uint8_t {
   change_clock,
   transfer,
   unregister,
+  late_mail,
+  crash_joining,
 };
-inline constexpr std::size_t trouble_count = 19;
+inline constexpr std::size_t trouble_count = 21;
 
 /// What one seed draws for the whole run.
 struct ClusterSettings {

@@ -52,6 +52,7 @@ class ClusterSimulation : private QuorumShell, private ControlPlane {
   const replication::PartitionState& state(std::size_t partition) const override { return states_[partition]; }
   void started(SimNode&) override {}
   void alter(SimNode& one, std::size_t partition, const replication::AlterPartition& request) override {
+    crash_joining(one, partition, request);
     node(one.id()).alter(partition, request);
   }
   void committed(const quorum::LogEntry& entry) override;
@@ -70,8 +71,12 @@ class ClusterSimulation : private QuorumShell, private ControlPlane {
   // cluster_trouble.cpp
   void trouble();
   void strike(Trouble kind);
+  bool draws(Trouble kind) const;
   void crash(ClusterNode& victim, CrashKind kind);
   void restart_later(ClusterNode& victim);
+  void restart(ClusterNode& victim);
+  void late_mail(ClusterNode& victim);
+  void crash_joining(SimNode& leader, std::size_t partition, const replication::AlterPartition& request);
   void tell_of(BrokerId id, const Uuid& incarnation, bool up);
   void pause(ClusterNode& victim);
   void cut();

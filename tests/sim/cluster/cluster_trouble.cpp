@@ -9,9 +9,11 @@ using namespace metadata;
 void ClusterSimulation::trouble() {
   if (healed_) return;
   later_us(prng().between(20'000, 2 * settings_.pace_us), [this] { trouble(); });
-  const auto kind = prng().below(trouble_count);
-  if ((settings_.troubles >> kind & 1) != 0) strike(static_cast<Trouble>(kind));
+  const auto kind = static_cast<Trouble>(prng().below(trouble_count));
+  if (draws(kind)) strike(kind);
 }
+
+bool ClusterSimulation::draws(Trouble kind) const { return (settings_.troubles >> static_cast<unsigned>(kind) & 1) != 0; }
 
 void ClusterSimulation::strike(Trouble kind) {
   auto& victim = any_node();
@@ -67,6 +69,8 @@ void ClusterSimulation::strike(Trouble kind) {
       // One that runs does not come back before its next start.
       if (!victim.up()) operate(ClusterCommand{UnregisterBrokerRequest{victim.id()}}, "unregistered");
       return;
+    case Trouble::late_mail: return late_mail(victim);
+    case Trouble::crash_joining: return;  // when one joins: crash_joining
   }
 }
 
@@ -91,11 +95,48 @@ void ClusterSimulation::crash(ClusterNode& victim, CrashKind kind) {
 }
 
 void ClusterSimulation::restart_later(ClusterNode& victim) {
-  later_us(prng().between(20'000, settings_.restart_ms_max * 1'000), [this, &victim] {
-    if (victim.up()) return;
-    victim.start();
-    tell_of(victim.id(), victim.incarnation(), true);
+  later_us(prng().between(20'000, settings_.restart_ms_max * 1'000), [this, &victim] { restart(victim); });
+}
+
+void ClusterSimulation::restart(ClusterNode& victim) {
+  if (victim.up()) return;
+  victim.start();
+  tell_of(victim.id(), victim.incarnation(), true);
+  if (!healed_ && draws(Trouble::late_mail) && prng().chance(1, 4)) late_mail(victim);
+}
+
+/// What it sends now arrives when a later run of it is there: its registration, its fetches, what it asks as a leader.
+void ClusterSimulation::late_mail(ClusterNode& victim) {
+  if (!victim.up() || victim.replicas().paused()) return;
+  mark("late mail");
+  const auto from = victim.id().value();
+  const auto until_us = world_.queue.now_us() + prng().between(300'000, 2'500'000);
+  for (const auto& other : nodes_) network_.clog(from, other->id().value(), until_us);
+  const auto dies_us = prng().between(1'000, 250'000);
+  later_us(dies_us, [this, &victim, from] {
+    for (const auto& other : nodes_) network_.clog(from, other->id().value(), 0);
+    if (!healed_) crash(victim, prng().chance(2, 3) ? CrashKind::power : CrashKind::killed);
   });
+  later_us(dies_us + prng().between(5'000, 200'000), [this, &victim] { restart(victim); });
+}
+
+/// Who is about to join an ISR loses what it joins for, and its leader's request comes, again and again, after that.
+void ClusterSimulation::crash_joining(SimNode& leader, std::size_t partition, const replication::AlterPartition& request) {
+  if (healed_ || !draws(Trouble::crash_joining) || !prng().chance(1, 3)) return;
+  const auto joining = std::ranges::find_if(
+      request.isr, [&](const auto& member) { return !replication::contains(states_[partition].isr, member.broker); });
+  const auto controller = quorum_.ready_leader();
+  if (joining == request.isr.end() || controller == BrokerId{-1} || controller == joining->broker) return;
+  auto& victim = node(joining->broker);
+  if (!victim.up() || victim.replicas().paused()) return;
+  mark("crashed while it joined");
+  const auto from = leader.id().value();
+  // Short enough that the leader is not fenced, long enough that the other one is registered and in service again.
+  if (from != controller.value()) {
+    network_.clog(from, controller.value(), world_.queue.now_us() + prng().between(200'000, 1'200'000));
+  }
+  later_us(prng().between(0, 20'000), [this, &victim] { crash(victim, CrashKind::power); });
+  later_us(prng().between(25'000, 120'000), [this, &victim] { restart(victim); });
 }
 
 /// Links see connections close and reconnects refused, and come back, mostly.

@@ -28,6 +28,14 @@ std::string name(const TopicImage& topic, std::size_t partition) {
   return topic.name + "/" + std::to_string(partition) + ": ";
 }
 
+/// Where a reassignment ends, the new copies are in sync. One that is called off leaves another set of replicas.
+bool keeps_copies(const PartitionImage& was, const PartitionImage& now) {
+  const bool ended =
+      was.is_reassigned() && !now.is_reassigned() && now.replicas == without(was.replicas, was.removing_replicas);
+  if (!ended || now.partition_epoch > was.partition_epoch + 1) return true;  // later: more happened in the same turn
+  return without(was.adding_replicas, now.isr).empty();
+}
+
 }  // namespace
 
 DeltaPtr CommittedImage::take(const quorum::LogEntry& entry) {
@@ -75,6 +83,7 @@ void CommittedImage::check_step(const ImageDelta& delta) const {
         if (!holds) fail_(invariant, name(*topic, i) + "before: " + text(was) + ", now: " + text(now));
       };
       hold(now == was || now.partition_epoch > was.partition_epoch, "PartitionEpochGrows");
+      hold(keeps_copies(was, now), "ReassignmentsKeepCopies");
       hold(now.leader_epoch >= was.leader_epoch, "SingleLeaderPerEpoch");
       const bool same_run =
           now.leader == was.leader && run_of(*delta.after, now.leader) == run_of(*delta.before, was.leader);
