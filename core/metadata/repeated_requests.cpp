@@ -75,10 +75,10 @@ ClusterDecision decide_open(const MetadataImage& image, const Of& of, std::size_
   std::vector<std::size_t> open;
   for (std::size_t i = 0; i < count; ++i) {
     const auto* now = find(image, of.id(i));
-    const auto then = i < before.partitions.size() ? before.partitions[i] : std::nullopt;
+    const auto* then = i < before.partitions.size() && before.partitions[i] ? &*before.partitions[i] : nullptr;
     if (now != nullptr && of.done(i, *now)) {
       answers.emplace_back(*now);
-    } else if (now == nullptr || (then && of.untouched(*then, *now))) {
+    } else if (now == nullptr || (then != nullptr && of.untouched(*then, *now))) {
       open.push_back(i);
       answers.emplace_back(PartitionImage{});
     } else {
