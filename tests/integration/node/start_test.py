@@ -443,6 +443,10 @@ def check_disk_full(table, folder):
             table.check(75, "every refusal says it", {one.status for one in refusals} == {507}, str([one.status for one in refusals]))
             read = {record["o"]: record["v"]["n"] for records in node.read_all("t").values() for record in records}
             table.check(75, "reads go on", all(read.get(offset) == number for number, offset in acknowledged), f"{len(read)} records")
+            disk = disk_check(node)
+            table.check(75, "/readyz says so", not disk["ok"] and disk["detail"].startswith("full"), str(disk))
+            lines = [line for line in node.log_lines() if "the disk is full" in line]
+            table.check(75, "the log says so, and not for each record", 1 <= len(lines) <= 3, str(lines[:3]))
             table.check(75, "the node lives", ask(node.port, "GET", "/livez").status == 200 and node.process.poll() is None)
             os.remove(ballast)
             deadline = time.monotonic() + 15
@@ -453,6 +457,7 @@ def check_disk_full(table, folder):
             table.check(75, "writes go on without a restart", status == 200, f"{status} after {tries} tries: {answer.body[:200]}")
             if status == 200:
                 acknowledged.append((10_000, answer.json()["results"][0]["o"]))
+                table.check(75, "/readyz says that, too", disk_check(node)["ok"], str(disk_check(node)))
             code, seconds = node.stop()
             table.check(75, "the node stops as ever", code == 0 and seconds < 2, f"{code} after {seconds:.2f} s")
             node.start()
@@ -462,6 +467,10 @@ def check_disk_full(table, folder):
             node.kill()
         finally:
             node.end()
+
+
+def disk_check(node):
+    return next(check for check in ask(node.port, "GET", "/readyz").json()["checks"] if check["name"] == "disk")
 
 
 def record_of(number):
