@@ -149,6 +149,16 @@ class DiskWorkerState {
             return change(request.partition, false, ok());
           });
         },
+        [this](const NextCleaning& request) {
+          return answer<CleaningOffer>([&]() -> Result<CleaningOffer> {
+            TROUPE_TRY_ASSIGN(auto plan, directory_->next_cleaning(request.now, request.except));
+            return CleaningOffer{std::move(plan)};
+          });
+        },
+        [this](const ReplaceSegments& request) {
+          return answer_for<Done>(request.partition,
+                                  [&] { return done(directory_->replace(request.partition, request.cleaned)); });
+        },
         [this](const RemoveLog& request) {
           return answer<Done>([&] { return done(directory_->remove(request.partition, request.removal)); });
         },

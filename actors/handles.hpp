@@ -16,13 +16,14 @@ using DiskWorker =
                      caf::reacts_to<SetHighWatermark>,  // not answered
                      caf::replies_to<OpenLog>::with<LogSnapshot>, caf::replies_to<TruncateLog>::with<LogSnapshot>,
                      caf::replies_to<ResetLog>::with<LogSnapshot>, caf::replies_to<AdvanceLogStart>::with<LogSnapshot>,
-                     caf::replies_to<ApplyRetention>::with<LogSnapshot>,
-                     caf::replies_to<RemoveLog>::with<Done>,      //
-                     caf::replies_to<QuarantineLog>::with<Done>,  //
-                     caf::replies_to<SetAsideLog>::with<Done>,    //
-                     caf::reacts_to<RecoverDirectory>,            // not answered
-                     caf::replies_to<Checkpoint>::with<Done>,     //
-                     caf::replies_to<WriteSideFile>::with<Done>,  //
+                     caf::replies_to<ApplyRetention>::with<LogSnapshot>, caf::replies_to<NextCleaning>::with<CleaningOffer>,
+                     caf::replies_to<ReplaceSegments>::with<Done>,  //
+                     caf::replies_to<RemoveLog>::with<Done>,        //
+                     caf::replies_to<QuarantineLog>::with<Done>,    //
+                     caf::replies_to<SetAsideLog>::with<Done>,      //
+                     caf::reacts_to<RecoverDirectory>,              // not answered
+                     caf::replies_to<Checkpoint>::with<Done>,       //
+                     caf::replies_to<WriteSideFile>::with<Done>,    //
                      caf::replies_to<ReadSideFile>::with<SideFile>, caf::replies_to<ListLogs>::with<DirectoryContents>,
                      caf::replies_to<CloseDirectory>::with<Done>>;
 

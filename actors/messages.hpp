@@ -84,6 +84,16 @@ struct ApplyRetention {
   TopicIdPartition partition;
   std::optional<TimestampMs> now;  ///< nullopt: time is not to be trusted, only the other limits apply
 };
+/// Which log needs compaction most. -> CleaningOffer
+struct NextCleaning {
+  std::optional<TimestampMs> now;        ///< as ApplyRetention's
+  std::vector<TopicIdPartition> except;  ///< these were tried in vain a while ago
+};
+/// Puts a compacted segment into its log, as PartitionLog::replace. -> Done
+struct ReplaceSegments {
+  TopicIdPartition partition;
+  storage::CleanedSegment cleaned;
+};
 /// Deletes the partition. -> Done
 struct RemoveLog {
   TopicIdPartition partition;
@@ -127,6 +137,10 @@ struct LogSnapshot {
   std::shared_ptr<const storage::LogState> state;  ///< at the log end; null from AdvanceLogStart and ApplyRetention
   Offset high_watermark{0};
   std::uint64_t size_bytes = 0;
+};
+
+struct CleaningOffer {
+  std::optional<storage::CleaningPlan> plan;  ///< nullopt: none needs it
 };
 
 struct DirectoryContents {
@@ -200,6 +214,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::TruncateLog)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ResetLog)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::AdvanceLogStart)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ApplyRetention)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::NextCleaning)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::ReplaceSegments)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::CleaningOffer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::RemoveLog)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::QuarantineLog)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::SetAsideLog)

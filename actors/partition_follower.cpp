@@ -67,7 +67,12 @@ class PartitionFollowerState {
         [this](const FollowerAnswer& answer) { handle([&] { answered(answer.answer); }); },
         [this](const AppendResults& results) { handle([&] { appended(results); }); },
         [this](const ConfigChanged& change) { handle([&] { change_config(change.config); }); },
-        [this](const RunRetention&) { handle([&] { keep_watermark(); }); },
+        [this](const RunRetention&) {
+          handle([&] {
+            keep_watermark();
+            renew_view();
+          });
+        },
         [this](const FollowerWakeup& wakeup) { handle([&] { on_wakeup(wakeup); }); },
         [this](const FetchPartition& request) { handle([&] { reads_->fetch(request); }); },
         [this](const ReadResult& result) {
@@ -262,6 +267,14 @@ class PartitionFollowerState {
               log::warn("topic configuration not taken over by the log",
                         {log::kv("topic", options_.topic), log::kv("error", from_caf_error(error))});
             });
+  }
+
+  /// A view keeps what it shows: without appends it would hold segments that were compacted long ago.
+  void renew_view() {
+    if (!replica_ || !reads_ || !options_.config.compacts()) return;
+    self_->request(options_.disk_worker, disk_timeout, OpenLog{options_.partition, log_config_of(options_.config)})
+        .then([this](const LogSnapshot& snapshot) { handle([&] { reads_->changed(snapshot.view); }); },
+              [](caf::error&) {});  // with the next round, or by who opens the log anew
   }
 
   /// For who opens the log next.

@@ -277,6 +277,12 @@ Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const Com
   // Whatever it found: these records were given up, and which of them are gone already nobody knows.
   if (tail.reset_to) TROUPE_TRY(log.reset_to(*tail.reset_to));
   std::size_t restored = 0;
+  // Two accounts of one log that do not fit: that log waits for people, the others go on.
+  const auto give_up = [&](const Error& error) {
+    log.fail("the commit log does not continue the segments: " + error.message);
+    // Or the next start would find a log that is short, and good.
+    recovery_points_[id] = expectation(id, &tail).durable_end;
+  };
   for (const auto& batch : unbroken(tail)) {
     if (!log.health().can_append()) break;
     if (batch.base_offset < log.log_end_offset()) {
@@ -286,14 +292,15 @@ Result<std::size_t> DataDirectory::restore(const TopicIdPartition& id, const Com
       // A flipped epoch passes every checksum, and keeps the batches behind it out.
       log::warn("batch differs from the commit log and is replaced",
                 {log::kv("partition", id), log::kv("offset", batch.base_offset)});
-      TROUPE_TRY(log.truncate_to(batch.base_offset));
+      if (auto cut = log.truncate_to(batch.base_offset); !cut) {
+        if (cut.error().code != Errc::invalid_argument) return std::move(cut).error();
+        give_up(cut.error());
+        break;
+      }
     }
     if (auto appended = log.append(std::span{&batch, 1}); !appended) {
-      // Two accounts of one log that do not fit: that log waits for people, the others go on.
       if (appended.error().code != Errc::invalid_argument) return std::move(appended).error();
-      log.fail("the commit log does not continue the segments: " + appended.error().message);
-      recovery_points_[id] =
-          expectation(id, &tail).durable_end;  // or the next start would find a log that is short, and good
+      give_up(appended.error());
       break;
     }
     ++restored;

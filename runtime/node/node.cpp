@@ -28,6 +28,7 @@
 #include "actors/gateway.hpp"
 #include "actors/handle_slot.hpp"
 #include "actors/link/envelope.hpp"
+#include "actors/log_cleaner.hpp"
 #include "actors/metadata_quorum.hpp"
 #include "actors/operator_desk.hpp"
 #include "actors/partition_manager.hpp"
@@ -125,6 +126,7 @@ struct Node::Impl {
   const std::shared_ptr<HandleSlot<MetadataQuorum>> quorum = std::make_shared<HandleSlot<MetadataQuorum>>();
   const std::shared_ptr<HandleSlot<caf::actor>> manager = std::make_shared<HandleSlot<caf::actor>>();
   std::vector<std::shared_ptr<HandleSlot<caf::actor>>> gateways;
+  const std::shared_ptr<LogCleanerCounts> cleaner = std::make_shared<LogCleanerCounts>();
   const std::shared_ptr<HandleSlot<caf::actor>> operator_desk = std::make_shared<HandleSlot<caf::actor>>();
   const std::shared_ptr<HandleSlot<caf::actor>> processor_manager = std::make_shared<HandleSlot<caf::actor>>();
   mutable std::mutex processors_mutex;
@@ -245,6 +247,14 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
          return actor;
        }});
   disk("data-disk", config.data_dir + "/log", data_disk, config.commit_file_bytes, true, cluster_id);
+  children.push_back({"log_cleaner", "log_cleaner", [this](caf::actor_system& actors, const ActorRowPtr& row) {
+                        return spawn_log_cleaner(actors, SpawnMode::detached,
+                                                 {.disk_worker = [slot = data_disk] { return slot->get(); },
+                                                  .partition_manager = [slot = manager] { return slot->get(); },
+                                                  .clock = &clock,
+                                                  .counts = cleaner},
+                                                 row);
+                      }});
   if (cluster) std::ranges::move(cluster->others(self), std::back_inserter(children));
   children.push_back({"operator_desk", "operator_desk", [this](caf::actor_system& actors, const ActorRowPtr& row) {
                         const auto actor = spawn_operator_desk(actors,
@@ -336,6 +346,13 @@ void Node::Impl::export_metrics() {
   const auto partitions = metrics.gauge("troupe_partitions", "Partitions of the cluster.");
   const auto produce_bytes = metrics.gauge("troupe_produce_bytes", "Bytes of produce requests that are not answered yet.");
   const auto reads = metrics.gauge("troupe_log_reads_waiting", "Reads from disk that wait for a reader.");
+  const auto compactions = metrics.gauge("troupe_log_compactions", "Compactions of a log since the start.");
+  const auto compactions_failed = metrics.gauge("troupe_log_compactions_failed", "Compactions that were given up.");
+  const auto compaction_read = metrics.gauge("troupe_log_compaction_read_bytes", "Bytes that compactions have read.");
+  const auto compaction_written =
+      metrics.gauge("troupe_log_compaction_written_bytes", "Bytes that compactions have written.");
+  const auto compaction_removed =
+      metrics.gauge("troupe_log_compaction_records_removed", "Records that compactions have removed.");
   const auto ready = metrics.gauge("troupe_ready", "1 when the node serves clients.");
   const auto connections =
       metrics.gauge("troupe_cluster_connections", "Connections that other nodes have opened to this one.");
@@ -347,6 +364,12 @@ void Node::Impl::export_metrics() {
     partitions.set(static_cast<double>(image->partition_count()));
     produce_bytes.set(static_cast<double>(broker->produce_bytes()));
     reads.set(static_cast<double>(readers.waiting()));
+    const auto as_number = [](const std::atomic<std::uint64_t>& count) { return static_cast<double>(count.load()); };
+    compactions.set(as_number(cleaner->rounds));
+    compactions_failed.set(as_number(cleaner->failures));
+    compaction_read.set(as_number(cleaner->bytes_read));
+    compaction_written.set(as_number(cleaner->bytes_written));
+    compaction_removed.set(as_number(cleaner->records_removed));
     ready.set(health().ready ? 1 : 0);
     if (cluster) {
       const auto counts = cluster->wire().counts();

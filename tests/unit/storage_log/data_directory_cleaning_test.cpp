@@ -153,3 +153,26 @@ TEST_CASE("a log that is removed, reset or set aside forgets that it was compact
   fixture.clean();
   fixture.check_compacted();
 }
+
+TEST_CASE("a gap whose leader epoch has rotted takes its own log out of service and no other",
+          "[data_directory][cleaning]") {
+  CompactedDirectory fixture;
+  fixture.add(1, 5);
+  fixture.add(0, 30);
+  REQUIRE(fixture.directory().checkpoint());  // the commit log begins in the middle of what becomes a gap
+  fixture.add(0, 170);
+  fixture.clean();
+  fixture.disk.process_kill();
+  const auto path = "/data/partitions/" + to_string(partition(0)) + "/" + storage::segment_file_name(Offset{0}, ".log");
+  const auto gap = record::parse_batch_header(*fixture.disk.content(path));
+  REQUIRE(gap);
+  REQUIRE(record::is_gap(*gap));
+  REQUIRE(gap->next_offset() > Offset{31});
+  REQUIRE(fixture.disk.flip_bit(path, 15, 0));  // the lowest bit of the epoch, which no checksum covers
+  fixture.open();
+  CHECK_FALSE(fixture.log(0).health().can_append());
+  CHECK(fixture.log(1).log_end_offset() == Offset{5});
+  fixture.add(1, 1);
+  fixture.restart();
+  CHECK_FALSE(fixture.log(0).health().can_append());  // and it stays so
+}

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "storage/paths.hpp"
 #include "tests/support/compaction.hpp"
 #include "tests/support/seed.hpp"
 #include "tests/unit/storage_log/log_fixture.hpp"
@@ -220,6 +221,14 @@ TEST_CASE("producers and leader epochs are as if nothing had been taken away", "
   fixture.clean();
   CHECK(records_of(fixture.log->view()).size() == 2);
   REQUIRE(fixture.log->sync());
+  std::size_t states = 0;
+  for (const auto& path : fixture.disk.files()) {
+    const auto of = storage::parse_segment_file_name(storage::file_name(path), ".state");
+    if (!of) continue;
+    ++states;
+    CHECK(*of >= fixture.first_dirty);  // one from between could not be told from the log any more
+  }
+  CHECK(states > 0);
   fixture.remove_derived_files();
   fixture.restart();
   CHECK(fixture.log->state().epochs.entries() == epochs);
