@@ -69,6 +69,9 @@ struct Setting {
 };
 
 constexpr std::array settings{
+    Setting{{"cleanup.policy", "delete", "delete | compact",
+             "delete: old records go by retention.*. compact: the latest record of each key stays."},
+            [](std::string_view text, TopicConfig&) { return text == "delete" || text == "compact"; }},
     Setting{{"compression.type", "producer", "producer | none | gzip | snappy | lz4 | zstd",
              "How batches that come by HTTP are compressed; producer: not at all, and batches of Kafka clients stay as they "
              "came."},
