@@ -44,6 +44,7 @@ void ConsumerGroup::apply(const MemberRecord& record) {
   }
   auto& member = members_[record.member];
   member.profile = *record.value;
+  member.is_known = true;
   member.pattern.reset();
   if (!member.profile.pattern.empty()) {
     // It compiled when it was written; a newer library may think otherwise, and then it matches nothing.
@@ -53,12 +54,15 @@ void ConsumerGroup::apply(const MemberRecord& record) {
 }
 
 void ConsumerGroup::apply(const TargetRecord& record) {
-  const auto found = members_.find(record.member);
-  if (found != members_.end()) found->second.target = record.value.value_or(PartitionList{});
+  if (record.value) {
+    members_[record.member].target = *record.value;
+  } else if (const auto found = members_.find(record.member); found != members_.end()) {
+    found->second.target.clear();
+  }
 }
 
 void ConsumerGroup::apply(const AssignmentRecord& record) {
-  const auto found = members_.find(record.member);
+  const auto found = record.value ? members_.try_emplace(record.member).first : members_.find(record.member);
   if (found == members_.end()) return;
   auto next = record.value.value_or(MemberAssignment{});
   own(record.member, &found->second.current, &next);
@@ -68,6 +72,19 @@ void ConsumerGroup::apply(const AssignmentRecord& record) {
     waiting_.erase(record.member);
   }
   found->second.current = std::move(next);
+}
+
+void ConsumerGroup::drop_unknown() {
+  for (auto at = members_.begin(); at != members_.end();) {
+    const auto& [id, member] = *at;
+    if (member.is_known) {
+      ++at;
+      continue;
+    }
+    own(id, &member.current, nullptr);
+    waiting_.erase(id);
+    at = members_.erase(at);
+  }
 }
 
 void ConsumerGroup::own(const std::string& id, const MemberAssignment* before, const MemberAssignment* after) {

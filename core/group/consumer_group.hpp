@@ -44,6 +44,7 @@ class ConsumerGroup {
     MemberAssignment current = {};
     std::optional<TopicPattern> pattern = {};
     bool has_news = false;  ///< a reset that it has not been told of; nothing that a successor knows
+    bool is_known = false;  ///< its own record was read: in a compacted log it may come behind the others
   };
 
   explicit ConsumerGroup(std::string name) : name_(std::move(name)) {}
@@ -53,6 +54,8 @@ class ConsumerGroup {
   void apply(const MemberRecord& record);
   void apply(const TargetRecord& record);
   void apply(const AssignmentRecord& record);
+  /// All records are in: who has no record of its own left before the log was compacted.
+  void drop_unknown();
 
   // --- what is asked: each writes to `turn` -----------------------------------------------------------------------------------------
 

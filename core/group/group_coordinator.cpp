@@ -80,6 +80,7 @@ void GroupCoordinator::replay(const Record& record) {
 
 void GroupCoordinator::begin(Now now, Turn& turn) {
   for (auto& [name, group] : groups_) {
+    group.members.drop_unknown();
     for (const auto& [id, member] : group.members.members()) deadlines_.heard({name, id}, member, now.monotonic);
     group.members.refresh(*image_, now.wall, turn);
   }
@@ -402,7 +403,10 @@ void GroupCoordinator::expire(Now now, Turn& turn) {
 
 std::vector<GroupListing> GroupCoordinator::list() const {
   std::vector<GroupListing> all;
-  for (const auto& [name, group] : groups_) all.push_back({name, group.members.state(), group.members.size()});
+  for (const auto& [name, group] : groups_) {
+    const auto& members = group.members;
+    all.push_back({name, members.state(), members.size(), members.value().epoch, std::string(members.assignor())});
+  }
   return all;
 }
 

@@ -118,6 +118,8 @@ struct GroupListing {
   std::string group = {};
   GroupState state = GroupState::empty;
   std::size_t members = 0;
+  GroupEpoch epoch{0};        ///< 0: it never had members, somebody commits in its name
+  std::string assignor = {};  ///< of its members
 };
 
 }  // namespace troupe::group

@@ -1,6 +1,7 @@
 #include "core/link/outbox.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace troupe::link {
@@ -38,11 +39,10 @@ std::optional<ByteBuffer> Outbox::next(const PacketHead& head) {
   }
   if (data) {
     fill(lanes_[index_of(Channel::node)], room, chunks);
-    auto& first = lanes_[index_of(gateway_turn_ ? Channel::gateway : Channel::replica)];
-    auto& second = lanes_[index_of(gateway_turn_ ? Channel::replica : Channel::gateway)];
-    fill(first, room, chunks);
-    fill(second, room, chunks);
-    gateway_turn_ = !gateway_turn_;
+    constexpr std::array in_turns{Channel::replica, Channel::gateway, Channel::group};
+    for (std::size_t i = 0; i < in_turns.size(); ++i)
+      fill(lanes_[index_of(in_turns[(turn_ + i) % in_turns.size()])], room, chunks);
+    ++turn_;
   }
   if (chunks.empty()) return std::nullopt;
   auto packet = encode(head, chunks);

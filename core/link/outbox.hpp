@@ -30,8 +30,9 @@ class Outbox {
   struct Options {
     std::size_t under_way_bytes_max = std::size_t{1} << 20;
     std::size_t control_extra_bytes = std::size_t{1} << 20;
-    std::array<std::size_t, channel_count> waiting_bytes_max{
-        std::size_t{4} << 20, std::size_t{4} << 20, std::size_t{32} << 20, std::size_t{32} << 20, std::size_t{32} << 20};
+    std::array<std::size_t, channel_count> waiting_bytes_max{std::size_t{4} << 20,  std::size_t{4} << 20,
+                                                             std::size_t{32} << 20, std::size_t{32} << 20,
+                                                             std::size_t{32} << 20, std::size_t{32} << 20};
   };
   struct Message {
     ChunkKind kind = ChunkKind::message;
@@ -72,7 +73,7 @@ class Outbox {
   std::array<Lane, channel_count> lanes_ = {};
   std::uint64_t sent_ = 0;
   std::uint64_t acknowledged_ = 0;
-  bool gateway_turn_ = false;
+  std::size_t turn_ = 0;  ///< which of the channels that take turns is first
 };
 
 }  // namespace troupe::link

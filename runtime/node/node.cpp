@@ -26,6 +26,8 @@
 #include "actors/disk_worker.hpp"
 #include "actors/errors.hpp"
 #include "actors/gateway.hpp"
+#include "actors/group_desk.hpp"
+#include "actors/group_manager.hpp"
 #include "actors/handle_slot.hpp"
 #include "actors/link/envelope.hpp"
 #include "actors/log_cleaner.hpp"
@@ -97,6 +99,7 @@ struct Node::Impl {
 
   /// `cluster_id`: nil, it shows when the node is part of one. `metadata_cluster`: of metadata's directory; nullopt: whatever that says.
   SupervisorOptions tree(const metadata::BrokerImage& self, const Uuid& cluster_id, std::optional<Uuid> metadata_cluster);
+  void add_groups(std::vector<ChildSpec>& children);
   HealthReport health() const;
   std::optional<Error> start_failure() const;
   void export_metrics();
@@ -128,6 +131,10 @@ struct Node::Impl {
   std::vector<std::shared_ptr<HandleSlot<caf::actor>>> gateways;
   const std::shared_ptr<LogCleanerCounts> cleaner = std::make_shared<LogCleanerCounts>();
   const std::shared_ptr<HandleSlot<caf::actor>> operator_desk = std::make_shared<HandleSlot<caf::actor>>();
+  const std::shared_ptr<HandleSlot<caf::actor>> group_desk = std::make_shared<HandleSlot<caf::actor>>();
+  const std::shared_ptr<GroupListeners> group_listeners = std::make_shared<GroupListeners>();
+  GroupDirectory coordinators;
+  GroupFront groups{group_desk, group_listeners};
   const std::shared_ptr<HandleSlot<caf::actor>> processor_manager = std::make_shared<HandleSlot<caf::actor>>();
   mutable std::mutex processors_mutex;
   std::vector<ProcessorSpecPtr> processors;
@@ -169,7 +176,8 @@ Node::Impl::Impl(const NodeConfig& node_config, metrics::Registry& registry)
                                                     .default_partitions = config.default_partitions,
                                                     .produce_bytes_max = config.produce_bytes_max,
                                                     .health = [this] { return health(); },
-                                                    .links = [this] { return linked_nodes(); }});
+                                                    .links = [this] { return linked_nodes(); },
+                                                    .groups = &groups});
   export_metrics();
 }
 
@@ -271,6 +279,7 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
                         operator_desk->set(actor);
                         return actor;
                       }});
+  add_groups(children);
   for (std::size_t i = 0; i < gateways.size(); ++i) {
     children.push_back(
         {"gateway", "gateway-" + std::to_string(i), [this, i](caf::actor_system& actors, const ActorRowPtr& row) {
@@ -302,6 +311,35 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
                         return actor;
                       }});
   return {.name = "node", .children = std::move(children), .table = &table};
+}
+
+/// The coordinators go before the leaders that they write to.
+void Node::Impl::add_groups(std::vector<ChildSpec>& children) {
+  children.push_back({"group_manager", "groups", [this](caf::actor_system& actors, const ActorRowPtr& row) {
+                        return spawn_group_manager(actors,
+                                                   {.node_id = BrokerId{config.node_id},
+                                                    .metadata_quorum = [slot = quorum] { return slot->get(); },
+                                                    .leaders = &directory,
+                                                    .directory = &coordinators,
+                                                    .clock = &clock,
+                                                    .table = &table,
+                                                    .desk = group_desk,
+                                                    .metrics = &metrics,
+                                                    .seed = std::random_device{}()},
+                                                   row);
+                      }});
+  children.push_back({"group_desk", "group_desk", [this](caf::actor_system& actors, const ActorRowPtr& row) {
+                        const auto actor = spawn_group_desk(actors,
+                                                            {.node_id = BrokerId{config.node_id},
+                                                             .images = images,
+                                                             .metadata_quorum = [slot = quorum] { return slot->get(); },
+                                                             .directory = &coordinators,
+                                                             .listeners = group_listeners,
+                                                             .links = cluster ? &cluster->links() : nullptr},
+                                                            row);
+                        group_desk->set(actor);
+                        return actor;
+                      }});
 }
 
 HealthReport Node::Impl::health() const {
@@ -354,6 +392,8 @@ void Node::Impl::export_metrics() {
   const auto compaction_removed =
       metrics.gauge("troupe_log_compaction_records_removed", "Records that compactions have removed.");
   const auto ready = metrics.gauge("troupe_ready", "1 when the node serves clients.");
+  const auto group_count = metrics.gauge("troupe_groups", "Consumer groups that this node coordinates.");
+  const auto group_held = metrics.gauge("troupe_group_answers_held", "Answers of coordinators that wait for their logs.");
   const auto connections =
       metrics.gauge("troupe_cluster_connections", "Connections that other nodes have opened to this one.");
   const auto strangers = metrics.gauge("troupe_cluster_connections_refused",
@@ -371,6 +411,13 @@ void Node::Impl::export_metrics() {
     compaction_written.set(as_number(cleaner->bytes_written));
     compaction_removed.set(as_number(cleaner->records_removed));
     ready.set(health().ready ? 1 : 0);
+    std::size_t groups_here = 0, held_here = 0;
+    for (const auto& one : coordinators.all()) {
+      groups_here += one.counts->groups.load(std::memory_order_relaxed);
+      held_here += one.counts->held.load(std::memory_order_relaxed);
+    }
+    group_count.set(static_cast<double>(groups_here));
+    group_held.set(static_cast<double>(held_here));
     if (cluster) {
       const auto counts = cluster->wire().counts();
       connections.set(static_cast<double>(counts.open));

@@ -25,22 +25,25 @@ namespace troupe::test {
 /// test says so, and tells the nodes, all but those that are deaf.
 class FakeController {
  public:
-  struct Listener {
-    std::shared_ptr<actors::ImageHolder> images;
-    caf::actor manager;
+  struct Subscriber {
+    caf::actor actor;
     std::shared_ptr<const metadata::MetadataImage> told = std::make_shared<const metadata::MetadataImage>();
     bool whole = true;  ///< it has heard nothing yet
   };
+  struct Listener {
+    std::shared_ptr<actors::ImageHolder> images;
+    std::vector<Subscriber> subscribers = {};
+  };
 
   void join(BrokerId id, std::shared_ptr<actors::ImageHolder> images) {
-    listeners_[id] = Listener{.images = std::move(images), .manager = {}};
+    listeners_[id] = Listener{.images = std::move(images)};
     register_run(id, Uuid{{static_cast<std::uint8_t>(id.value()), static_cast<std::uint8_t>(++runs_)}});
   }
   void leave(BrokerId id) { listeners_.erase(id); }
-  void subscribe(BrokerId id, const caf::actor& manager) {
-    auto& listener = listeners_.at(id);
-    listener.manager = manager;
-    listener.whole = true;
+  void subscribe(BrokerId id, const caf::actor& actor) {
+    auto& all = listeners_.at(id).subscribers;
+    std::erase_if(all, [&](const Subscriber& one) { return one.actor == actor; });
+    all.push_back({.actor = actor});
     tell(id);
   }
 
@@ -184,10 +187,12 @@ class FakeController {
   metadata::ImagePtr image() {
     metadata::ImageBuilder builder(std::make_shared<const metadata::MetadataImage>());
     for (const auto& [id, run] : registrations_) {
-      REQUIRE(builder.apply(
-          metadata::BrokerRegisteredRecord{
-              .id = id, .incarnation = run.incarnation, .host = run.broker.host, .broker_epoch = run.broker_epoch},
-          Offset{0}));
+      REQUIRE(builder.apply(metadata::BrokerRegisteredRecord{.id = id,
+                                                             .incarnation = run.incarnation,
+                                                             .host = run.broker.host,
+                                                             .broker_epoch = run.broker_epoch,
+                                                             .fenced = run.fenced},
+                            Offset{0}));
     }
     for (const auto& [id, topic] : topics_) {
       REQUIRE(builder.apply(metadata::TopicRecord{id, topic->name}, Offset{0}));
@@ -215,16 +220,17 @@ class FakeController {
     if (deaf_.contains(id)) return;
     const auto after = image();
     listener.images->set(after);
-    if (!listener.manager) return;
-    auto delta = std::make_shared<metadata::ImageDelta>();
-    delta->before = listener.whole ? std::make_shared<const metadata::MetadataImage>() : listener.told;
-    delta->after = after;
-    for (const auto& [topic_id, topic] : topics_) {
-      (delta->before->find_topic(topic_id) ? delta->changed : delta->created).push_back(topic);
+    for (auto& one : listener.subscribers) {
+      auto delta = std::make_shared<metadata::ImageDelta>();
+      delta->before = one.whole ? std::make_shared<const metadata::MetadataImage>() : one.told;
+      delta->after = after;
+      for (const auto& [topic_id, topic] : topics_) {
+        (delta->before->find_topic(topic_id) ? delta->changed : delta->created).push_back(topic);
+      }
+      one.told = after;
+      one.whole = false;
+      caf::anon_send(one.actor, actors::MetadataUpdate{std::move(delta)});
     }
-    listener.told = after;
-    listener.whole = false;
-    caf::anon_send(listener.manager, actors::MetadataUpdate{std::move(delta)});
   }
 
   std::map<BrokerId, metadata::BrokerRegistration> registrations_;

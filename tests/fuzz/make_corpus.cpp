@@ -102,6 +102,7 @@ int main(int argc, char** argv) {
     if (codec != CompressionCodec::none) written &= write_blocks(corpus, codec);
   }
   written &= fuzz::write_storage_seeds(corpus);
+  written &= fuzz::write_group_seeds(corpus);
   written &= fuzz::write_link_seeds(corpus);
   written &= fuzz::write_metadata_seeds(corpus);
   if (!written) std::fprintf(stderr, "%s: cannot be written\n", argv[1]);

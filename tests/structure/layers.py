@@ -17,7 +17,7 @@ import sources
 # A name ending in .hpp is that header alone. base/log.hpp and base/metrics.hpp are never implied by "base".
 LAYERS = {
     "base":             ("base/log.hpp base/metrics.hpp",                          "posix"),
-    "core":             ("base core/record core/metadata",                         ""),
+    "core":             ("base core/record core/metadata core/group",              ""),
     "core/record":      ("base core/ids.hpp",                                      ""),
     "core/replication": ("base core/broker_api.hpp core/ids.hpp core/record core/metadata", ""),
     "core/link":        ("base core/ids.hpp",                                      ""),
@@ -31,8 +31,8 @@ LAYERS = {
     "kafka/codec":      ("base core/ids.hpp core/record",                          ""),
     "kafka":            ("base base/log.hpp base/metrics.hpp core/broker_api.hpp core/ids.hpp core/record", "boost posix"),
     # The rules of cursors and subscriptions are core/consumer's (decision 0009).
-    "http":             ("base base/log.hpp base/metrics.hpp core/broker_api.hpp core/cluster_api.hpp core/ids.hpp core/record "
-                         "core/metadata core/consumer",
+    "http":             ("base base/log.hpp base/metrics.hpp core/broker_api.hpp core/cluster_api.hpp core/group_api.hpp core/ids.hpp "
+                         "core/record core/metadata core/consumer core/group",
                          "boost simdjson nlohmann openssl posix"),
     "runtime":          ("base base/log.hpp base/metrics.hpp core storage actors kafka http",
                          "caf boost cli11 nlohmann toml openssl posix"),
@@ -214,7 +214,7 @@ def self_test():
         {"storage/log.cpp": "#include <caf/fwd.hpp>\n"},
         {"actors/leader.cpp": '#include "http/session.hpp"\n'},
         {"actors/leader.cpp": "#include <boost/asio.hpp>\n"},
-        {"http/session.cpp": '#include "core/group/group.hpp"\n'},
+        {"http/session.cpp": '#include "core/replication/isr.hpp"\n'},
         {"http/session.cpp": '#include "storage/log.hpp"\n'},
         {"http/session.cpp": "#include <caf/fwd.hpp>\n"},
         {"kafka/codec/fetch.cpp": "#include <boost/asio.hpp>\n"},

@@ -320,4 +320,36 @@ TEST_CASE("the assignor that most members name is used", "[group]") {
   CHECK(group.coordinator->describe("g")->assignor == "load");
 }
 
+TEST_CASE("a member that changed what it says of itself keeps what it has in a compacted log", "[group]") {
+  // Its own record lies behind those of its target and its assignment then.
+  GroupFixture group;
+  group.topic("orders", 2);
+  auto profile = reads({"orders"});
+  const auto joined = group.join("a", profile);
+  REQUIRE(joined);
+  profile.rack = "east";
+  REQUIRE(group.beat({"g", "a", joined->epoch, profile, {}}));
+  group.fail_over(true);
+  const auto described = group.coordinator->describe("g");
+  REQUIRE(described);
+  REQUIRE(described->members.size() == 1);
+  CHECK(described->members[0].profile.rack == "east");
+  CHECK(described->members[0].current.assigned == partitions_of(*joined));
+  CHECK(group.beat({"g", "a", joined->epoch, {}, {}}));
+}
+
+TEST_CASE("what a compacted log has left of a member that is gone makes no member", "[group]") {
+  GroupFixture group;
+  group.topic("orders", 2);
+  REQUIRE(group.join("a", reads({"orders"})));
+  std::erase_if(group.log, [](const EncodedRecord& one) {
+    return std::holds_alternative<MemberRecord>(
+        **decode(one.key, one.value ? std::optional<ByteView>{*one.value} : std::nullopt));
+  });
+  group.fail_over();
+  CHECK(group.coordinator->describe("g")->members.empty());
+  REQUIRE(group.join("b", reads({"orders"})));
+  CHECK(group.coordinator->describe("g")->members.at(0).current.assigned.size() == 2);
+}
+
 }  // namespace troupe::group

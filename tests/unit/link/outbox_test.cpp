@@ -54,6 +54,7 @@ TEST_CASE("control comes first, data channels take turns", "[link]") {
   Outbox outbox;
   REQUIRE(outbox.put(message(Channel::gateway, 300 << 10)));
   REQUIRE(outbox.put(message(Channel::replica, 300 << 10)));
+  REQUIRE(outbox.put(message(Channel::group, 300 << 10)));
   REQUIRE(outbox.put(message(Channel::metadata, 10)));
   REQUIRE(outbox.put(message(Channel::quorum, 10)));
   const auto first = next(outbox);
@@ -62,6 +63,7 @@ TEST_CASE("control comes first, data channels take turns", "[link]") {
   CHECK(first.chunks[1].channel == Channel::metadata);
   CHECK(first.chunks[2].channel == Channel::replica);
   CHECK(next(outbox).chunks[0].channel == Channel::gateway);
+  CHECK(next(outbox).chunks[0].channel == Channel::group);
 }
 
 TEST_CASE("each channel's queue has its bound, answers twice of it", "[link]") {

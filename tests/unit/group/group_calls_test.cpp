@@ -1,0 +1,181 @@
+#include "core/group/group_calls.hpp"
+
+#include "core/group/group_place.hpp"
+#include "tests/unit/group/group_fixture.hpp"
+
+// Calls to coordinators of groups on their way between nodes.
+namespace troupe::group {
+namespace {
+
+const TopicIdPartition first{TopicId{{1}}, PartitionId{0}};
+const TopicIdPartition second{TopicId{{1}}, PartitionId{7}};
+
+template <class Decode>
+void refuses_what_is_cut_or_longer(ByteBuffer bytes, Decode decode) {
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    CAPTURE(size);
+    const auto cut = decode(ByteView{bytes}.first(size));
+    REQUIRE_FALSE(cut);
+    CHECK(cut.error().code == Errc::corrupt_message);
+  }
+  bytes.push_back(std::byte{0});
+  CHECK_FALSE(decode(ByteView{bytes}));
+  bytes.pop_back();
+  bytes.front() = std::byte{9};  // a version of tomorrow
+  CHECK_FALSE(decode(ByteView{bytes}));
+}
+
+template <class Call>
+Call read_back(const Call& call) {
+  const auto bytes = encode_call(call);
+  refuses_what_is_cut_or_longer(bytes, decode_call);
+  const auto read = decode_call(bytes);
+  REQUIRE(read);
+  REQUIRE(std::holds_alternative<Call>(*read));
+  CHECK(encode_call(*read) == bytes);
+  return std::get<Call>(*read);
+}
+
+template <class Answer>
+Answer answer_back(const Answer& answer) {
+  const auto bytes = encode_answer(answer);
+  refuses_what_is_cut_or_longer(bytes, decode_answer);
+  const auto read = decode_answer(bytes);
+  REQUIRE(read);
+  REQUIRE(std::holds_alternative<Answer>(*read));
+  CHECK(encode_answer(*read) == bytes);
+  return std::get<Answer>(*read);
+}
+
+}  // namespace
+
+TEST_CASE("a call to a coordinator comes out as it went in", "[group_calls]") {
+  auto profile = test::reads({"orders", "rides"}, "worker-1");
+  profile.pattern = "maps.*";
+  profile.assignor = "range";
+  profile.client_host = "here";
+  const auto beat = read_back(HeartbeatRequest{"g", "m", GroupEpoch{7}, profile, PartitionList{first, second}});
+  CHECK(beat.group == "g");
+  CHECK(beat.member == "m");
+  CHECK(beat.epoch == GroupEpoch{7});
+  CHECK(beat.profile == profile);
+  CHECK(beat.owned == PartitionList{first, second});
+  const auto bare = read_back(HeartbeatRequest{"g", "m", leaving, {}, {}});
+  CHECK(bare.epoch == leaving);
+  CHECK_FALSE(bare.profile);
+  CHECK_FALSE(bare.owned);
+
+  const auto commit = read_back(
+      CommitRequest{"g", {"m", GroupEpoch{3}}, {{"orders", PartitionId{1}, Offset{9}, LeaderEpoch{2}, "note", 4}}});
+  REQUIRE(commit.offsets.size() == 1);
+  CHECK(commit.committer.epoch == GroupEpoch{3});
+  CHECK(commit.offsets[0].offset == Offset{9});
+  CHECK(commit.offsets[0].leader_epoch == LeaderEpoch{2});
+  CHECK(commit.offsets[0].metadata == "note");
+  CHECK(commit.offsets[0].reset_epoch == 4);
+
+  CHECK_FALSE(read_back(OffsetsRequest{"g", {}, {}}).partitions);
+  CHECK(read_back(OffsetsRequest{"g", {"m", GroupEpoch{1}}, {{{"orders", PartitionId{2}}}}}).partitions->front().topic ==
+        "orders");
+  CHECK(read_back(ResetRequest{"g", {{{"orders", PartitionId{2}}, Offset{5}}}}).positions.front().offset == Offset{5});
+  CHECK(read_back(DeleteGroupRequest{"g"}).group == "g");
+  CHECK(read_back(DeleteOffsetsRequest{"g", {{"orders", PartitionId{2}}}}).partitions.size() == 1);
+  CHECK(read_back(DescribeRequest{"g"}).group == "g");
+  CHECK(read_back(ListRequest{PartitionId{15}}).partition == PartitionId{15});
+  CHECK_FALSE(decode_call(encode_call(ListRequest{PartitionId{16}})));
+  auto unknown = encode_call(ListRequest{});
+  unknown[1] = std::byte{8};
+  CHECK_FALSE(decode_call(unknown));
+}
+
+TEST_CASE("what a member says that it owns is a sorted set, however it was sent", "[group_calls]") {
+  const auto read =
+      decode_call(encode_call(HeartbeatRequest{"g", "m", GroupEpoch{1}, {}, PartitionList{second, first, second}}));
+  REQUIRE(read);
+  CHECK(std::get<HeartbeatRequest>(*read).owned == PartitionList{first, second});
+}
+
+TEST_CASE("a coordinator's answer comes out as it went in", "[group_calls]") {
+  const HeartbeatAnswer told{GroupEpoch{4}, 3'000, {{{first, 1}, {second, 0}}}};
+  CHECK(answer_back(told) == told);
+  const HeartbeatAnswer nothing_new{GroupEpoch{4}, 1'000, {}};
+  CHECK(answer_back(nothing_new) == nothing_new);
+
+  const auto statuses = answer_back(std::vector<Status>{Status{}, Error{Errc::fenced_member_epoch, "not its own"}});
+  REQUIRE(statuses.size() == 2);
+  CHECK(statuses[0]);
+  REQUIRE_FALSE(statuses[1]);
+  CHECK(statuses[1].error().code == Errc::fenced_member_epoch);
+  CHECK(statuses[1].error().message == "not its own");
+
+  const CommittedOffset committed{TopicId{{1}}, Offset{9}, no_leader_epoch, "note", TimestampMs{5}, 2};
+  const std::vector<Position> positions{{{"orders", PartitionId{0}}, committed}, {{"orders", PartitionId{1}}, std::nullopt}};
+  CHECK(answer_back(positions) == positions);
+
+  const MemberAssignment current{GroupEpoch{4}, GroupEpoch{3}, MemberState::revoking, {first}, {second}};
+  const auto described = answer_back(GroupDescription{
+      "g", GroupState::reconciling, GroupEpoch{5}, "uniform", {{"m", test::reads({"orders"}), current, {first}}}});
+  CHECK(described.state == GroupState::reconciling);
+  CHECK(described.assignor == "uniform");
+  REQUIRE(described.members.size() == 1);
+  CHECK(described.members[0].current == current);
+  CHECK(described.members[0].target == PartitionList{first});
+
+  const auto listed =
+      answer_back(std::vector<GroupListing>{{.group = "g"}, {"h", GroupState::stable, 3, GroupEpoch{7}, "range"}});
+  REQUIRE(listed.size() == 2);
+  CHECK(listed[1].members == 3);
+  CHECK(listed[1].epoch == GroupEpoch{7});
+  CHECK(listed[1].assignor == "range");
+  CHECK(listed[1].state == GroupState::stable);
+  answer_back(std::monostate{});
+}
+
+TEST_CASE("news for members come out as they went in", "[group_calls]") {
+  const std::vector<MemberName> members{{"g", "a"}, {"h", "b"}};
+  const auto bytes = encode_news(members);
+  CHECK(decode_news(bytes).value() == members);
+  refuses_what_is_cut_or_longer(bytes, decode_news);
+}
+
+TEST_CASE("a call asks the coordinator what it says", "[group_calls]") {
+  test::GroupFixture group;
+  group.topic("orders", 1);
+  const auto ask = [&](const GroupCall& call) {
+    return group.run([&](Turn& turn) { return answer_call(*group.coordinator, call, group.now, turn); });
+  };
+  const auto joined = ask(HeartbeatRequest{"g", "m", joining, test::reads({"orders"}), {}});
+  REQUIRE(joined);
+  CHECK(std::get<HeartbeatAnswer>(*joined).epoch == GroupEpoch{1});
+  const auto committed =
+      ask(CommitRequest{"g", {"m", GroupEpoch{1}}, {{"orders", PartitionId{0}, Offset{3}, no_leader_epoch, {}, 0}}});
+  CHECK(std::get<std::vector<Status>>(*committed).at(0));
+  CHECK(std::get<std::vector<Position>>(*ask(OffsetsRequest{"g", {}, {}})).at(0).second->offset == Offset{3});
+  CHECK(std::get<std::vector<Status>>(*ask(ResetRequest{"g", {{{"orders", PartitionId{0}}, Offset{1}}}})).at(0));
+  CHECK(std::get<GroupDescription>(*ask(DescribeRequest{"g"})).members.size() == 1);
+  CHECK(std::get<std::vector<GroupListing>>(*ask(ListRequest{})).size() == 1);
+  CHECK(ask(DeleteGroupRequest{"g"}).error().code == Errc::non_empty_group);
+  CHECK(std::get<std::vector<Status>>(*ask(DeleteOffsetsRequest{"g", {{"orders", PartitionId{0}}}})).at(0).error().code ==
+        Errc::group_subscribed_to_topic);
+  CHECK(ask(HeartbeatRequest{"g", "m", leaving, {}, {}}));
+  CHECK(std::holds_alternative<std::monostate>(*ask(DeleteGroupRequest{"g"})));
+  CHECK(ask(DescribeRequest{"g"}).error().code == Errc::group_id_not_found);
+}
+
+TEST_CASE("a group's partition is the one that Kafka gives it", "[group_calls]") {
+  // Java: "abc".hashCode() and so on.
+  CHECK(java_hash("") == 0);
+  CHECK(java_hash("abc") == 96'354);
+  CHECK(java_hash("hello") == 99'162'322);
+  CHECK(java_hash("\xc3\xa9") == 233);
+  CHECK(java_hash("\xf0\x9f\x98\x80") == 1'772'899);
+  CHECK(java_hash("polygenelubricants") == INT32_MIN);
+  CHECK(java_hash("\xff") == 0xfffd);
+  CHECK(java_hash("\xc3") == 0xfffd);
+  CHECK(partition_of_group("polygenelubricants") == PartitionId{0});
+  CHECK(partition_of_group("abc") == PartitionId{96'354 % 16});
+  CHECK(partition_of(DescribeRequest{"abc"}) == partition_of_group("abc"));
+  CHECK(partition_of(ListRequest{PartitionId{3}}) == PartitionId{3});
+}
+
+}  // namespace troupe::group
