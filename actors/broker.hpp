@@ -38,6 +38,8 @@ class Broker final : public BrokerApi, public ClusterApi {
     std::size_t produce_bytes_max = std::size_t{256} << 20;
     std::function<HealthReport()> health = {};
     std::function<std::vector<BrokerId>()> links = {};  ///< nodes that there is a link to; null: there are none
+    GroupApi* groups = nullptr;                         ///< outlives the broker
+    ConsumerApi* consumers = nullptr;                   ///< outlives the broker
   };
 
   explicit Broker(Options options);
@@ -50,6 +52,8 @@ class Broker final : public BrokerApi, public ClusterApi {
   HealthReport health() const override;
   std::vector<ActorInfo> actor_tree() const override;
   ClusterApi& cluster_api() override { return *this; }
+  GroupApi& group_api() override { return *options_.groups; }
+  ConsumerApi& consumer_api() override { return *options_.consumers; }
 
   CallId produce(ProduceRequest request, Reply<ProduceResponse> reply) override;
   void produce_all(std::vector<ProduceCall> calls) override;

@@ -20,6 +20,8 @@
 namespace troupe {
 
 class ClusterApi;
+class ConsumerApi;
+class GroupApi;
 
 /// Names a call for `BrokerApi::cancel`. 0: a call that was over at once.
 using CallId = std::uint64_t;
@@ -210,6 +212,9 @@ class BrokerApi {
   virtual std::vector<ActorInfo> actor_tree() const = 0;
   /// The cluster as a whole, and what operators do to it: core/cluster_api.hpp
   virtual ClusterApi& cluster_api() = 0;
+  virtual GroupApi& group_api() = 0;
+  /// Members of groups on this node: core/consumer_api.hpp
+  virtual ConsumerApi& consumer_api() = 0;
 
   virtual CallId produce(ProduceRequest request, Reply<ProduceResponse> reply) = 0;
   /// As `produce` for each of them, in order, for little more than the price of one: what a thread's turn has gathered.

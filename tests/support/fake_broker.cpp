@@ -53,7 +53,21 @@ metadata::TopicPtr FakeBroker::add_topic(const std::string& name, std::int32_t p
   topic->partitions.assign(static_cast<std::size_t>(partitions), image);
   for (std::int32_t number = 0; number < partitions; ++number) partitions_[{topic->id, PartitionId{number}}];
   topics_[name] = topic;
+  tell_image(*topic);
   return topic;
+}
+
+/// The cluster's image has the topic, too.
+void FakeBroker::tell_image(const metadata::TopicImage& topic) {
+  std::vector<metadata::MetadataRecord> records;
+  if (whole_cluster_.image()->find_topic(topic.id) == nullptr)
+    records.emplace_back(metadata::TopicRecord{topic.id, topic.name});
+  for (std::int32_t number = 0; number < topic.partition_count(); ++number) {
+    const auto& image = topic.partitions[static_cast<std::size_t>(number)];
+    records.emplace_back(metadata::PartitionRecord{topic.id, PartitionId{number}, image.leader, image.leader_epoch,
+                                                   image.replicas, image.isr});
+  }
+  whole_cluster_.commit(records);
 }
 
 void FakeBroker::replace_topic(metadata::TopicImage image) {
@@ -420,6 +434,7 @@ CallId FakeBroker::alter_topic(AlterTopicRequest request, Reply<metadata::TopicP
     for (std::int32_t number = 0; number < changed->partition_count(); ++number)
       partitions_[{changed->id, PartitionId{number}}];
     topics_[request.name] = changed;
+    tell_image(*changed);
   }
   reply(metadata::TopicPtr{changed});
   return 0;
@@ -441,6 +456,9 @@ CallId FakeBroker::delete_topic(std::string name, Reply<Nothing> reply) {
               [taker = listener.taker, event = std::move(event)]() mutable { taker->on_tail(std::move(event)); });
         }
         partitions_.erase(id);
+      }
+      if (whole_cluster_.image()->find_topic(found->second->id) != nullptr) {
+        whole_cluster_.commit({metadata::TopicRemovedRecord{found->second->id}});
       }
       topics_.erase(found);
       later.push_back([&] { reply(Nothing{}); });

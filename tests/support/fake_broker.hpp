@@ -12,6 +12,8 @@
 
 #include "core/broker_api.hpp"
 #include "tests/support/fake_cluster.hpp"
+#include "tests/support/fake_consumers.hpp"
+#include "tests/support/fake_group.hpp"
 
 namespace troupe::test {
 
@@ -58,9 +60,13 @@ class FakeBroker : public BrokerApi {
   void set_ready(bool ready) { ready_ = ready; }
 
   FakeCluster& whole_cluster() { return whole_cluster_; }
+  FakeGroups& groups() { return groups_; }
+  FakeConsumers& consumers() { return consumers_; }
 
   // BrokerApi
   ClusterApi& cluster_api() override { return whole_cluster_; }
+  GroupApi& group_api() override { return groups_; }
+  ConsumerApi& consumer_api() override { return consumers_; }
   bool ready() const override { return ready_; }
   ClusterInfo cluster() const override;
   metadata::TopicPtr topic(std::string_view name) const override;
@@ -111,6 +117,7 @@ class FakeBroker : public BrokerApi {
   ProduceResponse produce_locked(const ProduceRequest& request, Deferred& later);
   Result<FetchResponse> read_locked(const FetchRequest& request) const;
   static void run(Deferred& later);
+  void tell_image(const metadata::TopicImage& topic);
 
   FakeCluster whole_cluster_;
   const std::size_t tail_bytes_max_;
@@ -127,6 +134,8 @@ class FakeBroker : public BrokerApi {
   std::uint64_t next_id_ = 1;
   std::size_t fetches_ = 0;
   std::size_t cancelled_ = 0;
+  FakeGroups groups_{[this] { return whole_cluster_.image(); }};
+  FakeConsumers consumers_{*this, groups_};
 };
 
 }  // namespace troupe::test

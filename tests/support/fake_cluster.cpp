@@ -38,6 +38,10 @@ void FakeCluster::set_image(metadata::ImagePtr image) {
   const std::lock_guard lock(mutex_);
   image_ = std::move(image);
 }
+void FakeCluster::commit(const std::vector<metadata::MetadataRecord>& records) {
+  const std::lock_guard lock(mutex_);
+  image_ = applied(image_, records);
+}
 void FakeCluster::set_voters(std::vector<BrokerId> voters) {
   const std::lock_guard lock(mutex_);
   voters_ = std::move(voters);

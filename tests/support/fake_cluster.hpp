@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/cluster_api.hpp"
+#include "core/metadata/metadata_record.hpp"
 
 namespace troupe::test {
 
@@ -16,6 +17,8 @@ class FakeCluster final : public ClusterApi {
   explicit FakeCluster(std::int32_t brokers = 1);
 
   void set_image(metadata::ImagePtr image);
+  /// As if the controller had committed these.
+  void commit(const std::vector<metadata::MetadataRecord>& records);
   void set_voters(std::vector<BrokerId> voters);
   void set_reachable(std::vector<BrokerId> nodes);
   /// All changes and questions fail with this; nullopt: no longer.
