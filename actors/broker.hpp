@@ -39,6 +39,7 @@ class Broker final : public BrokerApi, public ClusterApi {
     std::function<HealthReport()> health = {};
     std::function<std::vector<BrokerId>()> links = {};  ///< nodes that there is a link to; null: there are none
     GroupApi* groups = nullptr;                         ///< outlives the broker
+    ConsumerApi* consumers = nullptr;                   ///< outlives the broker
   };
 
   explicit Broker(Options options);
@@ -52,6 +53,7 @@ class Broker final : public BrokerApi, public ClusterApi {
   std::vector<ActorInfo> actor_tree() const override;
   ClusterApi& cluster_api() override { return *this; }
   GroupApi& group_api() override { return *options_.groups; }
+  ConsumerApi& consumer_api() override { return *options_.consumers; }
 
   CallId produce(ProduceRequest request, Reply<ProduceResponse> reply) override;
   void produce_all(std::vector<ProduceCall> calls) override;

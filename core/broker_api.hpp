@@ -20,6 +20,7 @@
 namespace troupe {
 
 class ClusterApi;
+class ConsumerApi;
 class GroupApi;
 
 /// Names a call for `BrokerApi::cancel`. 0: a call that was over at once.
@@ -213,6 +214,8 @@ class BrokerApi {
   virtual ClusterApi& cluster_api() = 0;
   /// Consumer groups, wherever they are coordinated: core/group_api.hpp
   virtual GroupApi& group_api() = 0;
+  /// Members of groups on this node: core/consumer_api.hpp
+  virtual ConsumerApi& consumer_api() = 0;
 
   virtual CallId produce(ProduceRequest request, Reply<ProduceResponse> reply) = 0;
   /// As `produce` for each of them, in order, for little more than the price of one: what a thread's turn has gathered.

@@ -42,7 +42,12 @@ void GroupConsumer::start(MonotonicMs now, GroupConsumerEffects& effects) {
   phase_ = Phase::joining;
   heard_at_ = now;
   auto_commit_at_ = now + options_.auto_commit_interval_ms;
-  beat(now, effects);
+  if (!alone()) return beat(now, effects);
+  phase_ = Phase::member;
+  epoch_ = group::Committer{}.epoch;
+  std::vector<group::AssignedPartition> all;
+  for (const auto& partition : options_.partitions) all.push_back({partition, 0});
+  take(all, now, effects);
 }
 
 void GroupConsumer::change(group::MemberProfile profile, MonotonicMs now, GroupConsumerEffects& effects) {
@@ -54,6 +59,10 @@ void GroupConsumer::change(group::MemberProfile profile, MonotonicMs now, GroupC
 // --- heartbeats -----------------------------------------------------------------------------------------------------------------------
 
 void GroupConsumer::beat(MonotonicMs now, GroupConsumerEffects& effects) {
+  if (alone()) {
+    if (phase_ == Phase::leaving && partitions_.empty()) end(effects);
+    return;
+  }
   if (beat_.under_way) {
     wants_beat_ = true;
     return;
@@ -226,7 +235,7 @@ void GroupConsumer::locate(MonotonicMs now, GroupConsumerEffects& effects) {
     }
   }
   if (names.empty()) return;
-  effects.fetch_offsets = group::OffsetsRequest{options_.group, {options_.member, epoch_}, std::move(names)};
+  effects.fetch_offsets = group::OffsetsRequest{options_.group, committer(), std::move(names)};
   locating_ = {true, false, std::nullopt};
 }
 
@@ -274,6 +283,24 @@ bool GroupConsumer::any_dirty() const {
   return std::ranges::any_of(partitions_, [](const auto& one) { return one.second.dirty(); });
 }
 
+std::optional<Offset> GroupConsumer::committed(const TopicIdPartition& id) const {
+  const auto found = partitions_.find(id);
+  return found == partitions_.end() ? std::nullopt : found->second.committed;
+}
+
+std::vector<std::pair<TopicIdPartition, Offset>> GroupConsumer::consumed_positions() const {
+  std::vector<std::pair<TopicIdPartition, Offset>> all;
+  for (const auto& [id, partition] : partitions_) {
+    if (partition.consumed) all.emplace_back(id, *partition.consumed);
+  }
+  return all;
+}
+
+bool GroupConsumer::dirty(const TopicIdPartition& id) const {
+  const auto found = partitions_.find(id);
+  return found != partitions_.end() && found->second.dirty();
+}
+
 bool GroupConsumer::settled() const { return !committing_.under_way && !any_dirty(); }
 
 void GroupConsumer::commit(MonotonicMs now, GroupConsumerEffects& effects) {
@@ -284,7 +311,7 @@ void GroupConsumer::commit(MonotonicMs now, GroupConsumerEffects& effects) {
   }
   wants_commit_ = false;
   if (epoch_ == group::joining || !any_dirty()) return;
-  group::CommitRequest request{options_.group, {options_.member, epoch_}, {}};
+  group::CommitRequest request{options_.group, committer(), {}};
   in_commit_.clear();
   for (const auto& [id, partition] : partitions_) {
     if (!partition.dirty()) continue;
@@ -306,6 +333,12 @@ void GroupConsumer::on_commit(const Result<std::vector<Status>>& answer, Monoton
     return;
   }
   if (!answer) {
+    if (alone() && !is_passing(answer.error().code)) {
+      // The group has members: nothing of this is its to store.
+      for (auto& [id, partition] : partitions_) partition.consumed = partition.committed;
+      let_go(now, effects);
+      return;
+    }
     if (is_fence(answer.error().code)) {
       // The next heartbeat hears the same, and says what it means.
       beat_soon(now, effects);
@@ -377,7 +410,7 @@ void GroupConsumer::on_deadline(MonotonicMs now, GroupConsumerEffects& effects) 
     end(effects);
     return;
   }
-  if (phase_ == Phase::member && heard_at_ + options_.profile.session_timeout_ms <= now) {
+  if (!alone() && phase_ == Phase::member && heard_at_ + options_.profile.session_timeout_ms <= now) {
     // The coordinator has given up on it, or does not live: what it has may be another's.
     lose_all(now, effects);
     heard_at_ = now;
@@ -398,7 +431,7 @@ std::optional<MonotonicMs> GroupConsumer::next_deadline() const {
     if (!request->under_way) at(request->due);
   }
   if (options_.auto_commit && any_dirty() && !committing_.under_way) at(auto_commit_at_);
-  if (phase_ == Phase::member) at(heard_at_ + options_.profile.session_timeout_ms);
+  if (!alone() && phase_ == Phase::member) at(heard_at_ + options_.profile.session_timeout_ms);
   if (phase_ == Phase::leaving) at(leave_until_);
   return next;
 }

@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/group/group_requests.hpp"
@@ -58,6 +59,8 @@ class GroupConsumer {
     Millis auto_commit_interval_ms = 5'000;
     Millis retry_ms = 100;
     bool comes_back = false;  ///< a static member that will be back: what it has waits for it when it closes
+    /// Reads these, and is no member: it neither joins nor heartbeats, and commits without a name.
+    group::PartitionList partitions = {};
   };
 
   GroupConsumer(Options options, metadata::ImagePtr image);
@@ -93,6 +96,15 @@ class GroupConsumer {
   group::PartitionList reading() const;
   /// What it has not let go of.
   group::PartitionList owned() const;
+  bool owns(const TopicIdPartition& partition) const { return partitions_.contains(partition); }
+  /// The position that is stored, as far as it knows; nullopt: none, or not its own partition.
+  std::optional<Offset> committed(const TopicIdPartition& partition) const;
+  /// How far each of its partitions was consumed, as far as it was said.
+  std::vector<std::pair<TopicIdPartition, Offset>> consumed_positions() const;
+  /// What the commit under way would store.
+  const std::vector<std::pair<TopicIdPartition, Offset>>& in_commit() const { return in_commit_; }
+  /// What was consumed is not what is stored, yet.
+  bool dirty(const TopicIdPartition& partition) const;
   /// Everything that was consumed is committed.
   bool settled() const;
 
@@ -132,6 +144,9 @@ class GroupConsumer {
   void let_go(MonotonicMs now, GroupConsumerEffects& effects);
   void end(GroupConsumerEffects& effects);
   bool any_dirty() const;
+  bool alone() const { return !options_.partitions.empty(); }
+  /// As whom it commits and asks for positions.
+  group::Committer committer() const { return alone() ? group::Committer{} : group::Committer{options_.member, epoch_}; }
 
   Options options_;
   metadata::ImagePtr image_;

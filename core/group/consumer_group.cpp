@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/group/reconcile.hpp"
+#include "core/metadata/topic_config.hpp"
 
 namespace troupe::group {
 namespace {
@@ -251,7 +252,9 @@ std::vector<TopicId> ConsumerGroup::topics_of(const Member& member, const metada
   }
   if (member.pattern) {
     image.for_each_topic([&](const metadata::TopicPtr& topic) {
-      if (member.pattern->matches(topic->name)) topics.push_back(topic->id);
+      // Those of the system are read by who names them, which no door lets a client do.
+      const bool ours = metadata::is_internal_topic(topic->name);
+      if (!ours && member.pattern->matches(topic->name)) topics.push_back(topic->id);
     });
   }
   std::ranges::sort(topics);

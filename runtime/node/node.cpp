@@ -23,6 +23,8 @@
 #include <caf/send.hpp>
 
 #include "actors/broker.hpp"
+#include "actors/consumer_manager.hpp"
+#include "actors/consumers.hpp"
 #include "actors/disk_worker.hpp"
 #include "actors/errors.hpp"
 #include "actors/gateway.hpp"
@@ -135,6 +137,7 @@ struct Node::Impl {
   const std::shared_ptr<GroupListeners> group_listeners = std::make_shared<GroupListeners>();
   GroupDirectory coordinators;
   GroupFront groups{group_desk, group_listeners};
+  const std::shared_ptr<HandleSlot<caf::actor>> consumer_manager = std::make_shared<HandleSlot<caf::actor>>();
   const std::shared_ptr<HandleSlot<caf::actor>> processor_manager = std::make_shared<HandleSlot<caf::actor>>();
   mutable std::mutex processors_mutex;
   std::vector<ProcessorSpecPtr> processors;
@@ -142,6 +145,8 @@ struct Node::Impl {
   const std::shared_ptr<DiskSpace> data_space = std::make_shared<DiskSpace>();
   const std::shared_ptr<DiskSpace> metadata_space = std::make_shared<DiskSpace>();
   std::atomic<bool> draining{false};
+  Consumers consumers{
+      {.broker = [this] { return broker.get(); }, .groups = &groups, .manager = consumer_manager, .table = &table}};
   std::unique_ptr<Broker> broker;
   std::optional<Cluster> cluster;  ///< of a node that others can join
 
@@ -177,7 +182,8 @@ Node::Impl::Impl(const NodeConfig& node_config, metrics::Registry& registry)
                                                     .produce_bytes_max = config.produce_bytes_max,
                                                     .health = [this] { return health(); },
                                                     .links = [this] { return linked_nodes(); },
-                                                    .groups = &groups});
+                                                    .groups = &groups,
+                                                    .consumers = &consumers});
   export_metrics();
 }
 
@@ -294,7 +300,12 @@ SupervisorOptions Node::Impl::tree(const metadata::BrokerImage& self, const Uuid
            return actor;
          }});
   }
-  // Last, so that it is ended while everything that it needs is there.
+  // Last, so that they are ended while everything that they need is there.
+  children.push_back({"consumer_manager", "consumers", [this](caf::actor_system& actors, const ActorRowPtr& row) {
+                        const auto actor = spawn_consumer_manager(actors, {.table = &table}, row);
+                        consumer_manager->set(actor);
+                        return actor;
+                      }});
   children.push_back({"processor_manager", "processors", [this](caf::actor_system& actors, const ActorRowPtr& row) {
                         const auto actor = spawn_processor_manager(actors,
                                                                    {.broker = broker.get(),

@@ -24,15 +24,15 @@ LAYERS = {
     "core/metadata":    ("base core/ids.hpp core/record",                          ""),
     "core/operation":   ("base core/broker_api.hpp core/ids.hpp core/metadata",    ""),
     "core/group":       ("base core/ids.hpp core/record core/metadata",            ""),
-    "core/consumer":    ("base core/ids.hpp core/record core/metadata core/group", ""),
+    "core/consumer":    ("base core/broker_api.hpp core/consumer_api.hpp core/ids.hpp core/record core/metadata core/group", ""),
     "core/processing":  ("base core/ids.hpp core/record core/consumer",            ""),
     "storage":          ("base base/log.hpp base/metrics.hpp core/ids.hpp core/record", "posix"),
     "actors":           ("base base/log.hpp base/metrics.hpp core storage",        "caf"),
     "kafka/codec":      ("base core/ids.hpp core/record",                          ""),
     "kafka":            ("base base/log.hpp base/metrics.hpp core/broker_api.hpp core/ids.hpp core/record", "boost posix"),
     # The rules of cursors and subscriptions are core/consumer's (decision 0009).
-    "http":             ("base base/log.hpp base/metrics.hpp core/broker_api.hpp core/cluster_api.hpp core/group_api.hpp core/ids.hpp "
-                         "core/record core/metadata core/consumer core/group",
+    "http":             ("base base/log.hpp base/metrics.hpp core/broker_api.hpp core/cluster_api.hpp core/consumer_api.hpp "
+                         "core/group_api.hpp core/ids.hpp core/record core/metadata core/consumer core/group",
                          "boost simdjson nlohmann openssl posix"),
     "runtime":          ("base base/log.hpp base/metrics.hpp core storage actors kafka http",
                          "caf boost cli11 nlohmann toml openssl posix"),

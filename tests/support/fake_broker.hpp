@@ -12,6 +12,7 @@
 
 #include "core/broker_api.hpp"
 #include "tests/support/fake_cluster.hpp"
+#include "tests/support/fake_consumers.hpp"
 #include "tests/support/fake_group.hpp"
 
 namespace troupe::test {
@@ -63,10 +64,12 @@ class FakeBroker : public BrokerApi {
 
   FakeCluster& whole_cluster() { return whole_cluster_; }
   FakeGroups& groups() { return groups_; }
+  FakeConsumers& consumers() { return consumers_; }
 
   // BrokerApi
   ClusterApi& cluster_api() override { return whole_cluster_; }
   GroupApi& group_api() override { return groups_; }
+  ConsumerApi& consumer_api() override { return consumers_; }
   bool ready() const override { return ready_; }
   ClusterInfo cluster() const override;
   metadata::TopicPtr topic(std::string_view name) const override;
@@ -137,6 +140,7 @@ class FakeBroker : public BrokerApi {
   std::size_t fetches_ = 0;
   std::size_t cancelled_ = 0;
   FakeGroups groups_{[this] { return whole_cluster_.image(); }};
+  FakeConsumers consumers_{*this, groups_};
 };
 
 }  // namespace troupe::test
