@@ -54,6 +54,18 @@ void transfer_quorum(Rest& rest, const CallPtr& call, Request& request);
 /// cluster_routes.cpp: the rows below /v1/cluster.
 void add_v1_cluster(std::vector<Route>& all);
 
+// groups.cpp
+void list_groups(Rest& rest, const CallPtr& call, Request& request);
+void describe_group(Rest& rest, const CallPtr& call, Request& request);
+void group_offsets(Rest& rest, const CallPtr& call, Request& request);
+void delete_group(Rest& rest, const CallPtr& call, Request& request);
+
+// group_changes.cpp
+void reset_group(Rest& rest, const CallPtr& call, Request& request);
+void delete_group_offsets(Rest& rest, const CallPtr& call, Request& request);
+/// The rows below /v1/groups.
+void add_v1_groups(std::vector<Route>& all);
+
 // node.cpp
 void show_health(Rest& rest, const CallPtr& call, Request& request);
 void show_live(Rest& rest, const CallPtr& call, Request& request);

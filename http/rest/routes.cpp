@@ -202,6 +202,7 @@ std::vector<Route> all_routes() {
   add_v1_records(all);
   add_v1_rest(all);
   add_v1_cluster(all);
+  add_v1_groups(all);
   add_v2(all);
   v3::add_routes(all);
   add_plain(all);

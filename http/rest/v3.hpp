@@ -7,7 +7,7 @@
 #include "http/rest/json_body.hpp"
 #include "http/rest/rest.hpp"
 
-/// Confluent's REST API, version 3, as far as it is about clusters, brokers and topics. rest-api.md B2
+/// Confluent's REST API, version 3, as far as it is about clusters, brokers, topics and groups. rest-api.md B2
 namespace troupe::http::v3 {
 
 /// Where the resources of one answer are: below /v3 or /kafka/v3, whichever the client asked, of the host by which it asked.
@@ -90,6 +90,17 @@ void list_replicas_of_broker(Rest& rest, const CallPtr& call, Request& request, 
 void show_reassignment(Rest& rest, const CallPtr& call, Request& request, const Origin& origin);
 void list_reassignments(Rest& rest, const CallPtr& call, Request& request, const Origin& origin);
 void list_all_reassignments(Rest& rest, const CallPtr& call, Request& request, const Origin& origin);
+
+// v3_groups.cpp
+void list_consumer_groups(Rest& rest, const CallPtr& call, Request& request, const Origin& origin);
+void show_consumer_group(Rest& rest, const CallPtr& call, Request& request, const Origin& origin);
+void list_consumers(Rest& rest, const CallPtr& call, Request& request, const Origin& origin);
+void show_consumer(Rest& rest, const CallPtr& call, Request& request, const Origin& origin);
+void list_assignments(Rest& rest, const CallPtr& call, Request& request, const Origin& origin);
+void show_assignment(Rest& rest, const CallPtr& call, Request& request, const Origin& origin);
+void list_lags(Rest& rest, const CallPtr& call, Request& request, const Origin& origin);
+void show_lag(Rest& rest, const CallPtr& call, Request& request, const Origin& origin);
+void show_lag_summary(Rest& rest, const CallPtr& call, Request& request, const Origin& origin);
 
 /// v3_routes.cpp
 void add_routes(std::vector<Route>& all);

@@ -94,6 +94,29 @@ void add_partitions_and_replicas(Table& table) {
              in_cluster<show_replica>);
 }
 
+void add_groups(Table& table) {
+  const std::vector<unsigned> statuses{200, 404, 503};
+  table.read("/v3/clusters/{cluster}/consumer-groups", "v3_groups", "All consumer groups", in_cluster<list_consumer_groups>,
+             {}, statuses);
+  table.read("/v3/clusters/{cluster}/consumer-groups/{group}", "v3_group", "One consumer group",
+             in_cluster<show_consumer_group>, {}, statuses);
+  table.read("/v3/clusters/{cluster}/consumer-groups/{group}/consumers", "v3_consumers", "A group's members",
+             in_cluster<list_consumers>, {}, statuses);
+  table.read("/v3/clusters/{cluster}/consumer-groups/{group}/consumers/{consumer}", "v3_consumer",
+             "One of a group's members", in_cluster<show_consumer>, {}, statuses);
+  table.read("/v3/clusters/{cluster}/consumer-groups/{group}/consumers/{consumer}/assignments", "v3_assignments",
+             "What a member reads", in_cluster<list_assignments>, {}, statuses);
+  table.read(
+      "/v3/clusters/{cluster}/consumer-groups/{group}/consumers/{consumer}/assignments/{topic}/partitions/{partition}",
+      "v3_assignment", "One partition that a member reads", in_cluster<show_assignment>, {}, statuses);
+  table.read("/v3/clusters/{cluster}/consumer-groups/{group}/lags", "v3_lags",
+             "How far a group is behind in each partition, the farthest first", in_cluster<list_lags>, {}, statuses);
+  table.read("/v3/clusters/{cluster}/consumer-groups/{group}/lags/{topic}/partitions/{partition}", "v3_lag",
+             "How far a group is behind in one partition", in_cluster<show_lag>, {}, statuses);
+  table.read("/v3/clusters/{cluster}/consumer-groups/{group}/lag-summary", "v3_lag_summary",
+             "How far a group is behind in all", in_cluster<show_lag_summary>, {}, statuses);
+}
+
 }  // namespace
 
 void add_routes(std::vector<Route>& all) {
@@ -102,6 +125,7 @@ void add_routes(std::vector<Route>& all) {
   add_topics(table);
   add_configs(table);
   add_partitions_and_replicas(table);
+  add_groups(table);
 }
 
 }  // namespace troupe::http::v3

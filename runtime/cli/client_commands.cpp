@@ -6,6 +6,7 @@
 
 #include "runtime/cli/cluster_app.hpp"
 #include "runtime/cli/consume_command.hpp"
+#include "runtime/cli/group_app.hpp"
 #include "runtime/cli/node_options.hpp"
 #include "runtime/cli/number_option.hpp"
 #include "runtime/cli/produce_command.hpp"
@@ -110,6 +111,7 @@ void add_client_commands(CLI::App& app, int& exit_code) {
   add_topic_commands(app, exit_code);
   add_produce_command(app, exit_code);
   add_consume_command(app, exit_code);
+  add_group_commands(app, exit_code);
   add_cluster_commands(app, exit_code);
 }
 

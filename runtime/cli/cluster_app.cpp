@@ -6,42 +6,14 @@
 
 #include "runtime/cli/cluster_changes.hpp"
 #include "runtime/cli/cluster_commands.hpp"
-#include "runtime/cli/node_options.hpp"
+#include "runtime/cli/command_group.hpp"
 #include "runtime/cli/number_option.hpp"
 #include "runtime/cli/reassign_command.hpp"
 
 namespace troupe::cli {
 namespace {
 
-/// Adds the commands of one group, each with options of its own.
-class Group {
- public:
-  Group(CLI::App& parent, const char* name, const char* description, int& exit_code)
-      : app_(*parent.add_subcommand(name, description)), exit_code_(exit_code) {
-    app_.require_subcommand(1);
-  }
-
-  template <class Options>
-  CLI::App* add(const char* name, const char* description, int (*run)(const Options&), const std::string& example,
-                const std::shared_ptr<Options>& options) {
-    auto* command = app_.add_subcommand(name, description);
-    if constexpr (std::is_same_v<Options, NodeOptions>) {
-      add_node_options(*command, *options);
-    } else {
-      add_node_options(*command, options->node);
-    }
-    command->footer("Example: troupe " + example + node_exit_codes);
-    command->callback([options, run, &exit_code = exit_code_] { exit_code = run(*options); });
-    return command;
-  }
-  CLI::App& app() { return app_; }
-
- private:
-  CLI::App& app_;
-  int& exit_code_;
-};
-
-void add_views(Group& cluster) {
+void add_views(CommandGroup& cluster) {
   cluster.add("status", "Who is there, and is all well with this node", cluster_status, "cluster status",
               std::make_shared<NodeOptions>());
 
@@ -68,7 +40,7 @@ void add_views(Group& cluster) {
               std::make_shared<NodeOptions>());
 }
 
-void add_broker_changes(Group& cluster) {
+void add_broker_changes(CommandGroup& cluster) {
   const auto add = [&](const char* name, const char* description, int (*run)(const BrokerOptions&),
                        const std::string& example) {
     const auto options = std::make_shared<BrokerOptions>();
@@ -85,7 +57,7 @@ void add_broker_changes(Group& cluster) {
   add("remove-broker", "Forget a broker that has ended and holds no copies", remove_broker, "cluster remove-broker 4");
 }
 
-void add_partition_changes(Group& cluster) {
+void add_partition_changes(CommandGroup& cluster) {
   const auto elect = std::make_shared<ElectOptions>();
   auto* command = cluster.add("elect", "Elect leaders: the preferred ones, unless told otherwise", elect_leaders,
                               "cluster elect --topic orders --partition 3 --to 2", elect);
@@ -123,13 +95,13 @@ void add_partition_changes(Group& cluster) {
       ->delimiter(',');
 }
 
-void add_quorum_changes(Group& cluster, int& exit_code) {
+void add_quorum_changes(CommandGroup& cluster, int& exit_code) {
   const auto to = std::make_shared<VoterOptions>();
   auto* command =
       cluster.add("transfer", "Make another voter the controller", transfer_controller, "cluster transfer --to 2", to);
   command->add_option("--to", to->id, "This one; else the one that is furthest")->type_name("ID")->check(whole_number());
 
-  Group voters(cluster.app(), "voters", "Change who keeps the metadata", exit_code);
+  CommandGroup voters(cluster.app(), "voters", "Change who keeps the metadata", exit_code);
   const auto add = [&](const char* name, const char* description, int (*run)(const VoterOptions&), const char* example) {
     const auto options = std::make_shared<VoterOptions>();
     voters.add(name, description, run, example, options)
@@ -144,13 +116,13 @@ void add_quorum_changes(Group& cluster, int& exit_code) {
 }  // namespace
 
 void add_cluster_commands(CLI::App& app, int& exit_code) {
-  Group cluster(app, "cluster", "Look at the cluster and change it", exit_code);
+  CommandGroup cluster(app, "cluster", "Look at the cluster and change it", exit_code);
   add_views(cluster);
   add_broker_changes(cluster);
   add_partition_changes(cluster);
   add_quorum_changes(cluster, exit_code);
 
-  Group actor(app, "actor", "Look at the actors of the nodes", exit_code);
+  CommandGroup actor(app, "actor", "Look at the actors of the nodes", exit_code);
   const auto tree = std::make_shared<TreeOptions>();
   actor.add("tree", "The supervision trees of all nodes", actor_tree, "actor tree --node 1", tree)
       ->add_option("--node", tree->of, "Only this node's")

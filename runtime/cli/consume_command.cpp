@@ -10,6 +10,7 @@
 #include "runtime/client/json_slice.hpp"
 #include "runtime/client/url.hpp"
 #include "runtime/config/value_text.hpp"
+#include "runtime/cli/times.hpp"
 
 namespace troupe::cli {
 namespace {
@@ -18,15 +19,6 @@ constexpr std::int64_t page_records_max = 1000;
 constexpr Millis wait_ms = 20'000;  // of a long poll; a node allows 60 s by default
 constexpr Millis pause_ms_min = 200;
 constexpr Millis pause_ms_max = 2000;
-
-/// A time as the node reads it: a date or a time without zone is in UTC.
-std::string whole_time(const std::string& text) {
-  if (text.find_first_not_of("0123456789-:T") != std::string::npos || text.find('-') == std::string::npos) return text;
-  if (text.size() == 10) return text + "T00:00:00Z";
-  if (text.size() == 16) return text + ":00Z";
-  if (text.size() == 19) return text + "Z";
-  return text;
-}
 
 /// An offset in every partition: "offset:0:17,1:17". Where a log begins later or ends earlier, there.
 Result<std::string> offsets_of(const Json& topic, std::int64_t number, bool from_start) {
