@@ -31,6 +31,23 @@ void list_partitions_v2(Rest& rest, const CallPtr& call, Request& request);
 void describe_partition_v2(Rest& rest, const CallPtr& call, Request& request);
 void partition_offsets_v2(Rest& rest, const CallPtr& call, Request& request);
 
+// consumers_v2.cpp
+void create_instance(Rest& rest, const CallPtr& call, Request& request);
+void delete_instance(Rest& rest, const CallPtr& call, Request& request);
+void subscribe_instance(Rest& rest, const CallPtr& call, Request& request);
+void show_subscription(Rest& rest, const CallPtr& call, Request& request);
+void unsubscribe_instance(Rest& rest, const CallPtr& call, Request& request);
+void assign_instance(Rest& rest, const CallPtr& call, Request& request);
+void show_assignment(Rest& rest, const CallPtr& call, Request& request);
+void read_instance(Rest& rest, const CallPtr& call, Request& request);
+void commit_instance(Rest& rest, const CallPtr& call, Request& request);
+void show_committed(Rest& rest, const CallPtr& call, Request& request);
+void seek_instance(Rest& rest, const CallPtr& call, Request& request);
+void seek_instance_to_beginning(Rest& rest, const CallPtr& call, Request& request);
+void seek_instance_to_end(Rest& rest, const CallPtr& call, Request& request);
+/// The rows below /consumers.
+void add_v2_consumers(std::vector<Route>& all);
+
 // cluster.cpp
 void show_cluster(Rest& rest, const CallPtr& call, Request& request);
 void show_cluster_health(Rest& rest, const CallPtr& call, Request& request);

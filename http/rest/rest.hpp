@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,8 @@
 
 namespace troupe::http {
 
+class ConsumerInstances;
+
 /// What handlers work with. Immutable once the gateway runs; any thread.
 struct Rest {
   BrokerApi& broker;
@@ -18,6 +21,7 @@ struct Rest {
   metrics::Registry& metrics;
   const Clock& clock;
   std::string openapi = {};  ///< the document, made from the router's table
+  std::shared_ptr<ConsumerInstances> consumers = {};
 };
 
 /// Every route of the gateway.

@@ -127,7 +127,9 @@ void add_v1_rest(std::vector<Route>& all) {
                 {"slow", "string", "block, conflate or disconnect, when the client is slow"},
                 {"max_rate", "integer", "Records of a key a second, conflated"},
                 {"after_ms", "integer", "Slow for that long: disconnected"},
-                {"max_lag", "integer", "That many records behind: disconnected"}},
+                {"max_lag", "integer", "That many records behind: disconnected"},
+                {"group", "string", "Reads as a member of this group: what was sent is committed"},
+                {"instance", "string", "With a group: name of a static member"}},
                {},
                {200, 400, 403, 404},
                "text/event-stream"};
@@ -204,6 +206,7 @@ std::vector<Route> all_routes() {
   add_v1_cluster(all);
   add_v1_groups(all);
   add_v2(all);
+  add_v2_consumers(all);
   v3::add_routes(all);
   add_plain(all);
   return all;

@@ -152,7 +152,7 @@ std::string Router::allowed(const Target& target) const {
 
 std::optional<HttpError> check_request(const Route& route, const RequestHead& head, bool has_body, const Query& query) {
   if (auto wrong = check_content_type(route, head, has_body)) return wrong;
-  if (const auto accept = head.field("Accept"); accept && route.dialect != Dialect::plain) {
+  if (const auto accept = head.field("Accept"); accept && route.dialect != Dialect::plain && !route.any_answer) {
     if (!accept->empty() && !accepts(*accept, type_of(route))) {
       return http_error(406, "unsupported", "this is answered as " + std::string(type_of(route)));
     }

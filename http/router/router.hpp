@@ -44,6 +44,7 @@ struct Route {
   std::vector<unsigned> statuses = {};            ///< what it may answer, besides what every request may be answered
   std::string_view answer_type = {};              ///< empty: the dialect's
   RouteKind kind = RouteKind::handler;
+  bool any_answer = false;           ///< its handler looks at Accept, for it has several forms
   bool while_starting = false;       ///< answered before the node knows its topics, too
   std::string_view also_below = {};  ///< a segment before which the pattern may stand, too: "kafka"
 };

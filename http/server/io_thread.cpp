@@ -1,6 +1,7 @@
 #include "http/server/io_thread.hpp"
 
 #include "base/log.hpp"
+#include "http/rest/consumer_instances.hpp"
 #include "http/server/response_head.hpp"
 #include "http/server/session.hpp"
 
@@ -118,7 +119,9 @@ void IoThread::sweep() {
     return drained();
   }
   count_streams();
-  if (!sessions_.empty() || streams_counted_ > 0 || drained_) arm_sweep();
+  auto& consumers = *shared_->rest.consumers;
+  consumers.sweep(time);
+  if (!sessions_.empty() || streams_counted_ > 0 || drained_ || consumers.size() > 0) arm_sweep();
 }
 
 void IoThread::count_streams() {

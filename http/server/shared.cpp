@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "http/message/authority.hpp"
+#include "http/rest/consumer_instances.hpp"
 
 namespace troupe::http {
 
@@ -10,7 +11,12 @@ Shared::Shared(GatewayOptions given, BrokerApi& broker, metrics::Registry& regis
     : options(std::move(given)),
       hosts(HostRules::of(options.host, options.host_names, options.allowed_origins)),
       router(all_routes()),
-      rest{broker, options, registry, clock, openapi_document(router.routes())},
+      rest{broker,
+           options,
+           registry,
+           clock,
+           openapi_document(router.routes()),
+           std::make_shared<ConsumerInstances>(broker.consumer_api())},
       connections(registry.gauge("troupe_http_connections", "Connections open at the gateway")),
       inflight(registry.gauge("troupe_http_inflight_bytes", "Bytes of request bodies that are read or worked on")),
       limits_(options.limits) {

@@ -164,6 +164,7 @@ std::optional<HttpError> SseSession::open(const std::string& topic_name, std::st
   if (auto wrong = Query::parse(query_text, query)) return wrong;
   const auto topic = readable_topic(env_.broker, topic_name);
   if (!topic) return http_error(topic.error());
+  if (query.find("group")) return open_group(topic_name, query, last_event_id);
   auto request = read_request(query, last_event_id, env_.limits.last_event_id_bytes_max);
   if (!request) return http_error(request.error());
   for (const auto& [partition, offset] : request->from.offsets) {
@@ -200,6 +201,7 @@ void SseSession::wants_flush() {
 void SseSession::sent() {
   writing_ = false;
   env_.counters->buffered_bytes -= std::exchange(in_flight_bytes_, 0);
+  if (group_) group_->sent();
   if (closed_) return;
   if (draining_ || over_) return finish(false);
   if (!queued_.empty() || full_) {
@@ -216,6 +218,7 @@ void SseSession::closed() {
   if (std::exchange(closed_, true)) return;
   env_.counters->buffered_bytes -= std::exchange(in_flight_bytes_, 0);
   if (feed_) feed_->close(env_.now());
+  leave_group();
 }
 
 void SseSession::finish(bool at_once) {
@@ -269,7 +272,7 @@ void SseSession::flush(MonotonicMs now) {
   flushing_ = true;
   dirty_ = false;
   full_ = false;
-  if (!begun_) begin(now);
+  if (!begun_ && !in_group_) begin(now);
   if (closed_ || !begun_) {
     flushing_ = false;
     if (!closed_) arm(now);
@@ -278,6 +281,27 @@ void SseSession::flush(MonotonicMs now) {
   OutMessage message;
   message.append(queued_);
   queued_.clear();
+  if (!group_) {
+    pull(now, message);
+  } else if (!over_ && !draining_) {
+    pull_group(message);
+  }
+  flushing_ = false;
+  if (message.empty()) {
+    if (over_) return finish(false);
+    if (dirty_ && !std::exchange(flush_asked_, true)) env_.flush_soon(weak_from_this());
+    arm(now);
+    return;
+  }
+  writing_ = true;
+  flushed_at_ = now;
+  in_flight_bytes_ = message.size();
+  env_.counters->buffered_bytes += in_flight_bytes_;
+  transport_->send(std::move(message));
+}
+
+/// What goes into the next piece of the body.
+void SseSession::pull(MonotonicMs now, OutMessage& message) {
   auto& subscription = feed_->subscription();
   const auto room = env_.limits.send_queue_bytes_max;
   std::size_t used = 0;
@@ -299,18 +323,6 @@ void SseSession::flush(MonotonicMs now) {
     message.append("id: " + subscription.cursor() + "\n\n");
     subscription.cursor_sent(now);
   }
-  flushing_ = false;
-  if (message.empty()) {
-    if (over_) return finish(false);
-    if (dirty_ && !std::exchange(flush_asked_, true)) env_.flush_soon(weak_from_this());
-    arm(now);
-    return;
-  }
-  writing_ = true;
-  flushed_at_ = now;
-  in_flight_bytes_ = message.size();
-  env_.counters->buffered_bytes += in_flight_bytes_;
-  transport_->send(std::move(message));
 }
 
 void SseSession::tell(const consumer::Note& note, OutMessage& message) {
@@ -355,6 +367,10 @@ void SseSession::tick(MonotonicMs now) {
     env_.counters->slow_disconnects.add();
     return finish(true);
   }
+  if (in_group_) {
+    if (begun_ && !writing_ && now - flushed_at_ >= limits.sse_comment_ms) queued_ += ": ka\n\n";
+    return flush(now);
+  }
   auto& subscription = feed_->subscription();
   // Taken before: what is due is done by the tick, and then there is something to read.
   const auto deadline = subscription.next_deadline();
@@ -377,7 +393,7 @@ void SseSession::tick(MonotonicMs now) {
 }
 
 void SseSession::arm(MonotonicMs now) {
-  if (closed_ || writing_) return;
+  if (closed_ || writing_ || !feed_) return;
   const auto deadline = feed_->subscription().next_deadline();
   if (!deadline || *deadline >= now + tick_ms) return;
   const auto at = std::max(*deadline, now + 1);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "http/message/http_error.hpp"
+#include "http/router/target.hpp"
 #include "http/stream/feed.hpp"
 #include "http/stream/out_message.hpp"
 #include "http/stream/stream_env.hpp"
@@ -51,7 +52,15 @@ class SseSession final : public Scheduled, public std::enable_shared_from_this<S
   class Sink;
   std::optional<HttpError> open(const std::string& topic, std::string_view query,
                                 const std::optional<std::string>& last_event_id);
+  // sse_group.cpp
+  std::optional<HttpError> open_group(const std::string& topic, const Query& query,
+                                      const std::optional<std::string>& last_event_id);
+  std::optional<HttpError> join(GroupDefinition definition, GroupStreams streams);
+  void pull_group(OutMessage& message);
+  void leave_group();
+
   void begin(MonotonicMs now);
+  void pull(MonotonicMs now, OutMessage& message);
   void tell(const consumer::Note& note, OutMessage& message);
   void wants_flush();
   void finish(bool at_once);
@@ -60,6 +69,9 @@ class SseSession final : public Scheduled, public std::enable_shared_from_this<S
   const StreamEnv& env_;
   SseTransport* transport_;
   std::shared_ptr<Feed> feed_;
+  bool in_group_ = false;               ///< it has no feed, and `group_` once it has joined
+  std::shared_ptr<GroupStream> group_;  ///< a member's
+  std::string session_;                 ///< by which its membership is taken over
   metrics::Counter records_out_;
   bool by_cursor_ = false;
   bool begun_ = false;

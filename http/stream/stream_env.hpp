@@ -11,6 +11,7 @@
 #include "http/router/produce_turn.hpp"
 #include "http/stream/fanout_hub.hpp"
 #include "http/stream/out_message.hpp"
+#include "http/stream/session_book.hpp"
 #include "http/stream/stream_counters.hpp"
 
 namespace troupe::http {
@@ -34,6 +35,7 @@ struct StreamEnv {
   std::shared_ptr<OutMessage> spare;
   Limits limits;
   std::shared_ptr<StreamCounters> counters;
+  std::shared_ptr<SessionBook> sessions;  ///< of all threads
   std::function<MonotonicMs()> now;
   std::function<TimestampMs()> wall_now;
   /// `flush` soon: after Limits::flush_ms or FanoutHub::pause_ms, together with others.

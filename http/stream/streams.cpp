@@ -30,6 +30,7 @@ struct Streams::Shared {
     registry.before_exposition([kept = counters] { kept->buffered.set(static_cast<double>(kept->buffered_bytes)); });
   }
   std::shared_ptr<StreamCounters> counters;
+  const std::shared_ptr<SessionBook> sessions = std::make_shared<SessionBook>();
 };
 
 /// Three clocks a thread, none a socket: a flush for all who wait for one, a queue of early wakes, and a tick a second.
@@ -49,6 +50,7 @@ struct Streams::Impl {
             .spare = std::make_shared<OutMessage>(),
             .limits = options.limits,
             .counters = shared->counters,
+            .sessions = shared->sessions,
             .now = steady_now,
             .wall_now = [this] { return clock.wall_now(); },
             .flush_soon = [this](std::weak_ptr<Scheduled> who) { flush_soon(std::move(who)); },
@@ -113,7 +115,8 @@ struct Streams::Impl {
       env->hub->tick(now);
       look_for_drain();
       for (const auto& connection : std::vector(connections.begin(), connections.end())) connection->tick(now);
-      if (!connections.empty() || env->hub->partitions() > 0) arm_tick();
+      const bool waited_for = env->sessions->sweep(now);
+      if (!connections.empty() || env->hub->partitions() > 0 || waited_for) arm_tick();
     });
   }
 

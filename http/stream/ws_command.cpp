@@ -13,6 +13,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t sub_bytes_max = 128;
+constexpr std::size_t session_bytes_max = 64;
+constexpr std::size_t pattern_bytes_max = 249;
 constexpr std::size_t topics_max = 32;
 constexpr std::size_t keys_max = 1000;
 constexpr std::size_t client_id_bytes_max = 256;
@@ -144,7 +146,7 @@ Status read_from(const Json& value, SubscribeCommand& command) {
     if (!value["cursor"].is_string()) return bad("from.cursor: wants a string");
     command.cursor = value["cursor"].get<std::string>();
   } else {
-    return bad("from.committed: is for groups, which this version does not have");
+    return bad("from.committed: goes with a group");
   }
   return ok();
 }
@@ -177,7 +179,11 @@ Status read_slow(const Json& value, consumer::SlowOptions& slow) {
 
 Result<Command> read_connect(const Members& members) {
   if (members.has("will") && !members.json("will").is_null()) return Command{UnsupportedCommand{"will"}};
-  return Command{ConnectCommand{}};
+  ConnectCommand command;
+  if (const auto session = members.json("session"); !session.is_null()) {
+    TROUPE_TRY_ASSIGN(command.session, text_of(session, "session", session_bytes_max));
+  }
+  return Command{std::move(command)};
 }
 
 Result<Command> read_produce(const Members& members, std::string_view text) {
@@ -204,20 +210,126 @@ Result<Command> read_produce(const Members& members, std::string_view text) {
   return Command{std::move(command)};
 }
 
+Result<std::vector<std::string>> topics_of(const Json& topics) {
+  std::vector<std::string> names;
+  if (!topics.is_array() || topics.empty() || topics.size() > topics_max) return bad("topics: wants 1 to 32 names");
+  for (const auto& topic : topics) {
+    TROUPE_TRY_ASSIGN(auto name, text_of(topic, "topics", 249));
+    if (std::ranges::find(names, name) != names.end()) return bad("topics: names one twice");
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+/// {"committed":true,"else":"earliest"}; without it, the committed position or else the latest.
+Status read_committed(const Json& value, OffsetReset& otherwise) {
+  if (value.is_null()) return ok();
+  if (!value.is_object() || value.value("committed", Json()) != true || value.size() > 2) {
+    return bad("from: a group goes on where it is: wants {\"committed\":true,\"else\":\"earliest\"}");
+  }
+  const auto name = value.value("else", Json("latest"));
+  if (name == "earliest") {
+    otherwise = OffsetReset::earliest;
+  } else if (name == "none") {
+    otherwise = OffsetReset::none;
+  } else if (name != "latest") {
+    return bad("from.else: wants earliest, latest or none");
+  }
+  return ok();
+}
+
+/// `subscribe` with a group.
+Result<Command> read_join(const Members& members) {
+  const auto mode = members.json("mode");
+  if (mode == "share") return Command{UnsupportedCommand{"mode share"}};
+  if (!mode.is_null() && mode != "group") return bad("mode: wants group");
+  for (const auto* name : {"filter", "presence", "update"}) {
+    if (members.has(name)) return Command{UnsupportedCommand{name}};
+  }
+  for (const auto* name : {"keys", "snapshot", "slow", "on_gap"}) {
+    if (members.has(name)) return bad(std::string(name) + ": does not go with a group, whose members share all records");
+  }
+  JoinCommand command;
+  auto& definition = command.definition;
+  TROUPE_TRY_ASSIGN(command.sub, sub_of(members));
+  TROUPE_TRY_ASSIGN(definition.group, text_of(members.json("group"), "group", 249));
+  if (const auto pattern = members.json("pattern"); !pattern.is_null()) {
+    TROUPE_TRY_ASSIGN(definition.pattern, text_of(pattern, "pattern", pattern_bytes_max));
+  }
+  if (definition.pattern.empty() || !members.json("topics").is_null()) {
+    TROUPE_TRY_ASSIGN(definition.topics, topics_of(members.json("topics")));
+  }
+  if (const auto instance = members.json("instance"); !instance.is_null()) {
+    TROUPE_TRY_ASSIGN(definition.instance, text_of(instance, "instance", 249));
+  }
+  const auto ack = members.json("ack");
+  if (!ack.is_null() && ack != "auto" && ack != "manual") return bad("ack: wants auto or manual");
+  definition.manual_ack = ack == "manual";
+  TROUPE_TRY(read_committed(members.json("from"), definition.otherwise));
+  if (const auto credit = members.json("credit"); !credit.is_null()) {
+    TROUPE_TRY_ASSIGN(command.credit, credit_of(credit));
+  }
+  TROUPE_TRY_ASSIGN(definition.format, format_of(members));
+  return Command{std::move(command)};
+}
+
+Result<PartitionId> partition_of(const std::string& name, const char* where) {
+  std::int32_t partition = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), partition);
+  if (error != std::errc{} || end != name.data() + name.size() || partition < 0) {
+    return bad(std::string(where) + ": a partition is a number of 0 or more");
+  }
+  return PartitionId{partition};
+}
+
+Result<Command> read_ack(const Members& members) {
+  AckCommand command;
+  TROUPE_TRY_ASSIGN(command.sub, sub_of(members));
+  const auto upto = members.json("upto");
+  if (upto.is_string()) {
+    command.cursor = upto.get<std::string>();
+    return Command{std::move(command)};
+  }
+  if (!upto.is_object() || upto.empty() || upto.size() > 1000) {
+    return bad("upto: wants a cursor, or {\"TOPIC\":{\"PARTITION\":offset}}");
+  }
+  for (const auto& [topic, offsets] : upto.items()) {
+    if (!offsets.is_object() || offsets.size() > 10'000) return bad("upto: wants {\"TOPIC\":{\"PARTITION\":offset}}");
+    for (const auto& [name, offset] : offsets.items()) {
+      TROUPE_TRY_ASSIGN(const auto partition, partition_of(name, "upto"));
+      TROUPE_TRY_ASSIGN(const auto at, count_of(offset, "upto"));
+      if (at == std::numeric_limits<std::int64_t>::max()) return bad("upto: there is no such offset");
+      command.done[topic][partition] = Offset{at};
+    }
+  }
+  return Command{std::move(command)};
+}
+
+Result<Command> read_revoked(const Members& members) {
+  RevokedCommand command;
+  TROUPE_TRY_ASSIGN(command.sub, sub_of(members));
+  const auto partitions = members.json("partitions");
+  if (!partitions.is_object() || partitions.size() > 1000) return bad("partitions: wants {\"TOPIC\":[0,3]}");
+  for (const auto& [topic, numbers] : partitions.items()) {
+    if (!numbers.is_array() || numbers.size() > 10'000) return bad("partitions: wants {\"TOPIC\":[0,3]}");
+    for (const auto& number : numbers) {
+      TROUPE_TRY_ASSIGN(const auto partition, count_of(number, "partitions"));
+      if (partition > std::numeric_limits<std::int32_t>::max()) return bad("partitions: there is no such partition");
+      command.partitions[topic].emplace_back(static_cast<std::int32_t>(partition));
+    }
+  }
+  return Command{std::move(command)};
+}
+
 Result<Command> read_subscribe(const Members& members) {
-  for (const auto* name : {"group", "mode", "ack", "instance", "filter", "presence", "pattern", "update"}) {
+  if (members.has("group") && !members.json("group").is_null()) return read_join(members);
+  for (const auto* name : {"mode", "ack", "instance", "filter", "presence", "pattern", "update"}) {
     if (members.has(name) && !members.json(name).is_null() && members.json(name) != false)
       return Command{UnsupportedCommand{name}};
   }
   SubscribeCommand command;
   TROUPE_TRY_ASSIGN(command.sub, sub_of(members));
-  const auto topics = members.json("topics");
-  if (!topics.is_array() || topics.empty() || topics.size() > topics_max) return bad("topics: wants 1 to 32 names");
-  for (const auto& topic : topics) {
-    TROUPE_TRY_ASSIGN(auto name, text_of(topic, "topics", 249));
-    if (std::ranges::find(command.topics, name) != command.topics.end()) return bad("topics: names one twice");
-    command.topics.push_back(std::move(name));
-  }
+  TROUPE_TRY_ASSIGN(command.topics, topics_of(members.json("topics")));
   TROUPE_TRY(read_from(members.json("from"), command));
   if (!command.from.offsets.empty() && command.topics.size() > 1) return bad("from.offset: is for one topic");
   TROUPE_TRY_ASSIGN(command.keys, keys_of(members));
@@ -297,6 +409,8 @@ Result<Command> read_command(const Members& members, std::string_view text) {
   if (name == "subscribe") return read_subscribe(members);
   if (name == "history") return read_history(members);
   if (name == "get") return read_get(members);
+  if (name == "ack") return read_ack(members);
+  if (name == "revoked") return read_revoked(members);
   if (name == "unsubscribe") {
     TROUPE_TRY_ASSIGN(auto sub, sub_of(members));
     return Command{UnsubscribeCommand{std::move(sub)}};
@@ -305,7 +419,7 @@ Result<Command> read_command(const Members& members, std::string_view text) {
     TROUPE_TRY_ASSIGN(auto sub, sub_of(members));
     return Command{PauseCommand{std::move(sub), name == "pause"}};
   }
-  for (const auto* known : {"auth", "seek", "ack", "revoked", "call", "presence"}) {
+  for (const auto* known : {"auth", "seek", "call", "presence"}) {
     if (name == known) return Command{UnsupportedCommand{name}};
   }
   return bad("op: there is no such command");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,11 +13,14 @@
 #include "core/broker_api.hpp"
 #include "core/consumer/subscription.hpp"
 #include "http/json/record_output.hpp"
+#include "http/stream/group_stream.hpp"
 
 /// What a client may say on a WebSocket, parsed. websocket-sse.md C2.3
 namespace troupe::http {
 
-struct ConnectCommand {};
+struct ConnectCommand {
+  std::optional<std::string> session = {};  ///< to go on with the group subscriptions of
+};
 struct PingCommand {};
 struct ProduceCommand {
   std::string topic = {};
@@ -36,6 +40,23 @@ struct SubscribeCommand {
   consumer::OnGap on_gap = consumer::OnGap::continue_;
   consumer::Credit credit = {};
   RecordFormat format = RecordFormat::auto_;
+};
+/// `subscribe` as a member of a group.
+struct JoinCommand {
+  std::string sub = {};
+  GroupDefinition definition = {};
+  consumer::Credit credit = {};
+};
+/// Offsets by topic and partition.
+using NamedPositions = std::map<std::string, std::map<PartitionId, Offset>>;
+struct AckCommand {
+  std::string sub = {};
+  std::optional<std::string> cursor = {};  ///< all before it is done; else
+  NamedPositions done = {};                ///< the last record that is, in each partition
+};
+struct RevokedCommand {
+  std::string sub = {};
+  std::map<std::string, std::vector<PartitionId>> partitions = {};
 };
 struct UnsubscribeCommand {
   std::string sub = {};
@@ -61,8 +82,9 @@ struct UnsupportedCommand {
   std::string what = {};
 };
 
-using Command = std::variant<ConnectCommand, PingCommand, ProduceCommand, SubscribeCommand, UnsubscribeCommand,
-                             CreditCommand, PauseCommand, HistoryCommand, UnsupportedCommand>;
+using Command =
+    std::variant<ConnectCommand, PingCommand, ProduceCommand, SubscribeCommand, JoinCommand, AckCommand, RevokedCommand,
+                 UnsubscribeCommand, CreditCommand, PauseCommand, HistoryCommand, UnsupportedCommand>;
 
 struct ParsedCommand {
   std::optional<std::uint64_t> id = {};  ///< none: no answer is wanted

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/uuid.hpp"
 #include "http/error_mapping.hpp"
 #include "http/json/json_syntax.hpp"
 #include "http/json/record_input.hpp"
@@ -68,16 +67,6 @@ void append_error(std::string& out, std::string_view code, int number, std::stri
 void append_error(std::string& out, const Error& error) {
   const auto view = view_of(error.code);
   append_error(out, view.code, view.number, error.message, view.retry, view.after_ms);
-}
-
-void WsSession::run(const std::optional<std::uint64_t>& id, ConnectCommand&& /*command*/) {
-  if (std::exchange(connected_, true)) return reply_error(id, "bad_request", 400, "connected already");
-  const auto& limits = env_.limits;
-  reply_ok(id, "{\"session\":" + quoted("s-" + to_string(Uuid::random())) + ",\"node\":" +
-                   to_string(env_.broker.cluster().node_id) + ",\"ping_ms\":" + std::to_string(limits.ping_ms) +
-                   ",\"max_frame\":" + std::to_string(limits.frame_in_bytes_max) +
-                   ",\"resumed\":false,\"limits\":{\"subs\":" + std::to_string(limits.subscriptions_max) +
-                   ",\"produce_inflight\":" + std::to_string(limits.produce_inflight_max) + "}}");
 }
 
 void WsSession::run(const std::optional<std::uint64_t>& id, PingCommand&& /*command*/) {
@@ -232,8 +221,9 @@ Result<std::shared_ptr<WsSession::Sub>> WsSession::make_sub(SubscribeCommand&& c
 }
 
 void WsSession::run(const std::optional<std::uint64_t>& id, SubscribeCommand&& command) {
-  if (find(command.sub) != nullptr) return reply_error(id, "bad_request", 400, "sub: there is one of this name");
-  if (subscriptions_.size() >= env_.limits.subscriptions_max) {
+  if (find(command.sub) != nullptr || find_group(command.sub) != nullptr)
+    return reply_error(id, "bad_request", 400, "sub: there is one of this name");
+  if (subscriptions() >= env_.limits.subscriptions_max) {
     return reply_error(id, "rate_limited", 42901,
                        "at most " + std::to_string(env_.limits.subscriptions_max) + " subscriptions", true);
   }
@@ -344,6 +334,7 @@ void WsSession::tell(Sub& sub, const consumer::Note& note) {
 }
 
 void WsSession::run(const std::optional<std::uint64_t>& id, UnsubscribeCommand&& command) {
+  if (remove_group(command.sub)) return reply_ok(id, "{}");
   auto* sub = find(command.sub);
   if (sub == nullptr) return reply_error(id, "unknown_sub", 404, "there is no subscription of this name");
   if (!sub->replied) reply_error(sub->reply_to, {Errc::cancelled, "unsubscribed before it began"});
@@ -352,6 +343,10 @@ void WsSession::run(const std::optional<std::uint64_t>& id, UnsubscribeCommand&&
 }
 
 void WsSession::run(const std::optional<std::uint64_t>& id, CreditCommand&& command) {
+  if (auto* group = find_group(command.sub)) {
+    group->stream->add_credit(command.credit);
+    return reply_ok(id, "{}");
+  }
   auto* sub = find(command.sub);
   if (sub == nullptr) return reply_error(id, "unknown_sub", 404, "there is no subscription of this name");
   sub->feed->subscription().add_credit(command.credit);
@@ -359,6 +354,10 @@ void WsSession::run(const std::optional<std::uint64_t>& id, CreditCommand&& comm
 }
 
 void WsSession::run(const std::optional<std::uint64_t>& id, PauseCommand&& command) {
+  if (auto* group = find_group(command.sub)) {
+    command.paused ? group->stream->pause() : group->stream->resume_reading();
+    return reply_ok(id, "{}");
+  }
   auto* sub = find(command.sub);
   if (sub == nullptr) return reply_error(id, "unknown_sub", 404, "there is no subscription of this name");
   if (command.paused) {

@@ -135,6 +135,7 @@ void WsSession::sent() {
   writing_ = false;
   env_.counters->buffered_bytes -= in_flight_bytes_;
   in_flight_bytes_ = 0;
+  for (const auto& [name, group] : groups_) group->stream->sent();
   if (closed_) return;
   if (!queued_.empty() || full_) {
     flush_now();
@@ -158,6 +159,7 @@ void WsSession::closed() {
   order_.clear();
   subscriptions_.clear();
   close_histories(now);
+  leave_session(false);
 }
 
 void WsSession::close(CloseCode code, std::string_view reason) {
@@ -254,16 +256,23 @@ void WsSession::flush(MonotonicMs now) {
   const bool crowded = env_.counters->buffered_bytes > env_.limits.all_send_queues_bytes_max;
   const auto room = env_.limits.send_queue_bytes_max;
   const auto count = crowded || draining_ ? 0 : order_.size();
+  const auto groups = crowded || draining_ ? decltype(groups_){} : groups_;
+  auto sharers = count + groups.size();
   for (std::size_t i = 0; i < count && !closed_; ++i) {
     const auto sub = order_[(turn_ + i) % count];
     const auto left = room - std::min(room, message.size());
-    full_ = pull(*sub, left / (count - i), now, message) || full_;
+    full_ = pull(*sub, left / sharers--, now, message) || full_;
+  }
+  for (const auto& [name, group] : groups) {
+    if (closed_) break;
+    const auto left = room - std::min(room, message.size());
+    full_ = pull_group(*group, left / sharers--, now, message) || full_;
   }
   ++turn_;
   flushing_ = false;
   if (closed_) return;
   remove_over();
-  if (crowded && !order_.empty()) dirty_ = true;
+  if (crowded && !(order_.empty() && groups_.empty())) dirty_ = true;
 
   if (message.empty()) {
     if (dirty_ && !std::exchange(flush_asked_, true)) env_.flush_soon(weak_from_this());
@@ -365,6 +374,7 @@ void WsSession::tick(MonotonicMs now) {
     pinged_at_ = now;
     transport_->ping();
   }
+  if (!resumable_.empty() && now - opened_at_ >= resume_grace_ms) resumable_.clear();  // nobody asked for them
   for (const auto& history : histories_) tick_history(*history, now);
   bool due = false;
   for (std::size_t i = 0; i < order_.size(); ++i) {

@@ -24,6 +24,7 @@ enum class CloseCode : std::uint16_t {
   draining = 4000,    ///< other nodes were named
   slow_consumer = 4001,
   no_pong = 4002,
+  taken_over = 4003,  ///< its session goes on with another socket
   overloaded = 4005,
   not_connected = 4501,
   malformed = 4502,
@@ -75,7 +76,7 @@ class WsSession final : public Scheduled, public std::enable_shared_from_this<Ws
   void close(CloseCode code, std::string_view reason);
 
   bool is_closed() const { return closed_; }
-  std::size_t subscriptions() const { return subscriptions_.size(); }
+  std::size_t subscriptions() const { return subscriptions_.size() + groups_.size(); }
 
  private:
   struct Sub {
@@ -89,7 +90,15 @@ class WsSession final : public Scheduled, public std::enable_shared_from_this<Ws
     bool over = false;                          ///< ended and told: removed when nobody looks at it
     std::vector<metrics::Counter> records_out;  ///< one a topic
   };
+  /// A subscription as a member of a group.
+  struct Group {
+    std::string name;
+    std::string head;  ///< {"ev":"records","sub":"w"
+    std::shared_ptr<GroupStream> stream;
+    std::map<std::string, metrics::Counter, std::less<>> records_out;
+  };
   class Sink;
+  class GroupSink;
   struct History;
 
   void on_command(std::string_view text);
@@ -97,6 +106,9 @@ class WsSession final : public Scheduled, public std::enable_shared_from_this<Ws
   void run(const std::optional<std::uint64_t>& id, PingCommand&& command);
   void run(const std::optional<std::uint64_t>& id, ProduceCommand&& command);
   void run(const std::optional<std::uint64_t>& id, SubscribeCommand&& command);
+  void run(const std::optional<std::uint64_t>& id, JoinCommand&& command);
+  void run(const std::optional<std::uint64_t>& id, AckCommand&& command);
+  void run(const std::optional<std::uint64_t>& id, RevokedCommand&& command);
   void run(const std::optional<std::uint64_t>& id, UnsubscribeCommand&& command);
   void run(const std::optional<std::uint64_t>& id, CreditCommand&& command);
   void run(const std::optional<std::uint64_t>& id, PauseCommand&& command);
@@ -109,6 +121,18 @@ class WsSession final : public Scheduled, public std::enable_shared_from_this<Ws
   void pull_history(const std::shared_ptr<History>& history);
   static void tick_history(History& history, MonotonicMs now);
   void close_histories(MonotonicMs now);
+
+  // ws_group.cpp
+  void on_claimed(std::optional<std::uint64_t> id, GroupStreams streams);
+  void reply_connected(const std::optional<std::uint64_t>& id, bool resumed);
+  Group* find_group(const std::string& name);
+  bool remove_group(const std::string& name);
+  bool pull_group(Group& group, std::size_t share, MonotonicMs now, OutMessage& message);
+  void tell(Group& group, const ConsumerEvent& event);
+  void on_committed(std::optional<std::uint64_t> id, const Result<std::vector<CommittedPosition>>& answer,
+                    const std::map<TopicIdPartition, std::string>& topics);
+  GroupStreams detach_groups();
+  void leave_session(bool taken_over);
 
   Sub* find(const std::string& name);
   void remove(const std::string& name);
@@ -160,6 +184,9 @@ class WsSession final : public Scheduled, public std::enable_shared_from_this<Ws
   std::set<std::uint64_t> open_ids_;
   std::map<std::string, std::shared_ptr<Sub>, std::less<>> subscriptions_;
   std::vector<std::shared_ptr<Sub>> order_;  ///< of pulling
+  std::string session_;                      ///< empty: it cannot be resumed
+  GroupStreams resumable_;                   ///< of the session before, not asked for yet
+  std::map<std::string, std::shared_ptr<Group>, std::less<>> groups_;
   std::size_t turn_ = 0;
   std::set<std::shared_ptr<History>> histories_;
   MonotonicMs oldest_news_{0};  ///< of what goes into the message

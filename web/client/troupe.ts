@@ -11,12 +11,14 @@ import {
   type TroupeRecord,
 } from "./protocol";
 import { type ProduceOptions, Producer, type RecordToProduce } from "./producer";
-import { Subscription, type SubscribeOptions } from "./subscription";
+import { GroupSubscription, type GroupOptions, type Work } from "./group";
+import { type Link, Subscription, type SubscribeOptions } from "./subscription";
 
 export type { Credit, From, Gap, Phase, Produced, SlowPolicy, TroupeRecord } from "./protocol";
 export type { ProduceOptions, RecordToProduce } from "./producer";
 export type { SubscribeOptions, SubscriptionState } from "./subscription";
-export { Subscription, TroupeError };
+export type { GroupOptions, GroupState, Partitions, Work } from "./group";
+export { GroupSubscription, Subscription, TroupeError };
 
 export interface ClientOptions {
   /** Called before every connect, and when the server says that the token expires. */
@@ -77,6 +79,16 @@ interface Pending {
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
+/** What a client keeps of its subscriptions, of either kind. */
+interface Attached {
+  attach(): Promise<void>;
+  detach(): void;
+  receive(frame: Json, source: string): void;
+  fail(error: TroupeError): void;
+  close(): void;
+  save_now(): void;
+}
+
 const healthy_after_ms = 30_000;
 const tick_ms = 5_000;
 export class TroupeClient extends Emitter<ClientEvents> {
@@ -96,7 +108,8 @@ export class TroupeClient extends Emitter<ClientEvents> {
   #ping_ms = 25_000;
   #next_id = 1;
   #pending = new Map<number, Pending>();
-  #subscriptions = new Map<string, Subscription<never>>();
+  #subscriptions = new Map<string, Attached>();
+  #session: string | undefined; // of the last connection: its memberships wait for us
   #next_sub = 1;
   readonly #producer: Producer;
   #waiting_for_open: Pending[] = [];
@@ -148,18 +161,37 @@ export class TroupeClient extends Emitter<ClientEvents> {
     options: SubscribeOptions = {},
     callback?: (record: TroupeRecord<Value>) => void,
   ): Subscription<Value> {
-    const id = `s${this.#next_sub++}`;
-    const subscription = new Subscription<Value>(id, topics, options, callback, {
+    const subscription = new Subscription<Value>(`s${this.#next_sub++}`, topics, options, callback, this.#link());
+    this.#add(subscription.id, subscription);
+    return subscription;
+  }
+
+  /** As a member of a group: a share of the records, each until the work on it is done. */
+  join<Value = unknown>(
+    group: string,
+    topics: string | string[],
+    work: Work<Value>,
+    options: GroupOptions = {},
+  ): GroupSubscription<Value> {
+    const subscription = new GroupSubscription<Value>(`s${this.#next_sub++}`, group, topics, options, work, this.#link());
+    this.#add(subscription.id, subscription);
+    return subscription;
+  }
+
+  #link(): Link {
+    return {
       send: (frame) => this.#send(frame),
       call: (op, fields) => this.#call(op, fields),
       later: (delay, task) => this.#later(delay, task),
       drop: (reason) => this.#lost(0, reason),
       forget: (name) => this.#subscriptions.delete(name),
-    });
-    this.#subscriptions.set(id, subscription as unknown as Subscription<never>);
+    };
+  }
+
+  #add(id: string, subscription: Attached): void {
+    this.#subscriptions.set(id, subscription);
     if (this.#state === "open") void subscription.attach();
     else this.connect();
-    return subscription;
   }
 
   /** Resolves when the record is held as `acks` asks for. Waits for a connection, and repeats without risk of a second record. */
@@ -229,7 +261,9 @@ export class TroupeClient extends Emitter<ClientEvents> {
     try {
       const token = await this.#options.getToken?.();
       if (!current()) return;
-      const ok = await this.#call("connect", { client: this.#options.client, token });
+      const member = [...this.#subscriptions.values()].some((one) => one instanceof GroupSubscription);
+      const session = member ? this.#session : undefined;
+      const ok = await this.#call("connect", { client: this.#options.client, token, session });
       if (!current()) return;
       this.#welcome(ok);
     } catch (error) {
@@ -243,6 +277,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
   #welcome(ok: Json): void {
     const limits = isObject(ok.limits) ? ok.limits : {};
     if (typeof ok.ping_ms === "number" && ok.ping_ms > 0) this.#ping_ms = Math.min(ok.ping_ms, 25_000);
+    this.#session = typeof ok.session === "string" ? ok.session : undefined;
     this.#set_state("open", { code: 0, reason: "" });
     this.#later(healthy_after_ms, () => (this.#attempts = 0));
     this.#tick();

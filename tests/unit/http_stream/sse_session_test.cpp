@@ -302,3 +302,73 @@ TEST_CASE("a topic that is deleted ends its streams", "[sse]") {
   CHECK(json::parse(events[0].data)["code"] == "unknown_topic");
   CHECK(client.ended == "in order");
 }
+
+namespace {
+
+/// Time for the streams, for the members and for their coordinator.
+void pass(SseClient& client, Millis time) {
+  for (Millis left = time; left > 0; left -= 100) {
+    client.fixture.broker.groups().advance(100);
+    client.fixture.broker.consumers().advance(100);
+    client.wait(100);
+  }
+}
+
+std::vector<std::string> types(SseClient& client) {
+  std::vector<std::string> all;
+  for (const auto& event : client.events()) {
+    if (!event.data.empty())
+      all.push_back(event.type == "message" ? event.data.substr(0, event.data.find(",\"ts\"")) : event.type);
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("an event stream with a group is a member of it, and commits what it has sent", "[sse][group]") {
+  StreamFixture fixture;
+  fixture.broker.add_topic("Chat", 1);
+  fixture.broker.append("Chat", PartitionId{0}, {{"k", "1"}, {"k", "2"}});
+  SseClient client(fixture);
+  client.open("group=readers&from=earliest");
+  CHECK(client.status == 200);
+  pass(client, 2'000);
+  CHECK(types(client) == std::vector<std::string>{"assigned", R"({"p":0,"o":0)", R"({"p":0,"o":1)"});
+  CHECK(fixture.broker.groups().committed("readers", "Chat", 0) == Offset{2});
+}
+
+TEST_CASE("a browser that comes back with its last event id is the same member", "[sse][group]") {
+  StreamFixture fixture;
+  fixture.broker.add_topic("Chat", 1);
+  auto first = std::make_unique<SseClient>(fixture);
+  first->open("group=readers&from=earliest");
+  pass(*first, 200);
+  (void)first->events();
+  const auto id = first->last_id;
+  REQUIRE(id.starts_with("s-"));
+  SECTION("its stream was lost") { first.reset(); }
+  SECTION("its stream seems to be there") {}
+  SseClient second(fixture);
+  second.open("group=readers&from=earliest", id);
+  fixture.broker.append("Chat", PartitionId{0}, {{"k", "1"}});
+  pass(second, 200);
+  CHECK(types(second) == std::vector<std::string>{"assigned", R"({"p":0,"o":0)"});
+  CHECK(fixture.broker.consumers().open_count() == 1);
+  if (first) CHECK(first->ended == "at once");
+}
+
+TEST_CASE("what is wrong with an event stream of a group is refused", "[sse][group]") {
+  StreamFixture fixture;
+  fixture.broker.add_topic("Chat", 1);
+  for (const auto* query : {"group=a%20b", "group=g&from=last:5", "group=g&key=a", "group=g&format=xml"}) {
+    SseClient client(fixture);
+    client.open(query);
+    CHECK(client.status == 400);
+  }
+  SseClient client(fixture);
+  fixture.broker.consumers().fail_open(Error{Errc::overloaded, "as many as there may be"});
+  client.open("group=g");
+  pass(client, 200);
+  CHECK(types(client) == std::vector<std::string>{"end"});
+  CHECK(client.ended == "in order");
+}

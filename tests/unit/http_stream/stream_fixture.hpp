@@ -26,6 +26,7 @@ struct StreamFixture {
             .spare = std::make_shared<http::OutMessage>(),
             .limits = limits,
             .counters = counters,
+            .sessions = std::make_shared<http::SessionBook>(),
             .now = [this] { return now; },
             .wall_now = [] { return TimestampMs{1'764'000'000'000}; },
             .flush_soon = [this](std::weak_ptr<http::Scheduled> who) { to_flush.push_back(std::move(who)); },

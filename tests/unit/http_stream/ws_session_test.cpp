@@ -270,7 +270,7 @@ TEST_CASE("a subscription that cannot be is answered with its reason", "[ws]") {
   CHECK(client.ask({{"op", "subscribe"}, {"sub", "s"}, {"topics", {"Nope"}}})["code"] == "unknown_topic");
   CHECK(client.ask({{"op", "subscribe"}, {"sub", "s"}, {"topics", {"__consumer_offsets"}}})["code"] == "forbidden");
   CHECK(client.ask({{"op", "subscribe"}, {"sub", std::string(10'000, 'x')}, {"topics", {"Chat"}}})["code"] == "bad_request");
-  for (const auto* name : {"group", "filter", "presence"}) {
+  for (const auto* name : {"filter", "presence"}) {
     CHECK(client.ask(subscribe("s", nullptr, {{name, "x"}}))["code"] == "unsupported");
   }
   CHECK(client.ask(subscribe("s", nullptr, {{"slow", {{"policy", "drop_oldest"}}}}))["code"] == "unsupported");
