@@ -5,9 +5,10 @@ usage: cluster_figures.py TROUPE silence kill|stop|term|drain [--trials N] [--of
        cluster_figures.py TROUPE mass [--trials N] [--partitions N]
        cluster_figures.py TROUPE price HTTP_LOAD [--trials N] [--seconds S]
 
-silence: the longest time between two acknowledged writes to one partition, over all partitions that the victim led, with one writer each through
-another node (6 partitions, 3 copies, `flush = fsync`). mass: from kill -9 of the node that leads N partitions of 3 copies until each of them has
-acknowledged a write. price: records a second of processor time of all nodes together, 3 nodes with 3 copies and acks = quorum against one node.
+silence: the longest time between two acknowledged writes to one partition, over all partitions that the victim led, with one writer each
+through another node (6 partitions, 3 copies, `flush = fsync`). mass: from kill -9 of the node that leads N partitions of 3 copies until each
+of them has acknowledged a write. price: records a second of processor time of all nodes together, 3 nodes with 3 copies and acks = quorum
+against one node.
 Every figure comes with the machine's load at its begin and end.
 """
 
@@ -133,7 +134,8 @@ def silence(options):
                 one.join(60)
             silences.append(max(one.longest_silence_ms(at) for one in writers))
             failures += [text for one in writers for text in one.failed]
-    tell(f"silence after {options.how} of a {options.of}", silences, "ms", {"failed_requests": len(failures), "first_failures": failures[:3]})
+    tell(f"silence after {options.how} of a {options.of}", silences, "ms",
+         {"failed_requests": len(failures), "first_failures": failures[:3]})
 
 
 def mass(options):
@@ -190,8 +192,8 @@ def price(options):
 
 def tell(what, values, unit, more):
     values = sorted(values)
-    print(json.dumps({"what": what, "trials": len(values), "unit": unit, "median": round(statistics.median(values), 2), "least": round(values[0], 2),
-                      "worst": round(values[-1], 2), **more, "load": os.getloadavg()[0]}), flush=True)
+    print(json.dumps({"what": what, "trials": len(values), "unit": unit, "median": round(statistics.median(values), 2),
+                      "least": round(values[0], 2), "worst": round(values[-1], 2), **more, "load": os.getloadavg()[0]}), flush=True)
 
 
 def main():

@@ -14,7 +14,7 @@ bool QuorumNode::leader_is_near() const {
   return leadership_ || (leader_ && now_ - leader_heard_at_ < options_.election_timeout_min_ms);
 }
 
-/// Longer when elections come to nothing: then it may take longer than that to ask, to write a vote down and to answer. KRaft backs off, too.
+/// Longer when elections come to nothing: it may take longer than that to ask, to write a vote down and to answer. KRaft backs off, too.
 Millis QuorumNode::election_timeout() {
   constexpr std::int64_t epochs_at_first = 3;
   constexpr std::int64_t stretch_max = 4;
