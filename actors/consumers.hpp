@@ -20,7 +20,7 @@ class Consumers final : public ConsumerApi {
  public:
   struct Options {
     std::function<BrokerApi*()> broker = {};  ///< what it gives outlives the consumers
-    GroupApi* groups = nullptr;   ///< outlives the consumers; null: there are no groups here
+    GroupApi* groups = nullptr;               ///< outlives the consumers; null: there are no groups here
     std::shared_ptr<const HandleSlot<caf::actor>> manager = {};
     ActorTable* table = nullptr;       ///< outlives the consumers
     std::string parent = "consumers";  ///< the manager's name in the table

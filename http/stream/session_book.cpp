@@ -10,9 +10,9 @@ void SessionBook::live(const std::string& session, Give give) {
   sessions_[session] = {.give = std::move(give)};
 }
 
-void SessionBook::park(const std::string& session, GroupStreams streams, MonotonicMs now) {
+void SessionBook::park(const std::string& session, GroupStreams streams, MonotonicMs until) {
   const std::lock_guard lock(mutex_);
-  sessions_[session] = {.parked = std::move(streams), .until = now + resume_grace_ms};
+  sessions_[session] = {.parked = std::move(streams), .until = until};
 }
 
 void SessionBook::forget(const std::string& session) {

@@ -11,7 +11,7 @@
 
 namespace troupe::http {
 
-/// A lost socket's memberships wait that long for the next one.
+/// A lost socket's memberships wait that long for the next one, unless the client says how long.
 inline constexpr Millis resume_grace_ms = 30'000;
 
 /// Group subscriptions by the names that their client gave them.
@@ -21,7 +21,7 @@ using GroupStreams = std::map<std::string, std::shared_ptr<GroupStream>>;
 /// thread, perhaps before anybody has noticed that the one before is dead. A session's name is chosen by the node, and cannot be guessed:
 /// who has it is its client. Any thread.
 ///
-///   live --socket gone--> parked --claim, or `resume_grace_ms`--> (gone)
+///   live --socket gone--> parked --claim, or its grace is over--> (gone)
 ///    `-----claim: the old socket's thread lets go of them----------^
 class SessionBook {
  public:
@@ -30,7 +30,8 @@ class SessionBook {
   using Give = std::function<void(Take)>;
 
   void live(const std::string& session, Give give);
-  void park(const std::string& session, GroupStreams streams, MonotonicMs now);
+  /// `until`: by then somebody has to have claimed them.
+  void park(const std::string& session, GroupStreams streams, MonotonicMs until);
   void forget(const std::string& session);
   /// `take` gets what the session had, on any thread, at once or later; nothing when it is not known.
   void claim(const std::string& session, const Take& take);

@@ -140,7 +140,7 @@ void SseSession::leave_group() {
   group_.reset();
   if (session.empty()) return;
   if (streams.empty()) return env_.sessions->forget(session);
-  env_.sessions->park(session, std::move(streams), env_.now());
+  env_.sessions->park(session, std::move(streams), env_.now() + resume_grace_ms);
 }
 
 }  // namespace troupe::http

@@ -14,6 +14,7 @@ using Json = nlohmann::json;
 
 constexpr std::size_t sub_bytes_max = 128;
 constexpr std::size_t session_bytes_max = 64;
+constexpr std::int64_t resume_grace_ms_max = 300'000;
 constexpr std::size_t pattern_bytes_max = 249;
 constexpr std::size_t topics_max = 32;
 constexpr std::size_t keys_max = 1000;
@@ -182,6 +183,12 @@ Result<Command> read_connect(const Members& members) {
   ConnectCommand command;
   if (const auto session = members.json("session"); !session.is_null()) {
     TROUPE_TRY_ASSIGN(command.session, text_of(session, "session", session_bytes_max));
+  }
+  if (members.has("resume_grace_ms")) {
+    TROUPE_TRY_ASSIGN(command.resume_grace_ms, count_of(members.json("resume_grace_ms"), "resume_grace_ms"));
+    if (*command.resume_grace_ms > resume_grace_ms_max) {
+      return bad("resume_grace_ms: at most " + std::to_string(resume_grace_ms_max));
+    }
   }
   return Command{std::move(command)};
 }

@@ -20,6 +20,8 @@ namespace troupe::http {
 
 struct ConnectCommand {
   std::optional<std::string> session = {};  ///< to go on with the group subscriptions of
+  std::optional<Millis> resume_grace_ms =
+      {};  ///< how long group subscriptions wait when the socket is lost; 0: they leave at once
 };
 struct PingCommand {};
 struct ProduceCommand {

@@ -58,6 +58,7 @@ class WsSession::GroupSink final : public FeedSink {
 void WsSession::run(const std::optional<std::uint64_t>& id, ConnectCommand&& command) {
   if (std::exchange(connected_, true)) return reply_error(id, "bad_request", 400, "connected already");
   session_ = "s-" + to_string(Uuid::random());
+  grace_ms_ = command.resume_grace_ms.value_or(resume_grace_ms);
   if (!command.session) return reply_connected(id, false);
   if (id) open_ids_.insert(*id);
   env_.sessions->claim(*command.session, [weak = weak_from_this(), post = env_.hub->post(), id](GroupStreams streams) {
@@ -88,9 +89,9 @@ void WsSession::reply_connected(const std::optional<std::uint64_t>& id, bool res
   });
   const auto& limits = env_.limits;
   reply_ok(id, "{\"session\":" + quoted(session_) + ",\"node\":" + to_string(env_.broker.cluster().node_id) +
-                   ",\"ping_ms\":" + std::to_string(limits.ping_ms) + ",\"max_frame\":" +
-                   std::to_string(limits.frame_in_bytes_max) + ",\"resumed\":" + (resumed ? "true" : "false") +
-                   ",\"resume_grace_ms\":" + std::to_string(resume_grace_ms) +
+                   ",\"ping_ms\":" + std::to_string(limits.ping_ms) +
+                   ",\"max_frame\":" + std::to_string(limits.frame_in_bytes_max) +
+                   ",\"resumed\":" + (resumed ? "true" : "false") + ",\"resume_grace_ms\":" + std::to_string(grace_ms_) +
                    ",\"limits\":{\"subs\":" + std::to_string(limits.subscriptions_max) +
                    ",\"produce_inflight\":" + std::to_string(limits.produce_inflight_max) + "}}");
 }
@@ -112,8 +113,8 @@ void WsSession::leave_session(bool taken_over) {
   if (taken_over) return close(CloseCode::taken_over, "the session goes on with another socket");
   auto streams = detach_groups();
   if (session.empty()) return;
-  if (streams.empty()) return env_.sessions->forget(session);
-  env_.sessions->park(session, std::move(streams), env_.now());
+  if (streams.empty() || grace_ms_ == 0) return env_.sessions->forget(session);  // what nobody has leaves its group
+  env_.sessions->park(session, std::move(streams), env_.now() + grace_ms_);
 }
 
 // --- subscriptions ----------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@
 
 #include "http/stream/feed.hpp"
 #include "http/stream/out_message.hpp"
+#include "http/stream/session_book.hpp"
 #include "http/stream/stream_env.hpp"
 #include "http/stream/ws_command.hpp"
 
@@ -185,6 +186,7 @@ class WsSession final : public Scheduled, public std::enable_shared_from_this<Ws
   std::map<std::string, std::shared_ptr<Sub>, std::less<>> subscriptions_;
   std::vector<std::shared_ptr<Sub>> order_;  ///< of pulling
   std::string session_;                      ///< empty: it cannot be resumed
+  Millis grace_ms_ = resume_grace_ms;        ///< of this one, when its socket is lost
   GroupStreams resumable_;                   ///< of the session before, not asked for yet
   std::map<std::string, std::shared_ptr<Group>, std::less<>> groups_;
   std::size_t turn_ = 0;

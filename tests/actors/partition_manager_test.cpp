@@ -157,7 +157,8 @@ TEST_CASE("when the metadata gives new leader epochs, leaders of the old ones en
   CHECK(record::parse_batch_header((**read)->batches).value().leader_epoch == after->epoch);
 }
 
-TEST_CASE("a directory that is not the one that the node is registered with is registered, as another run", "[actors][manager]") {
+TEST_CASE("a directory that is not the one that the node is registered with is registered, as another run",
+          "[actors][manager]") {
   NodeFixture node;
   node.options.broker.directory_id = Uuid{{9, 9}};  // as of a directory that is not there any more
   node.start_node();

@@ -198,7 +198,8 @@ TEST_CASE("an election that makes no sense is refused", "[rest][cluster]") {
         std::string(R"({"type":"preferred","partitions":[{"partition":0}]})"),
         std::string(R"({"type":"preferred","partitions":[{"topic":"rides","partition":0.5}]})"),
         std::string(R"({"type":"preferred","partitions":[{"topic":"rides","partition":0,"p":1}]})"),
-        std::string(R"({"type":"preferred","partitions":[{"topic":"rides","partition":0},{"topic":"rides","partition":0}]})"),
+        std::string(
+            R"({"type":"preferred","partitions":[{"topic":"rides","partition":0},{"topic":"rides","partition":0}]})"),
         R"({"type":"preferred","kind":1,)" + one + "}"}) {
     INFO(body);
     CHECK(fixture.failure(fixture.post("/v1/cluster/elections", body)) == 400);
@@ -239,11 +240,10 @@ TEST_CASE("partitions get other replicas, and that is called off", "[rest][clust
   CHECK(numbers(fixture.now(rides).replicas) == Ids{1, 2});
 
   const std::string at = R"({"reassignments":[{"topic":"rides","partition":0)";
-  for (const std::string& body :
-       {std::string("{}"), std::string(R"({"reassignments":[]})"), at + "}]}", at + R"(,"replicas":[]}]})",
-        at + R"(,"replicas":3}]})", at + R"(,"replicas":["1"]}]})", at + R"(,"replicas":[-1]}]})",
-        at + R"(,"replicas":[1.5]}]})", at + R"(,"replica":[1]}]})",
-        at + R"(,"replicas":[1]},{"topic":"rides","partition":0,"replicas":[2]}]})"}) {
+  for (const std::string& body : {std::string("{}"), std::string(R"({"reassignments":[]})"), at + "}]}",
+                                  at + R"(,"replicas":[]}]})", at + R"(,"replicas":3}]})", at + R"(,"replicas":["1"]}]})",
+                                  at + R"(,"replicas":[-1]}]})", at + R"(,"replicas":[1.5]}]})", at + R"(,"replica":[1]}]})",
+                                  at + R"(,"replicas":[1]},{"topic":"rides","partition":0,"replicas":[2]}]})"}) {
     INFO(body);
     CHECK(fixture.failure(fixture.post("/v1/cluster/reassignments", body)) == 400);
   }

@@ -218,6 +218,30 @@ TEST_CASE("a membership waits for the next socket of its client", "[ws][group]")
   }
 }
 
+TEST_CASE("a client says how long its memberships wait for it", "[ws][group]") {
+  GroupStreamFixture fixture;
+  auto first = std::make_unique<WsClient>(fixture, false);
+  SECTION("not at all: who loses the socket has left") {
+    CHECK(first->ask({{"op", "connect"}, {"resume_grace_ms", 0}})["resume_grace_ms"] == 0);
+    first->ask(join("w"));
+    fixture.pass(200, {first->session.get()});
+    REQUIRE(fixture.broker.groups().members("workers") == 1);
+    first->session->closed();
+    first.reset();
+    fixture.pass(200, {});
+    CHECK(fixture.broker.groups().members("workers") == 0);
+  }
+  SECTION("longer than others") {
+    first->ask({{"op", "connect"}, {"resume_grace_ms", 60'000}});
+    first->ask(join("w"));
+    fixture.pass(200, {first->session.get()});
+    first->session->closed();
+    fixture.now += http::resume_grace_ms + 1;
+    CHECK(fixture.env.sessions->sweep(fixture.now));
+    CHECK(fixture.broker.groups().members("workers") == 1);
+  }
+}
+
 TEST_CASE("while no socket is there, what is revoked goes at once", "[ws][group]") {
   GroupStreamFixture fixture;
   auto first = std::make_unique<WsClient>(fixture, false);

@@ -299,7 +299,8 @@ TEST_CASE("a log whose disk fails keeps what it promised, and the others go on, 
   }
 }
 
-TEST_CASE("a log whose sync fails at its deadline keeps what it promised while it was flushed by turns", "[data_directory]") {
+TEST_CASE("a log whose sync fails at its deadline keeps what it promised while it was flushed by turns",
+          "[data_directory]") {
   DirectoryFixture fixture;
   fixture.append_and_commit(0, 5);
   fixture.append_and_commit(1, 5);
