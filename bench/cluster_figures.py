@@ -6,8 +6,8 @@ usage: cluster_figures.py TROUPE silence kill|stop|term|drain [--trials N] [--of
        cluster_figures.py TROUPE price HTTP_LOAD [--trials N] [--seconds S]
 
 silence: the longest time between two acknowledged writes to one partition, over all partitions that the victim led, with one writer each
-through another node (6 partitions, 3 copies, `flush = fsync`). mass: from kill -9 of the node that leads N partitions of 3 copies until each
-of them has acknowledged a write. price: records a second of processor time of all nodes together, 3 nodes with 3 copies and acks = quorum
+through another node (6 partitions, 3 copies, `flush = fsync`). mass: from kill -9 of the leader of N partitions of 3 copies until each of
+them has acknowledged a write. price: records a second of processor time of all nodes together, 3 nodes with 3 copies and acks = quorum
 against one node.
 Every figure comes with the machine's load at its begin and end.
 """
