@@ -21,6 +21,18 @@ void add(std::optional<std::int64_t>& to, const std::optional<std::int64_t>& mor
   to = std::min(any_number, to.value_or(0) + std::min(any_number, *more));
 }
 
+/// The consumer keeps its listener, and the stream keeps its consumer: one of the two must not.
+class Ear final : public ConsumerListener {
+ public:
+  explicit Ear(std::weak_ptr<GroupStream> stream) : stream_(std::move(stream)) {}
+  void on_event(ConsumerEvent event) override {
+    if (const auto stream = stream_.lock()) stream->on_event(std::move(event));
+  }
+
+ private:
+  const std::weak_ptr<GroupStream> stream_;
+};
+
 }  // namespace
 
 Result<std::shared_ptr<GroupStream>> GroupStream::open(ConsumerApi& consumers, GroupDefinition definition,
@@ -41,7 +53,7 @@ Result<std::shared_ptr<GroupStream>> GroupStream::open(ConsumerApi& consumers, G
   TROUPE_TRY(group::check_profile(options.profile, {}));
   const auto stream = std::shared_ptr<GroupStream>(new GroupStream(std::move(definition)));
   stream->credit_ = credit;
-  stream->consumer_ = consumers.open(std::move(options), stream);
+  stream->consumer_ = consumers.open(std::move(options), std::make_shared<Ear>(stream));
   const std::lock_guard lock(stream->mutex_);
   stream->begun_ = true;
   return stream;
