@@ -171,23 +171,10 @@ class GroupCoordinatorState {
     call.ticket->take();
     options_.counters.calls.add();
     group::Turn turn;
-    auto answer = group::answer_call(*machine_, *call.call, now(), turn);
-    if (answer) note_place(*call.call, call.from);
+    auto answer = group::answer_call(*machine_, *call.call, call.from, now(), turn);
     finish(std::move(turn));
     if (auto free = log_.hold({call.ticket, std::move(answer)})) free->ticket->answer(std::move(free->answer));
     options_.counts->held.store(log_.held(), std::memory_order_relaxed);
-  }
-
-  /// Where a member lives is where its heartbeats come from.
-  void note_place(const group::GroupCall& call, BrokerId from) {
-    const auto* beat = std::get_if<group::HeartbeatRequest>(&call);
-    if (beat == nullptr) return;
-    const MemberName member{beat->group, beat->member};
-    if (beat->epoch == group::leaving || beat->epoch == group::leaving_for_a_while) {
-      places_.erase(member);
-    } else {
-      places_[member] = from;
-    }
   }
 
   void take(const metadata::DeltaPtr& delta) {
@@ -198,25 +185,18 @@ class GroupCoordinatorState {
   }
 
   void node_lost(BrokerId node) {
-    std::vector<MemberName> lost;
-    for (const auto& [member, place] : places_) {
-      if (place == node) lost.push_back(member);
-    }
-    if (lost.empty() || phase_ != Phase::running) return;
-    log::info("members of groups lost with their node",
-              {log::kv("node", node), log::kv("partition", options_.partition.partition), log::kv("members", lost.size())});
-    for (const auto& member : lost) places_.erase(member);
+    if (phase_ != Phase::running) return;  // whoever begins looks who is there
     group::Turn turn;
-    machine_->lost(lost, now(), turn);
+    machine_->node_lost(node, now(), turn);
+    if (!turn.records.empty()) {
+      log::info("members of groups lost with their node",
+                {log::kv("node", node), log::kv("partition", options_.partition.partition)});
+    }
     finish(std::move(turn));
   }
 
   /// After every call of the machine: what the turn wrote, whom it concerns, when the next one is due.
   void finish(group::Turn turn) {
-    for (const auto& record : turn.records) {
-      const auto* member = std::get_if<group::MemberRecord>(&record);
-      if (member != nullptr && !member->value) places_.erase({member->group, member->member});
-    }
     log_.write(std::move(turn.records));
     nudged_.insert(turn.nudged.begin(), turn.nudged.end());
     if ((log_.has_open() || !nudged_.empty()) && !std::exchange(flushing_, true)) {
@@ -261,8 +241,8 @@ class GroupCoordinatorState {
   void tell_news() {
     std::map<BrokerId, std::vector<MemberName>> by_node;
     for (const auto& member : std::exchange(nudged_, {})) {
-      const auto place = places_.find(member);
-      if (place != places_.end()) by_node[place->second].push_back(member);
+      const auto node = machine_->node_of(member);
+      if (node != no_broker) by_node[node].push_back(member);
     }
     const auto desk = by_node.empty() ? caf::actor{} : options_.desk->get();
     if (!desk) return;
@@ -308,7 +288,6 @@ class GroupCoordinatorState {
   group::TurnLog<HeldAnswer> log_;
   std::set<MemberName> nudged_;
   bool flushing_ = false;
-  std::map<MemberName, BrokerId> places_;
 
   std::uint64_t timer_ = 0;
   std::optional<MonotonicMs> armed_for_;

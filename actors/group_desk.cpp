@@ -258,7 +258,7 @@ class GroupDeskState {
       // As a coordinator without groups says.
       group::GroupCoordinator nobody({}, options_.images->get());
       group::Turn turn;
-      return end(at, group::answer_call(nobody, *call, {}, turn));
+      return end(at, group::answer_call(nobody, *call, no_broker, {}, turn));
     }
     make_topic(image);
     wait(at, {Errc::coordinator_not_available, std::string(group::offsets_topic) + " does not exist yet"});

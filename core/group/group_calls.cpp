@@ -98,6 +98,8 @@ void write(Out& out, const MemberProfile& one) {
   out.text(one.assignor);
   out.integer(one.session_timeout_ms);
   out.integer(one.rebalance_timeout_ms);
+  out.integer(one.node.value());
+  out.integer(one.node_epoch.value());
 }
 MemberProfile read_profile(In& in) {
   MemberProfile one;
@@ -110,6 +112,8 @@ MemberProfile read_profile(In& in) {
   one.assignor = in.text();
   one.session_timeout_ms = in.integer<Millis>();
   one.rebalance_timeout_ms = in.integer<Millis>();
+  one.node = BrokerId{in.integer<std::int32_t>(-1)};
+  one.node_epoch = Offset{in.integer<std::int64_t>(-1)};
   return one;
 }
 
@@ -399,11 +403,16 @@ bool is_repeatable(const GroupCall& call) {
   return !std::holds_alternative<DeleteGroupRequest>(call) && !std::holds_alternative<DeleteOffsetsRequest>(call);
 }
 
-Result<GroupAnswer> answer_call(GroupCoordinator& coordinator, const GroupCall& call, Now now, Turn& turn) {
+Result<GroupAnswer> answer_call(GroupCoordinator& coordinator, const GroupCall& call, BrokerId from, Now now, Turn& turn) {
   return std::visit(
       [&](const auto& one) -> Result<GroupAnswer> {
         using Call = std::decay_t<decltype(one)>;
-        if constexpr (std::is_same_v<Call, HeartbeatRequest>) return answer_of(coordinator.heartbeat(one, now, turn));
+        if constexpr (std::is_same_v<Call, HeartbeatRequest>) {
+          if (!one.profile) return answer_of(coordinator.heartbeat(one, now, turn));
+          auto placed = one;
+          coordinator.place(*placed.profile, from);
+          return answer_of(coordinator.heartbeat(placed, now, turn));
+        }
         if constexpr (std::is_same_v<Call, CommitRequest>) return answer_of(coordinator.commit(one, now, turn));
         if constexpr (std::is_same_v<Call, OffsetsRequest>) return answer_of(coordinator.offsets(one));
         if constexpr (std::is_same_v<Call, ResetRequest>) return answer_of(coordinator.reset(one, now, turn));

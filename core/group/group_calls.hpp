@@ -41,7 +41,7 @@ bool is_repeatable(const GroupCall& call);
 bool is_question(const GroupCall& call);
 
 /// Asks the coordinator.
-Result<GroupAnswer> answer_call(GroupCoordinator& coordinator, const GroupCall& call, Now now, Turn& turn);
+Result<GroupAnswer> answer_call(GroupCoordinator& coordinator, const GroupCall& call, BrokerId from, Now now, Turn& turn);
 
 ByteBuffer encode_call(const GroupCall& call);
 /// Errors: corrupt_message; a newer node's call, too.

@@ -84,6 +84,12 @@ void GroupCoordinator::begin(Now now, Turn& turn) {
     for (const auto& [id, member] : group.members.members()) deadlines_.heard({name, id}, member, now.monotonic);
     group.members.refresh(*image_, now.wall, turn);
   }
+  remove_if_gone(
+      [this](const MemberProfile& profile) {
+        const auto* node = image_->find_broker(profile.node);
+        return node == nullptr || node->fenced || node->broker_epoch > profile.node_epoch;
+      },
+      now, turn);
   next_expiry_ = now.monotonic + options_.expiry_interval_ms;
 }
 
@@ -206,6 +212,34 @@ void GroupCoordinator::lost(const std::vector<MemberName>& members, Now now, Tur
   for (const auto& [group, ids] : by_group) {
     if (find(group) != nullptr) remove(group, ids, now, turn);
   }
+}
+
+template <class Gone>
+void GroupCoordinator::remove_if_gone(Gone gone, Now now, Turn& turn) {
+  for (auto& [name, group] : groups_) {
+    std::vector<std::string> ids;
+    for (const auto& [id, member] : group.members.members()) {
+      const auto& profile = member.profile;
+      if (profile.node != no_broker && profile.instance_id.empty() && gone(profile)) ids.push_back(id);
+    }
+    if (!ids.empty()) remove(name, ids, now, turn);
+  }
+}
+
+void GroupCoordinator::node_lost(BrokerId node, Now now, Turn& turn) {
+  remove_if_gone([&](const MemberProfile& profile) { return profile.node == node; }, now, turn);
+}
+
+void GroupCoordinator::place(MemberProfile& profile, BrokerId node) const {
+  const auto* registration = image_->find_broker(node);
+  profile.node = node;
+  profile.node_epoch = registration == nullptr ? no_offset : registration->broker_epoch;
+}
+
+BrokerId GroupCoordinator::node_of(const MemberName& member) const {
+  const auto* group = find(member.group);
+  const auto* found = group == nullptr ? nullptr : group->members.find(member.member);
+  return found == nullptr ? no_broker : found->profile.node;
 }
 
 void GroupCoordinator::remove(const std::string& group, const std::vector<std::string>& members, Now now, Turn& turn) {

@@ -37,7 +37,7 @@ class GroupCoordinator {
   explicit GroupCoordinator(Options options, metadata::ImagePtr image) : options_(options), image_(std::move(image)) {}
 
   void replay(const Record& record);
-  /// All records are in. Members have their full time from now on.
+  /// All records are in. Members have their full time from now on, but for those whose nodes have gone meanwhile.
   void begin(Now now, Turn& turn);
   /// The topics are these now.
   void update(const metadata::ImageDelta& delta, Now now, Turn& turn);
@@ -45,8 +45,13 @@ class GroupCoordinator {
   /// Errors: invalid_group_id, unknown_member_id, fenced_member_epoch, fenced_instance_id, unreleased_instance_id,
   /// group_max_size_reached, policy_violation (as many groups as there may be), and those of check_profile.
   Result<HeartbeatAnswer> heartbeat(const HeartbeatRequest& request, Now now, Turn& turn);
-  /// They are known to have died, earlier than their deadlines say.
-  void lost(const std::vector<MemberName>& members, Now now, Turn& turn);
+  /// That node is fenced, or its process is gone, and its members with it: they are out before their deadlines. Static members have their
+  /// session timeout to come back (KIP-345).
+  void node_lost(BrokerId node, Now now, Turn& turn);
+  /// Says where a member lives that heartbeats from there.
+  void place(MemberProfile& profile, BrokerId node) const;
+  /// -1: not known.
+  BrokerId node_of(const MemberName& member) const;
 
   /// One answer an offset: unknown_topic_or_partition, offset_metadata_too_large, invalid_argument (a negative offset), fenced_member_epoch
   /// (the member does not own the partition), stale_member_epoch (the position was reset meanwhile).
@@ -90,6 +95,9 @@ class GroupCoordinator {
   Result<HeartbeatAnswer> leave(Group& group, const HeartbeatRequest& request, Now now, Turn& turn);
   HeartbeatAnswer answer(Group& group, const std::string& member, bool tell);
   void remove(const std::string& group, const std::vector<std::string>& members, Now now, Turn& turn);
+  void lost(const std::vector<MemberName>& members, Now now, Turn& turn);
+  template <class Gone>
+  void remove_if_gone(Gone gone, Now now, Turn& turn);
 
   /// A member of that epoch, or of the one before: the answer that told it of its new one may be on its way.
   Status check_member(const std::string& name, const Committer& committer) const;

@@ -31,6 +31,9 @@ struct MemberProfile {
   std::string assignor = {};              ///< of its choice; empty: any
   Millis session_timeout_ms = 45'000;     ///< silent for that long: it is out
   Millis rebalance_timeout_ms = 300'000;  ///< keeps what it was told to give up for that long: it is out
+  /// The node that speaks for it, and that node's registration, as the coordinator saw it join. -1: not known.
+  BrokerId node{-1};
+  Offset node_epoch = no_offset;
 
   friend bool operator==(const MemberProfile&, const MemberProfile&) = default;
 };

@@ -206,6 +206,8 @@ void put(Out& out, const MemberProfile& value) {
   out.text(value.assignor);
   out.integer(value.session_timeout_ms);
   out.integer(value.rebalance_timeout_ms);
+  out.integer(value.node.value());
+  out.integer(value.node_epoch.value());
 }
 
 MemberProfile get_member(In& in) {
@@ -220,6 +222,8 @@ MemberProfile get_member(In& in) {
   value.assignor = in.text();
   value.session_timeout_ms = in.integer<Millis>(1);
   value.rebalance_timeout_ms = in.integer<Millis>(1);
+  value.node = BrokerId{in.integer<std::int32_t>(-1)};
+  value.node_epoch = Offset{in.integer<std::int64_t>(-1)};
   return value;
 }
 

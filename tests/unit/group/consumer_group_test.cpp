@@ -5,6 +5,8 @@ namespace troupe::group {
 namespace {
 
 using test::GroupFixture;
+using test::apply_records;
+using test::broker;
 using test::partitions_of;
 using test::reads;
 
@@ -353,3 +355,47 @@ TEST_CASE("what a compacted log has left of a member that is gone makes no membe
 }
 
 }  // namespace troupe::group
+
+TEST_CASE("members go with their node, also when it went together with the coordinator", "[group]") {
+  // Goal: nobody waits for the session timeout of who is known to be gone.
+  GroupFixture fixture;
+  fixture.image = apply_records(fixture.image, {broker(2), broker(3)}).after;
+  fixture.topic("t", 6);
+  const auto join = [&](const std::string& member, int node, const std::string& instance = {}) {
+    auto profile = reads({"t"}, instance);
+    fixture.coordinator->place(profile, BrokerId{node});
+    REQUIRE(fixture.join(member, profile));
+  };
+  const auto members = [&] {
+    std::vector<std::string> names;
+    for (const auto& one : fixture.coordinator->describe("g")->members) names.push_back(one.member);
+    return names;
+  };
+  join("a", 2);
+  join("b", 3);
+  join("c", 2);
+  join("d", 2, "static");
+  CHECK(fixture.coordinator->node_of({"g", "b"}) == BrokerId{3});
+  CHECK(fixture.coordinator->node_of({"g", "nobody"}) == no_broker);
+  SECTION("the coordinator is told") {
+    fixture.run([&](Turn& turn) {
+      fixture.coordinator->node_lost(BrokerId{2}, fixture.now, turn);
+      return 0;
+    });
+    CHECK(members() == std::vector<std::string>{"b", "d"});  // a static one may be back in time (KIP-345)
+  }
+  SECTION("the next coordinator finds them fenced, or in another run") {
+    const bool fenced = GENERATE(true, false);
+    auto next = broker(2, 9);
+    next.fenced = fenced;
+    fixture.change(apply_records(fixture.image, {next}).after);
+    REQUIRE(members().size() == 4);
+    fixture.fail_over();
+    CHECK(members() == std::vector<std::string>{"b", "d"});
+  }
+  SECTION("the next coordinator finds them well") {
+    fixture.fail_over();
+    CHECK(members().size() == 4);
+    CHECK(fixture.coordinator->node_of({"g", "a"}) == BrokerId{2});
+  }
+}

@@ -142,7 +142,7 @@ TEST_CASE("a call asks the coordinator what it says", "[group_calls]") {
   test::GroupFixture group;
   group.topic("orders", 1);
   const auto ask = [&](const GroupCall& call) {
-    return group.run([&](Turn& turn) { return answer_call(*group.coordinator, call, group.now, turn); });
+    return group.run([&](Turn& turn) { return answer_call(*group.coordinator, call, BrokerId{1}, group.now, turn); });
   };
   const auto joined = ask(HeartbeatRequest{"g", "m", joining, test::reads({"orders"}), {}});
   REQUIRE(joined);
