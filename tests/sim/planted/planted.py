@@ -192,7 +192,7 @@ def prepare():
     write_if_new(SOURCE / "core/planted.hpp", SWITCH.encode())
     done = run(["cmake", "-S", str(SOURCE), "-B", str(BUILD), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DTROUPE_BUILD_TESTS=ON"])
     if done.returncode == 0:
-        done = run(["cmake", "--build", str(BUILD), "--target", "troupe_sim"])
+        done = run(["cmake", "--build", str(BUILD), "--target", "troupe_sim", "troupe_model"])
     if done.returncode != 0:
         sys.exit(done.stdout[-4000:])
 

@@ -354,8 +354,6 @@ TEST_CASE("what a compacted log has left of a member that is gone makes no membe
   CHECK(group.coordinator->describe("g")->members.at(0).current.assigned.size() == 2);
 }
 
-}  // namespace troupe::group
-
 TEST_CASE("members go with their node, also when it went together with the coordinator", "[group]") {
   // Goal: nobody waits for the session timeout of who is known to be gone.
   GroupFixture fixture;
@@ -399,3 +397,5 @@ TEST_CASE("members go with their node, also when it went together with the coord
     CHECK(fixture.coordinator->node_of({"g", "a"}) == BrokerId{2});
   }
 }
+
+}  // namespace troupe::group
