@@ -366,7 +366,8 @@ TEST_CASE("members go with their node, also when it went together with the coord
   };
   const auto members = [&] {
     std::vector<std::string> names;
-    for (const auto& one : fixture.coordinator->describe("g")->members) names.push_back(one.member);
+    const auto described = fixture.coordinator->describe("g");
+    for (const auto& one : described->members) names.push_back(one.member);
     return names;
   };
   join("a", 2);
