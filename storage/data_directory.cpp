@@ -375,7 +375,9 @@ Status DataDirectory::truncate(const TopicIdPartition& id, Offset offset) {
   // Refused before recovery is told of it; also above the end, which is in doubt then.
   if (!log.health().can_append() || offset >= log.log_end_offset()) return log.truncate_to(offset);
   // When it cannot be read there, the truncation takes the damage away, or says what is wrong.
-  if (const auto gap = log.gap_across(offset); gap && *gap) return truncate_inside(id, *entry, **gap, offset);
+  const auto gap = log.gap_across(offset);
+  if (!gap) log::warn("a log cannot be read where it is cut", {log::kv("partition", id), log::kv("error", gap.error())});
+  if (gap && *gap) return truncate_inside(id, *entry, **gap, offset);
   if (const auto clean = cleaned_.find(id); clean != cleaned_.end()) clean->second = std::min(clean->second, offset);
   commit_log_->add_truncation(id, offset);
   TROUPE_TRY(commit_now(id));

@@ -366,7 +366,7 @@ std::optional<Response> ConsumerInstance::answer_for(const Poll& poll, bool now)
   auto& out = response.body;
   std::set<TopicIdPartition> stuck;
   std::int64_t given_back = 0;
-  for (auto chunk = chunks_.begin(); chunk != chunks_.end() && out.size() < poll.bytes_max;) {
+  for (auto chunk = chunks_.begin(); chunk != chunks_.end() && (out.size() == 1 || out.size() < poll.bytes_max);) {
     const auto id = chunk->records.partition;
     if (stuck.contains(id)) {
       ++chunk;

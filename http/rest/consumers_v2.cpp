@@ -71,13 +71,14 @@ std::optional<HttpError> read_whole(const Json& body, std::initializer_list<cons
   std::optional<std::string> text;
   if (auto wrong = read_setting(body, names, text)) return wrong;
   if (!text) return std::nullopt;
-  const auto number = whole_number(Json::parse(*text, nullptr, false));
-  if (!number || *number < low || *number > high) {
+  const auto value = Json::parse(*text, nullptr, false);
+  const bool huge = value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(high);
+  if (!value.is_number_integer() || huge || value.get<std::int64_t>() < low || value.get<std::int64_t>() > high) {
     return v2_error(422, 40001,
                     "Invalid consumer configuration. It does not abide by the constraints: " + std::string(*names.begin()) +
                         " is " + std::to_string(low) + " to " + std::to_string(high));
   }
-  out = *number;
+  out = value.get<std::int64_t>();
   return std::nullopt;
 }
 

@@ -104,7 +104,7 @@ TEST_CASE("members of a broker that the metadata has fenced are out", "[groups]"
 TEST_CASE("a coordinator that was deposed and does not know it tells nobody anything", "[groups]") {
   GroupClusterFixture cluster;
   const auto group = cluster.led_by(1);
-  const auto joined = cluster.client(1).join(group, "a", "orders");
+  const auto joined = cluster.client(2).join(group, "a", "orders");  // it lives there
   REQUIRE(joined);
   // Node 1 hears nothing any more, and nobody hears it; the others have elected 2.
   cluster.controller->make_deaf(BrokerId{1});

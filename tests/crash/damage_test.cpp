@@ -98,7 +98,7 @@ std::optional<std::string> check_damaged(FaultyFileSystem& disk, const Oracle& o
     for (const auto& [path, size] : segments) {
       if (health.kind != LogHealth::Kind::damaged || path.find(to_string(id)) == std::string::npos) continue;
       const auto content = disk.content(path);
-      if (!content || content->size() != size) return name + "yet " + path + " was cut";
+      if ((content ? content->size() : 0) != size) return name + "yet " + path + " was cut";
     }
     const auto end = (*log)->log_end_offset();
     if (health.can_append() && end < expected.log.end_min)
@@ -144,7 +144,7 @@ TEST_CASE("a last segment cut at any byte: whole batches stay, promised ones are
       const auto size = specimen.disk.content(path)->size();
       const auto& log = specimen.oracle.partitions.at(specimen.ids[partition]).log;
       std::size_t tail = 0;
-      for (std::size_t i = 0; i < 3; ++i) tail += log.batches[log.batches.size() - 1 - i]->bytes.size();
+      for (std::size_t i = 0; i < 5; ++i) tail += log.batches[log.batches.size() - 1 - i]->bytes.size();
       for (auto at = size - std::min(size, tail); at < size; ++at) {
         auto disk = specimen.disk.clone();
         cut_file(disk, path, at);

@@ -126,7 +126,7 @@ TEST_CASE("strangers and nodes of another name knock all the time, and no link o
     for (int i = 0; i < 5; ++i) Stranger{one.port()}.say(as_bytes("GET / HTTP/1.1\r\n\r\n"));
   }
   CHECK(other_authority.says("1", "certificate verify failed"));
-  CHECK(without_tls.says("1", "during_handshake"));
+  CHECK(without_tls.says("1", "as a node with TLS does to one without"));
   CHECK(other_name.says("1", "its certificate is of broker-2, and it says that it is broker 5"));
   CHECK(wrong_target.says("1", "broker 1 was wanted"));
   for (const auto* lost : {"node 1: 2 down", "node 2: 1 down", "node 1: 3 up", "node 1: 4 up", "node 1: 5 up"}) {
