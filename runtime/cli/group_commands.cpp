@@ -43,8 +43,9 @@ int for_each_group(const GroupOptions& options, const std::function<void(Output&
 
 void print_description(Output& out, const Json& group) {
   out.line(plain(text_of(group, "group")) + "  " + plain(text_of(group, "state")) + ", " +
-           std::to_string(array_of(group, "members").size()) + " members, assignor " + plain(text_of(group, "assignor")) +
-           ", coordinator " + plain(text_of(group, "coordinator")));
+           std::to_string(array_of(group, "members").size()) +
+           (array_of(group, "members").size() == 1 ? " member, assignor " : " members, assignor ") +
+           plain(text_of(group, "assignor")) + ", coordinator " + plain(text_of(group, "coordinator")));
   Table table(
       {"GROUP", "TOPIC", "PARTITION>", "CURRENT-OFFSET>", "LOG-END-OFFSET>", "LAG>", "CONSUMER-ID", "HOST", "CLIENT-ID"});
   for (const auto& one : array_of(group, "partitions")) {
