@@ -66,11 +66,11 @@ struct StreamFixture {
     }
   }
 
+  std::deque<std::function<void()>> posted;  ///< before the broker: who waits for an answer is told when that goes, and posts
   FakeBroker broker;
   metrics::Registry registry;
   std::shared_ptr<http::StreamCounters> counters;
   MonotonicMs now{10'000};
-  std::deque<std::function<void()>> posted;
   std::vector<std::weak_ptr<http::Scheduled>> to_flush;
   std::vector<std::pair<MonotonicMs, std::weak_ptr<http::Scheduled>>> wakes;
   http::ProduceTurn produce_turn;
