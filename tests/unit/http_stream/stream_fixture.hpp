@@ -66,7 +66,8 @@ struct StreamFixture {
     }
   }
 
-  std::deque<std::function<void()>> posted;  ///< before the broker: who waits for an answer is told when that goes, and posts
+  std::deque<std::function<void()>>
+      posted;  ///< before the broker: who waits for an answer is told when that goes, and posts
   FakeBroker broker;
   metrics::Registry registry;
   std::shared_ptr<http::StreamCounters> counters;
