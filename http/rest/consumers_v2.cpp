@@ -82,6 +82,16 @@ std::optional<HttpError> read_whole(const Json& body, std::initializer_list<cons
   return std::nullopt;
 }
 
+/// The entry's `offset`, at most `most`.
+std::optional<HttpError> read_offset(const Json& entry, Offset most, Offset& out) {
+  if (!entry.contains("offset") || !entry["offset"].is_number_unsigned()) {
+    return v2_error(422, 422, "an offset is a whole number of 0 or more");
+  }
+  const auto offset = std::min(entry["offset"].get<std::uint64_t>(), static_cast<std::uint64_t>(most.value()));
+  out = Offset{static_cast<std::int64_t>(offset)};
+  return std::nullopt;
+}
+
 std::optional<HttpError> read_truth(const Json& body, std::initializer_list<const char*> names, bool& out) {
   std::optional<std::string> text;
   if (auto wrong = read_setting(body, names, text)) return wrong;
@@ -381,15 +391,12 @@ void commit_instance(Rest& rest, const CallPtr& call, Request& request) {
     for (const auto& entry : list) {
       if (wrong) break;
       Named one;
+      Offset offset{0};
       wrong = read_partition_of(rest, entry, one);
-      if (!wrong && (!entry.contains("offset") || !entry["offset"].is_number_unsigned())) {
-        wrong = v2_error(422, 422, "an offset is a whole number of 0 or more");
-      }
+      if (!wrong) wrong = read_offset(entry, Offset::max() - 1, offset);
       if (wrong) break;
       // The last record that was read, as the reference has it: the position is behind it.
-      const auto offset = entry["offset"].get<std::uint64_t>();
-      const auto most = static_cast<std::uint64_t>(Offset::max().value() - 1);
-      positions->emplace_back(one.first, Offset{static_cast<std::int64_t>(std::min(offset, most))} + 1);
+      positions->emplace_back(one.first, offset + 1);
     }
   }
   if (wrong) return answer_error(call, request, *wrong);
@@ -454,15 +461,11 @@ void seek_instance(Rest& rest, const CallPtr& call, Request& request) {
   for (const auto& entry : offsets) {
     if (wrong) break;
     Named one;
+    Offset offset{0};
     wrong = read_partition_of(rest, entry, one);
-    if (!wrong && (!entry.contains("offset") || !entry["offset"].is_number_unsigned())) {
-      wrong = v2_error(422, 422, "an offset is a whole number of 0 or more");
-    }
+    if (!wrong) wrong = read_offset(entry, Offset::max(), offset);
     if (wrong) break;
-    const auto most = static_cast<std::uint64_t>(Offset::max().value());
-    targets.emplace_back(
-        one.first,
-        SeekTarget{.offset = Offset{static_cast<std::int64_t>(std::min(entry["offset"].get<std::uint64_t>(), most))}});
+    targets.emplace_back(one.first, SeekTarget{.offset = offset});
   }
   for (const auto& entry : times) {
     if (wrong) break;
