@@ -180,7 +180,9 @@ bool CrashScript::retention() {
 }
 
 bool CrashScript::clean() {
-  auto& [id, partition] = any_partition();
+  auto* chosen = &any_partition();
+  for (int tries = 0; tries < 8 && !chosen->second.config.compact; ++tries) chosen = &any_partition();
+  auto& [id, partition] = *chosen;
   if (!partition.config.compact) return true;
   // Committed is what was promised; it may go on while this compacts.
   auto& log = partition.log;
