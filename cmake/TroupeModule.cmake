@@ -12,16 +12,21 @@ function(troupe_module name)
   set_property(GLOBAL APPEND PROPERTY TROUPE_MODULES Troupe::${name})
 endfunction()
 
-# troupe_test(NAME SOURCES ... LIBRARIES ... [LABELS ...] [TIMEOUT seconds])
+# troupe_test(NAME SOURCES ... LIBRARIES ... [LABELS ...] [TIMEOUT seconds] [HEADERS program])
 # One Catch2 program; every TEST_CASE in it is a test of its own for ctest, named "NAME: the sentence", with the labels and
-# the timeout (120 s by default) given here. docs/testing.md says what the labels mean.
+# the timeout (120 s by default) given here. docs/testing.md says what the labels mean. It uses the precompiled headers of
+# troupe_test_headers, or of the program named.
 function(troupe_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT;HEADERS" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
+  if(NOT ARG_HEADERS)
+    set(ARG_HEADERS troupe_test_headers)
+  endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} troupe_test_support Catch2::Catch2WithMain troupe_options)
+  target_precompile_headers(${name} REUSE_FROM ${ARG_HEADERS})
 
   set(tests ${CMAKE_CURRENT_BINARY_DIR}/${name}_tests.cmake)
   string(REPLACE ";" "," labels "${ARG_LABELS}")
@@ -34,6 +39,16 @@ function(troupe_test name)
   file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}_include.cmake
     "if(EXISTS \"${tests}\")\n  include(\"${tests}\")\nelse()\n  add_test(${name}_not_built ${name}_not_built)\nendif()\n")
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}_include.cmake)
+endfunction()
+
+# troupe_test_headers(NAME LIBRARIES ... HEADERS ...)
+# A program that does nothing, but precompiles headers for the tests that name it: parsed once instead of in each source.
+function(troupe_test_headers name)
+  cmake_parse_arguments(ARG "" "" "LIBRARIES;HEADERS" ${ARGN})
+  add_executable(${name} EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/tests/support/headers_main.cpp)
+  target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} troupe_options)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
 endfunction()
 
 # check_headers: compiles each header alone, as the first line of a source file. Not part of `all`.
