@@ -102,6 +102,9 @@ void GroupFront::offsets(group::OffsetsRequest request, Millis timeout_ms, Reply
 void GroupFront::reset(group::ResetRequest request, Millis timeout_ms, Reply<std::vector<Status>> reply) {
   send(call_of(std::move(request), timeout_ms, std::move(reply)));
 }
+void GroupFront::pause(group::PauseRequest request, Millis timeout_ms, Reply<Nothing> reply) {
+  send(call_of<Nothing, std::monostate>(std::move(request), timeout_ms, std::move(reply)));
+}
 void GroupFront::delete_group(std::string group, Millis timeout_ms, Reply<Nothing> reply) {
   send(call_of<Nothing, std::monostate>(group::DeleteGroupRequest{std::move(group)}, timeout_ms, std::move(reply)));
 }

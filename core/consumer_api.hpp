@@ -100,6 +100,10 @@ struct ConsumerReset {
   Offset from{0};
   Offset to{0};
 };
+/// The group is paused: no records follow until it goes on. What it has stays its own, and may be committed.
+struct ConsumerPaused {
+  bool paused = true;  ///< false: it goes on
+};
 /// It is no member, and will not be: nothing follows but `ConsumerClosed`, after `close` at the latest.
 /// Errors: those of core/group/group_coordinator.hpp; offset_out_of_range (with OffsetReset::none); overloaded (as many consumers as a node
 /// may have); coordinator_not_available.
@@ -110,7 +114,7 @@ struct ConsumerFailed {
 struct ConsumerClosed {};
 
 using ConsumerEvent = std::variant<ConsumerAssigned, ConsumerRevoking, ConsumerRevoked, ConsumerLost, ConsumerRecords,
-                                   ConsumerReset, ConsumerFailed, ConsumerClosed>;
+                                   ConsumerReset, ConsumerPaused, ConsumerFailed, ConsumerClosed>;
 
 /// Called on a thread of the node's, one call at a time: posts to its own thread and returns.
 class ConsumerListener {

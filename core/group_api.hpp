@@ -25,7 +25,7 @@ class GroupListening {
 
 /// Thread-safe; calls do not block. Every call is answered once, within its timeout, on a thread of the node's. A coordinator that moves,
 /// or that still reads its log, is waited for, and asked again, within that time. What it changes is committed when it is answered. A
-/// change whose answer got lost is not asked twice (request_timed_out: outcome unknown), but a heartbeat, a commit and a reset may be.
+/// change whose answer got lost is not asked twice (request_timed_out: outcome unknown), but a heartbeat, a commit, a reset and a pause may be.
 /// Errors: those of core/group/group_coordinator.hpp; coordinator_not_available (nothing was changed), request_timed_out, overloaded.
 class GroupApi {
  public:
@@ -35,6 +35,7 @@ class GroupApi {
   virtual void commit(group::CommitRequest request, Millis timeout_ms, Reply<std::vector<Status>> reply) = 0;
   virtual void offsets(group::OffsetsRequest request, Millis timeout_ms, Reply<std::vector<group::Position>> reply) = 0;
   virtual void reset(group::ResetRequest request, Millis timeout_ms, Reply<std::vector<Status>> reply) = 0;
+  virtual void pause(group::PauseRequest request, Millis timeout_ms, Reply<Nothing> reply) = 0;
   virtual void delete_group(std::string group, Millis timeout_ms, Reply<Nothing> reply) = 0;
   virtual void delete_offsets(std::string group, std::vector<group::GroupPartition> partitions, Millis timeout_ms,
                               Reply<std::vector<Status>> reply) = 0;

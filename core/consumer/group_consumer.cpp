@@ -90,7 +90,8 @@ void GroupConsumer::beat_soon(MonotonicMs now, GroupConsumerEffects& effects) {
 }
 
 void GroupConsumer::nudge(MonotonicMs now, GroupConsumerEffects& effects) {
-  if (phase_ == Phase::member) beat(now, effects);
+  // While it joins, the answer under way may be from before the news.
+  if (phase_ == Phase::member || (phase_ == Phase::joining && beat_.under_way)) beat(now, effects);
 }
 
 void GroupConsumer::on_heartbeat(const Result<group::HeartbeatAnswer>& answer, MonotonicMs now,
@@ -118,6 +119,7 @@ void GroupConsumer::on_heartbeat(const Result<group::HeartbeatAnswer>& answer, M
   }
   phase_ = Phase::member;
   beat_.due = now + interval_ms_;
+  if (answer->assignment && std::exchange(paused_, answer->paused) != answer->paused) effects.paused = paused_;
   if (answer->assignment) take(*answer->assignment, now, effects);
   if (wants_beat_) beat(now, effects);
 }

@@ -28,6 +28,7 @@ struct GroupConsumerEffects {
   group::PartitionList revoking = {};  ///< finish with these, then say `released`
   group::PartitionList lost = {};      ///< they may be another's already: stop
   std::optional<Error> failed = {};    ///< it is no member, and will not be
+  std::optional<bool> paused = {};     ///< the group is paused, or goes on
   bool closed = false;                 ///< it has left
 };
 
@@ -162,6 +163,7 @@ class GroupConsumer {
   bool wants_beat_ = false;    ///< there is something to say, once the one under way is answered
   bool says_owned_ = true;     ///< the next one has to
   bool says_profile_ = true;
+  bool paused_ = false;  ///< the group, as it was told last
   Millis interval_ms_ = 0;
   MonotonicMs beat_at_{0};   ///< when the one under way was sent
   MonotonicMs heard_at_{0};  ///< when the last one that was answered was sent

@@ -114,6 +114,10 @@ void GroupReader::absorb(GroupConsumerEffects& from, group::PartitionList& to_re
   }
   if (from.fetch_offsets) effects.fetch_offsets = std::move(from.fetch_offsets);
 
+  if (from.paused) {
+    group_paused_ = *from.paused;
+    if (!abandoned_) effects.events.emplace_back(ConsumerPaused{group_paused_});
+  }
   group::PartitionList lost;
   for (const auto& id : from.lost) {
     const auto found = lanes_.find(id);
@@ -453,7 +457,7 @@ void GroupReader::deliver(MonotonicMs now, Effects& effects) {
 }
 
 void GroupReader::settle(MonotonicMs now, Effects& effects) {
-  if (!closed_ && !failed_) {
+  if (!closed_ && !failed_ && !group_paused_) {
     deliver(now, effects);
     fetch_more(now, effects);
   }

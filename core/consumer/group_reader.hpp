@@ -178,6 +178,7 @@ class GroupReader {
   std::uint64_t commits_sent_ = 0;
   std::map<std::uint64_t, MonotonicMs> seeks_;  ///< open ones, and until when
   std::uint64_t next_token_ = 1;
+  bool group_paused_ = false;
   bool abandoned_ = false;
   bool failed_ = false;
   bool closed_ = false;

@@ -245,6 +245,23 @@ void ConsumerGroup::set_aside(const std::string& id, Turn& turn) {
   write_assignment(id, std::move(aside), turn);
 }
 
+bool ConsumerGroup::pause(bool paused, Turn& turn) {
+  if (value_.is_paused() == paused) return false;
+  auto next = value_;
+  ++next.pause_epoch;
+  write(GroupRecord{name_, next}, turn);
+  for (auto& [id, member] : members_) {
+    member.has_news = true;
+    turn.nudged.push_back({name_, id});
+  }
+  return true;
+}
+
+void ConsumerGroup::tell_pauses() {
+  if (value_.pause_epoch == 0) return;
+  for (auto& [id, member] : members_) member.has_news = true;
+}
+
 std::vector<TopicId> ConsumerGroup::topics_of(const Member& member, const metadata::MetadataImage& image) const {
   std::vector<TopicId> topics;
   for (const auto& name : member.profile.topics) {
@@ -284,6 +301,7 @@ void ConsumerGroup::retarget(const metadata::MetadataImage& image, TimestampMs w
   next.epoch = value_.epoch + 1;
   next.target_epoch = next.epoch;
   next.empty_since = empty() ? wall : no_timestamp;
+  next.pause_epoch = value_.pause_epoch;
 
   std::vector<AssignorMember> members;
   std::map<TopicId, std::int32_t> partitions;
@@ -358,6 +376,7 @@ GroupDescription ConsumerGroup::describe() const {
   for (const auto& [id, member] : members_) {
     description.members.push_back({id, member.profile, member.current, member.target});
   }
+  description.paused = value_.is_paused();
   return description;
 }
 

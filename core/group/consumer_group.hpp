@@ -43,7 +43,7 @@ class ConsumerGroup {
     PartitionList target = {};
     MemberAssignment current = {};
     std::optional<TopicPattern> pattern = {};
-    bool has_news = false;  ///< a reset that it has not been told of; nothing that a successor knows
+    bool has_news = false;  ///< a reset or a pause that it has not been told of; nothing that a successor knows
     bool is_known = false;  ///< its own record was read: in a compacted log it may come behind the others
   };
 
@@ -76,6 +76,10 @@ class ConsumerGroup {
   void remove(const std::vector<std::string>& ids, const metadata::MetadataImage& image, TimestampMs wall, Turn& turn);
   /// A static member that will be back: what it has waits for it.
   void set_aside(const std::string& id, Turn& turn);
+  /// True when that is new. All members have news then.
+  bool pause(bool paused, Turn& turn);
+  /// A coordinator begins: the one before may have died with this untold.
+  void tell_pauses();
   /// Targets anew if the topics are not those that the targets were computed for.
   void refresh(const metadata::MetadataImage& image, TimestampMs wall, Turn& turn);
 

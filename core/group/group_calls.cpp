@@ -253,6 +253,15 @@ void read(In& in, DescribeRequest& one) { one.group = in.text(); }
 void write(Out& out, const ListRequest& one) { out.integer(one.partition.value()); }
 void read(In& in, ListRequest& one) { one.partition = PartitionId{in.integer<std::int32_t>(0, offsets_partitions - 1)}; }
 
+void write(Out& out, const PauseRequest& one) {
+  out.text(one.group);
+  out.flag(one.paused);
+}
+void read(In& in, PauseRequest& one) {
+  one.group = in.text();
+  one.paused = in.flag();
+}
+
 // --- answers
 
 void write(Out& out, const HeartbeatAnswer& one) {
@@ -264,6 +273,7 @@ void write(Out& out, const HeartbeatAnswer& one) {
       out.integer(assigned.reset_epoch);
     });
   });
+  out.flag(one.paused);
 }
 void read(In& in, HeartbeatAnswer& one) {
   one.epoch = GroupEpoch{in.integer<std::int32_t>()};
@@ -274,6 +284,7 @@ void read(In& in, HeartbeatAnswer& one) {
       return AssignedPartition{partition, in.integer<std::int32_t>(0)};
     });
   });
+  one.paused = in.flag();
 }
 
 void write(Out& out, const std::vector<Status>& list) {
@@ -307,6 +318,7 @@ void write(Out& out, const GroupDescription& one) {
     write(out, member.current);
     write(out, member.target);
   });
+  out.flag(one.paused);
 }
 void read(In& in, GroupDescription& one) {
   one.group = in.text();
@@ -321,6 +333,7 @@ void read(In& in, GroupDescription& one) {
     member.target = read_partitions(in);
     return member;
   });
+  one.paused = in.flag();
 }
 
 void write(Out& out, const std::vector<GroupListing>& list) {
@@ -330,16 +343,18 @@ void write(Out& out, const std::vector<GroupListing>& list) {
     out.integer(static_cast<std::uint32_t>(one.members));
     out.integer(one.epoch.value());
     out.text(one.assignor);
+    out.flag(one.paused);
   });
 }
 void read(In& in, std::vector<GroupListing>& list) {
-  list = read_list<GroupListing>(in, 17, [&] {
+  list = read_list<GroupListing>(in, 18, [&] {
     GroupListing one;
     one.group = in.text();
     one.state = read_state(in);
     one.members = in.integer<std::uint32_t>();
     one.epoch = GroupEpoch{in.integer<std::int32_t>()};
     one.assignor = in.text();
+    one.paused = in.flag();
     return one;
   });
 }
@@ -423,6 +438,9 @@ Result<GroupAnswer> answer_call(GroupCoordinator& coordinator, const GroupCall& 
         if constexpr (std::is_same_v<Call, ListRequest>) return GroupAnswer{coordinator.list()};
         if constexpr (std::is_same_v<Call, DeleteGroupRequest>) {
           TROUPE_TRY(coordinator.delete_group(one.group, turn));
+        }
+        if constexpr (std::is_same_v<Call, PauseRequest>) {
+          TROUPE_TRY(coordinator.pause(one, turn));
         }
         return GroupAnswer{std::monostate{}};
       },

@@ -28,7 +28,7 @@ struct ListRequest {
 
 /// The order is part of the wire: new ones go to the end.
 using GroupCall = std::variant<HeartbeatRequest, CommitRequest, OffsetsRequest, ResetRequest, DeleteGroupRequest,
-                               DeleteOffsetsRequest, DescribeRequest, ListRequest>;
+                               DeleteOffsetsRequest, DescribeRequest, ListRequest, PauseRequest>;
 /// The last alternative is for calls that are answered with nothing. The order is part of the wire, too.
 using GroupAnswer = std::variant<HeartbeatAnswer, std::vector<Status>, std::vector<Position>, GroupDescription,
                                  std::vector<GroupListing>, std::monostate>;

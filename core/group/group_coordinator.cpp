@@ -52,7 +52,7 @@ Result<GroupCoordinator::Group*> GroupCoordinator::find_or_make(const std::strin
 void GroupCoordinator::drop_if_void(const std::string& name) {
   const auto* group = find(name);
   if (group != nullptr && group->members.empty() && group->offsets.empty() &&
-      group->members.value().epoch == GroupEpoch{0}) {
+      group->members.value().epoch == GroupEpoch{0} && !group->members.value().is_paused()) {
     groups_.erase(name);
   }
 }
@@ -81,6 +81,7 @@ void GroupCoordinator::replay(const Record& record) {
 void GroupCoordinator::begin(Now now, Turn& turn) {
   for (auto& [name, group] : groups_) {
     group.members.drop_unknown();
+    group.members.tell_pauses();
     for (const auto& [id, member] : group.members.members()) deadlines_.heard({name, id}, member, now.monotonic);
     group.members.refresh(*image_, now.wall, turn);
   }
@@ -195,6 +196,7 @@ HeartbeatAnswer GroupCoordinator::answer(Group& group, const std::string& id, bo
   if (!tell) return answer;
   member.has_news = false;
   answer.assignment.emplace();
+  answer.paused = group.members.value().is_paused();
   for (const auto& partition : member.current.assigned) {
     AssignedPartition assigned{partition, 0};
     if (const auto topic = image_->find_topic(partition.topic_id)) {
@@ -334,6 +336,14 @@ Result<std::vector<Status>> GroupCoordinator::reset(const ResetRequest& request,
   return answers;
 }
 
+Status GroupCoordinator::pause(const PauseRequest& request, Turn& turn) {
+  TROUPE_TRY(check_group_name(request.group));
+  auto* group = find(request.group);
+  if (group == nullptr) return no_such_group(request.group);
+  group->members.pause(request.paused, turn);
+  return {};
+}
+
 void GroupCoordinator::put(Group& group, const GroupPartition& partition, std::optional<CommittedOffset> value, Turn& turn) {
   if (value) {
     group.offsets[partition] = *value;
@@ -439,7 +449,8 @@ std::vector<GroupListing> GroupCoordinator::list() const {
   std::vector<GroupListing> all;
   for (const auto& [name, group] : groups_) {
     const auto& members = group.members;
-    all.push_back({name, members.state(), members.size(), members.value().epoch, std::string(members.assignor())});
+    all.push_back({name, members.state(), members.size(), members.value().epoch, std::string(members.assignor()),
+                   members.value().is_paused()});
   }
   return all;
 }

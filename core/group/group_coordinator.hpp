@@ -63,6 +63,9 @@ class GroupCoordinator {
   /// As `commit`, by an operator, whatever members there are.
   Result<std::vector<Status>> reset(const ResetRequest& request, Now now, Turn& turn);
 
+  /// Errors: group_id_not_found.
+  Status pause(const PauseRequest& request, Turn& turn);
+
   /// With its offsets. Errors: group_id_not_found, non_empty_group.
   Status delete_group(const std::string& group, Turn& turn);
   /// One answer a partition: unknown_topic_or_partition (nothing is committed), group_subscribed_to_topic. Errors: group_id_not_found.

@@ -23,6 +23,7 @@ enum class KeyType : std::int16_t {
 
 constexpr std::int16_t offset_value_version = 4;
 constexpr std::uint8_t own_version = 1;
+constexpr std::uint8_t group_version = 2;          // since 2: pauses
 constexpr std::uint32_t tag_topic_id = 0;          // Kafka's
 constexpr std::uint32_t tag_reset_epoch = 10'000;  // ours
 
@@ -179,18 +180,20 @@ CommittedOffset get_offset(In& in) {
 }
 
 void put(Out& out, const GroupRecord::Value& value) {
-  out.integer(own_version);
+  out.integer(group_version);
   out.integer(value.epoch.value());
   out.integer(value.target_epoch.value());
   out.integer(value.empty_since.value());
+  out.integer(value.pause_epoch);
 }
 
 GroupRecord::Value get_group(In& in) {
-  in.integer(own_version, own_version);
+  const auto version = in.integer<std::uint8_t>(1, group_version);
   GroupRecord::Value value;
   value.epoch = GroupEpoch{in.integer<std::int32_t>(0)};
   value.target_epoch = GroupEpoch{in.integer<std::int32_t>(0)};
   value.empty_since = TimestampMs{in.integer<std::int64_t>()};
+  if (version >= 2) value.pause_epoch = in.integer<std::int32_t>(0);
   return value;
 }
 

@@ -41,6 +41,9 @@ struct GroupRecord {
     GroupEpoch epoch{0};
     GroupEpoch target_epoch{0};              ///< the epoch that the members' targets were computed for
     TimestampMs empty_since = no_timestamp;  ///< since when it has had no members; none: it has some
+    std::int32_t pause_epoch = 0;            ///< counts pauses and resumes: it is paused while this is odd
+
+    bool is_paused() const { return pause_epoch % 2 != 0; }
 
     friend bool operator==(const Value&, const Value&) = default;
   };

@@ -40,6 +40,7 @@ struct HeartbeatAnswer {
   Millis heartbeat_interval_ms = 0;
   /// All that it may read, from now on; it gives up what is not in it, and says so by `owned`. nullopt: what it was told last.
   std::optional<std::vector<AssignedPartition>> assignment = {};
+  bool paused = false;  ///< with an assignment: it reads nothing until it is told otherwise, and keeps what it has
 
   friend bool operator==(const HeartbeatAnswer&, const HeartbeatAnswer&) = default;
 };
@@ -91,6 +92,12 @@ struct ResetRequest {
   std::vector<Position> positions = {};
 };
 
+/// Members of a paused group stay, keep their partitions and may commit, but read nothing, whoever joins. Without effect when it is so already.
+struct PauseRequest {
+  std::string group = {};
+  bool paused = true;  ///< false: it goes on
+};
+
 // --- for those who watch ------------------------------------------------------------------------------------------------------------
 
 /// Kafka's words. Source: KIP-848.
@@ -113,6 +120,7 @@ struct GroupDescription {
   GroupEpoch epoch{0};
   std::string assignor = {};
   std::vector<MemberDescription> members = {};
+  bool paused = false;
 };
 struct GroupListing {
   std::string group = {};
@@ -120,6 +128,7 @@ struct GroupListing {
   std::size_t members = 0;
   GroupEpoch epoch{0};        ///< 0: it never had members, somebody commits in its name
   std::string assignor = {};  ///< of its members
+  bool paused = false;
 };
 
 }  // namespace troupe::group

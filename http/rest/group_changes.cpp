@@ -267,6 +267,11 @@ void add_v1_groups(std::vector<Route>& all) {
       add(Method::delete_, "/v1/groups/{group}/offsets", "delete_group_offsets",
           "Deletes the group's offsets of a topic that no member reads", delete_group_offsets, {200, 400, 404, 500, 503});
   forget.query = {{"topic", "string", "Of this topic"}, {"partition", "integer", "Only of this partition"}};
+  add(Method::post, "/v1/groups/{group}/pause", "pause_group",
+      "Members stay and keep their partitions, but read nothing until the group is resumed", pause_group,
+      {200, 400, 404, 500, 503});
+  add(Method::post, "/v1/groups/{group}/resume", "resume_group", "A paused group goes on where it stands", resume_group,
+      {200, 400, 404, 500, 503});
   add(Method::post, "/v1/groups/{group}/reset", "reset_group",
       "Sets positions: to earliest, latest, an offset, a time, or by a number of records; also while members read",
       reset_group, {200, 400, 404, 415, 500, 503})

@@ -75,6 +75,7 @@ void list_groups(Rest& rest, const CallPtr& call, Request&) {
     for (const auto& one : listings->groups) {
       groups.push_back({{"group", one.group},
                         {"state", group::to_string(one.state)},
+                        {"paused", one.paused},
                         {"members", one.members},
                         {"epoch", one.epoch.value()},
                         {"assignor", one.assignor}});
@@ -94,6 +95,7 @@ void describe_group(Rest& rest, const CallPtr& call, Request& request) {
     for (const auto& member : view->group.members) members.push_back(member_json(*image, member));
     to->answer({.body = dump({{"group", view->group.group},
                               {"state", group::to_string(view->group.state)},
+                              {"paused", view->group.paused},
                               {"epoch", view->group.epoch.value()},
                               {"assignor", view->group.assignor},
                               {"coordinator", broker_json(coordinator_of(rest, view->group.group))},
@@ -110,6 +112,26 @@ void group_offsets(Rest& rest, const CallPtr& call, Request& request) {
                               {"lag", group::summarise(view->partitions).total},
                               {"partitions", lags_json(*view)}})});
   });
+}
+
+namespace {
+
+void set_paused(Rest& rest, const CallPtr& call, const std::string& group, bool paused) {
+  auto take = [group, paused](const CallPtr& to, Result<Nothing> done) {
+    if (!done) return answer_error(to, Dialect::v1, http_error(done.error()));
+    to->answer({.body = dump({{"group", group}, {"paused", paused}})});
+  };
+  rest.broker.group_api().pause({group, paused}, group_timeout_ms, reply_on<Nothing>(call, std::move(take)));
+}
+
+}  // namespace
+
+void pause_group(Rest& rest, const CallPtr& call, Request& request) {
+  set_paused(rest, call, request.parameters.front(), true);
+}
+
+void resume_group(Rest& rest, const CallPtr& call, Request& request) {
+  set_paused(rest, call, request.parameters.front(), false);
 }
 
 void delete_group(Rest& rest, const CallPtr& call, Request& request) {

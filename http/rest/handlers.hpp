@@ -75,6 +75,8 @@ void add_v1_cluster(std::vector<Route>& all);
 void list_groups(Rest& rest, const CallPtr& call, Request& request);
 void describe_group(Rest& rest, const CallPtr& call, Request& request);
 void group_offsets(Rest& rest, const CallPtr& call, Request& request);
+void pause_group(Rest& rest, const CallPtr& call, Request& request);
+void resume_group(Rest& rest, const CallPtr& call, Request& request);
 void delete_group(Rest& rest, const CallPtr& call, Request& request);
 
 // group_changes.cpp

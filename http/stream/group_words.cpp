@@ -62,6 +62,7 @@ struct Speaker {
     words.members += gap ? "\",\"action\":\"continue\"" : "\"";
     return words;
   }
+  GroupWords operator()(const ConsumerPaused& event) const { return {event.paused ? "paused" : "resumed", {}}; }
   GroupWords operator()(const ConsumerFailed& event) const {
     GroupWords words{"ended"};
     append_error(words.error, event.error);

@@ -47,7 +47,7 @@ void add_reset(CommandGroup& group) {
 }  // namespace
 
 void add_group_commands(CLI::App& app, int& exit_code) {
-  CommandGroup group(app, "group", "Look at consumer groups, set their positions, delete them", exit_code);
+  CommandGroup group(app, "group", "Look at consumer groups, set their positions, pause them, delete them", exit_code);
   group.add("list", "All groups", list_groups, "group list", std::make_shared<NodeOptions>());
   add_named(group, "describe", "What a group reads, how far it is, and who reads it", describe_groups,
             "group describe billing");
@@ -58,6 +58,9 @@ void add_group_commands(CLI::App& app, int& exit_code) {
   command->add_option("--every", lag->every, "With --watch: how often")->type_name("DURATION")->capture_default_str();
   add_named(group, "members", "The members of a group, and what each reads", list_group_members, "group members billing");
   add_reset(group);
+  add_named(group, "pause", "Members keep what they have and read nothing, until it is resumed", pause_groups,
+            "group pause billing");
+  add_named(group, "resume", "A paused group goes on where it stands", resume_groups, "group resume billing");
   const auto deletion = add_named(group, "delete", "Delete groups without members, or only their offsets of a topic",
                                   delete_groups, "group delete billing --yes", &command);
   command->add_option("-t,--topic", deletion->topic, "Only the offsets of this topic, which no member reads")

@@ -17,22 +17,24 @@ namespace {
 
 std::string named(const std::string& group) { return "group " + runtime::quote(group); }
 
-/// Gets each group and shows what came; the exit code of the only failure, or of many.
-int for_each_group(const GroupOptions& options, const std::function<void(Output& out, const Json& group)>& print) {
+using Print = std::function<void(Output& out, const Json& group)>;
+
+/// Asks about each group, or for something to be done to it, and shows what came; the exit code of the only failure, or of many.
+int for_each_group(const GroupOptions& options, const Print& print, const char* method = "GET", const char* what = "") {
   auto session = NodeSession::open(options.node);
   if (!session) return complain(session.error().message, exit_usage);
   Output out{options.node.json};
   std::set<int> failures;
   bool first = true;
   for (const auto& name : options.groups) {
-    const auto answer = (*session)->call("GET", group_path(name));
+    const auto answer = (*session)->call(method, group_path(name) + what);
     if (!answer) return complain_no_answer(answer.error());
     if (!answer->ok()) {
       failures.insert(complain((*session)->refusal(*answer, named(name)), exit_code_of(*answer)));
     } else if (out.json()) {
       out.print(answer->body);
     } else {
-      if (!std::exchange(first, false)) out.line("");
+      if (!std::exchange(first, false) && *what == 0) out.line("");
       print(out, answer->body);
     }
   }
@@ -41,9 +43,15 @@ int for_each_group(const GroupOptions& options, const std::function<void(Output&
   return options.groups.size() == 1 ? *failures.begin() : exit_failed;
 }
 
+bool is_paused(const Json& group) { return group.value("paused", Json()) == Json(true); }
+
+void print_paused(Output& out, const Json& group) {
+  out.line(plain(text_of(group, "group")) + (is_paused(group) ? " is paused: its members read nothing" : " goes on"));
+}
+
 void print_description(Output& out, const Json& group) {
-  out.line(plain(text_of(group, "group")) + "  " + plain(text_of(group, "state")) + ", " +
-           std::to_string(array_of(group, "members").size()) +
+  out.line(plain(text_of(group, "group")) + "  " + plain(text_of(group, "state")) +
+           (is_paused(group) ? ", PAUSED, " : ", ") + std::to_string(array_of(group, "members").size()) +
            (array_of(group, "members").size() == 1 ? " member, assignor " : " members, assignor ") +
            plain(text_of(group, "assignor")) + ", coordinator " + plain(text_of(group, "coordinator")));
   Table table(
@@ -138,7 +146,8 @@ int list_groups(const NodeOptions& options) {
   } else {
     Table table({"GROUP", "STATE", "#MEMBERS>", "ASSIGNMENT-STRATEGY"});
     for (const auto& one : array_of(answer->body, "groups")) {
-      table.add({text_of(one, "group"), text_of(one, "state"), text_of(one, "members"), text_of(one, "assignor")});
+      const auto state = text_of(one, "state") + (is_paused(one) ? " (paused)" : "");
+      table.add({text_of(one, "group"), state, text_of(one, "members"), text_of(one, "assignor")});
     }
     table.print(out);
   }
@@ -150,6 +159,9 @@ int list_groups(const NodeOptions& options) {
 
 int describe_groups(const GroupOptions& options) { return for_each_group(options, print_description); }
 int list_group_members(const GroupOptions& options) { return for_each_group(options, print_members); }
+
+int pause_groups(const GroupOptions& options) { return for_each_group(options, print_paused, "POST", "/pause"); }
+int resume_groups(const GroupOptions& options) { return for_each_group(options, print_paused, "POST", "/resume"); }
 
 int show_group_lag(const GroupOptions& options) {
   if (!options.watch) return for_each_group(options, print_lag);

@@ -27,6 +27,10 @@ int describe_groups(const GroupOptions& options);
 int show_group_lag(const GroupOptions& options);
 /// `troupe group members`
 int list_group_members(const GroupOptions& options);
+/// `troupe group pause`
+int pause_groups(const GroupOptions& options);
+/// `troupe group resume`
+int resume_groups(const GroupOptions& options);
 /// `troupe group delete`
 int delete_groups(const GroupOptions& options);
 

@@ -117,6 +117,7 @@ class Ear final : public ConsumerListener {
     log.push_back("reset " + name_of(event.topic, event.partition) + " " + to_string(event.from) + "->" +
                   to_string(event.to) + " " + words[static_cast<std::size_t>(event.reason)]);
   }
+  void hear(const ConsumerPaused& event) { log.emplace_back(event.paused ? "paused" : "resumed"); }
   void hear(const ConsumerFailed& event) { failed = event.error; }
   void hear(const ConsumerClosed&) { closed = true; }
 

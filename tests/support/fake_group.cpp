@@ -156,6 +156,13 @@ void FakeGroups::reset(group::ResetRequest request, Millis /*timeout_ms*/, Reply
   answer(reply, [&](group::Turn& turn) { return coordinator_->reset(request, now_, turn); });
 }
 
+void FakeGroups::pause(group::PauseRequest request, Millis /*timeout_ms*/, Reply<Nothing> reply) {
+  answer(reply, [&](group::Turn& turn) -> Result<Nothing> {
+    TROUPE_TRY(coordinator_->pause(request, turn));
+    return Nothing{};
+  });
+}
+
 void FakeGroups::delete_group(std::string group, Millis /*timeout_ms*/, Reply<Nothing> reply) {
   answer(reply, [&](group::Turn& turn) -> Result<Nothing> {
     TROUPE_TRY(coordinator_->delete_group(group, turn));

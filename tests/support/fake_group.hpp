@@ -36,6 +36,7 @@ class FakeGroups final : public GroupApi {
   void commit(group::CommitRequest request, Millis timeout_ms, Reply<std::vector<Status>> reply) override;
   void offsets(group::OffsetsRequest request, Millis timeout_ms, Reply<std::vector<group::Position>> reply) override;
   void reset(group::ResetRequest request, Millis timeout_ms, Reply<std::vector<Status>> reply) override;
+  void pause(group::PauseRequest request, Millis timeout_ms, Reply<Nothing> reply) override;
   void delete_group(std::string group, Millis timeout_ms, Reply<Nothing> reply) override;
   void delete_offsets(std::string group, std::vector<group::GroupPartition> partitions, Millis timeout_ms,
                       Reply<std::vector<Status>> reply) override;

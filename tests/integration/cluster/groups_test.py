@@ -68,6 +68,12 @@ def check_commands(program, node):
     run_command(program, node, "reset", "none", "--to-latest", code=3)
     run_command(program, node, "describe", "none", code=3)
 
+    assert run_command(program, node, "pause", "group-03") == "group-03 is paused: its members read nothing\n"
+    assert "PAUSED" in run_command(program, node, "describe", "group-03").splitlines()[0]
+    assert "(paused)" in [line for line in run_command(program, node, "list").splitlines() if line.startswith("group-03 ")][0]
+    assert run_command(program, node, "resume", "group-03") == "group-03 goes on\n"
+    run_command(program, node, "pause", "none", code=3)
+
     run_command(program, node, "delete", "group-04", "--topic", TOPIC, "--yes")
     run_command(program, node, "delete", "group-05", "--yes")
     run_command(program, node, "delete", "group-05", "--yes", code=3)

@@ -1,6 +1,7 @@
 #include <set>
 
 #include "base/prng.hpp"
+#include "core/consumer/group_consumer.hpp"
 #include "tests/support/seed.hpp"
 #include "tests/support/consumer_ear.hpp"
 
@@ -73,6 +74,56 @@ TEST_CASE("a member gets what it owns, from where its group stands", "[reader]")
   const auto next = fixture.open(reads_topic("t"));
   CHECK(next->log == Words{"assigned t-0@3 t-1@2"});
   CHECK(next->values("t-0") == Words{"3", "4"});
+}
+
+TEST_CASE("a paused group reads nothing, not even what was fetched, and goes on where it stood", "[reader]") {
+  ReaderFixture fixture;
+  fixture.broker.add_topic("t", 1);
+  append_values(fixture.broker, "t", 0, 0, 2);
+  const auto ear = fixture.open(reads_topic("t"));
+  REQUIRE(ear->values("t-0").size() == 2);
+  const auto pause = [&](bool paused) {
+    auto [answer, reply] = ReaderFixture::expect<Nothing>();
+    fixture.broker.groups().pause({"g", paused}, 1'000, std::move(reply));
+    REQUIRE(answer->has_value());
+    REQUIRE(**answer);
+    fixture.pass(100);
+  };
+  pause(true);
+  append_values(fixture.broker, "t", 0, 2, 3);  // the fetch that waited gets them
+  fixture.pass(20'000);
+  CHECK(ear->values("t-0").size() == 2);
+  CHECK(ear->log == Words{"assigned t-0@0", "paused"});
+  REQUIRE(fixture.commit(*ear));
+  CHECK(fixture.committed() == Offset{2});
+
+  const auto late = fixture.open(reads_topic("t"));  // one of them has nothing to read, both are told
+  fixture.pass(1'000);
+  CHECK(late->log.front() == "paused");
+
+  pause(false);
+  fixture.pass(1'000);
+  CHECK(ear->values("t-0") == Words{"0", "1", "2", "3", "4"});
+  CHECK(ear->without_holes);
+  CHECK(ear->log.back() == "resumed");
+}
+
+TEST_CASE("news that overtake the answer to a join are not lost", "[reader]") {
+  FakeBroker broker;
+  broker.add_topic("t", 1);
+  const MonotonicMs now{1'000};
+  consumer::GroupConsumer member({.group = "g", .member = "m"}, broker.cluster_api().image());
+  consumer::GroupConsumerEffects joins;
+  member.start(now, joins);
+  REQUIRE(joins.heartbeat);
+  consumer::GroupConsumerEffects nothing;
+  member.nudge(now, nothing);  // somebody else joined, while the answer waits for the log
+  CHECK(!nothing.heartbeat);
+  consumer::GroupConsumerEffects asks;
+  const TopicIdPartition id{broker.topic("t")->id, PartitionId{0}};
+  member.on_heartbeat(group::HeartbeatAnswer{group::GroupEpoch{1}, 3'000, {{{id, 0}}}}, now, asks);
+  REQUIRE(asks.heartbeat);
+  CHECK(asks.heartbeat->epoch == group::GroupEpoch{1});
 }
 
 TEST_CASE("three members share the partitions, and only those that move pause", "[reader]") {

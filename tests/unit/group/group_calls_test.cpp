@@ -79,6 +79,8 @@ TEST_CASE("a call to a coordinator comes out as it went in", "[group_calls]") {
         "orders");
   CHECK(read_back(ResetRequest{"g", {{{"orders", PartitionId{2}}, Offset{5}}}}).positions.front().offset == Offset{5});
   CHECK(read_back(DeleteGroupRequest{"g"}).group == "g");
+  CHECK(read_back(PauseRequest{"g", true}).paused);
+  CHECK_FALSE(read_back(PauseRequest{"g", false}).paused);
   CHECK(read_back(DeleteOffsetsRequest{"g", {{"orders", PartitionId{2}}}}).partitions.size() == 1);
   CHECK(read_back(DescribeRequest{"g"}).group == "g");
   CHECK(read_back(ListRequest{PartitionId{15}}).partition == PartitionId{15});

@@ -125,6 +125,60 @@ TEST_CASE("a reset while the group runs is told, and no commit on its way undoes
   if (!failed_over) CHECK(!group.beat({"g", "a", a->epoch, {}, {}})->assignment);  // told once
 }
 
+TEST_CASE("a paused group keeps its members and what they have, and all are told", "[group]") {
+  GroupFixture group;
+  group.topic("orders", 2);
+  const auto pause = [&](bool paused) {
+    return group.run([&](Turn& turn) { return group.coordinator->pause({"g", paused}, turn); });
+  };
+  const auto nobody = pause(true);
+  REQUIRE(!nobody);
+  CHECK(nobody.error().code == Errc::group_id_not_found);
+  const auto a = group.join("a", reads({"orders"}));
+  CHECK(!a->paused);
+
+  REQUIRE(pause(true));
+  CHECK(group.was_nudged("a"));
+  CHECK(group.coordinator->describe("g")->paused);
+  CHECK(group.coordinator->list().front().paused);
+  const auto written = group.log.size();
+  REQUIRE(pause(true));  // it is already
+  CHECK(group.log.size() == written);
+
+  // Told by this coordinator, or by the next one, whose predecessor may have died before it could.
+  if (GENERATE(false, true)) group.fail_over(true);
+  const auto told = group.beat({"g", "a", a->epoch, {}, {}});
+  REQUIRE(told);
+  REQUIRE(told->assignment);
+  CHECK(told->paused);
+  CHECK(partitions_of(*told) == partitions_of(*a));
+  CHECK(!group.beat({"g", "a", a->epoch, {}, {}})->assignment);  // once
+  CHECK(first(group.commit("a", 1, "orders", 0, 3)) == taken);
+  CHECK(group.join("b", reads({"orders"}))->paused);
+
+  REQUIRE(pause(false));
+  CHECK(group.was_nudged("a"));
+  group.fail_over(true);
+  CHECK(!group.coordinator->describe("g")->paused);
+  const auto resumed = group.beat({"g", "b", GroupEpoch{2}, {}, {}});
+  REQUIRE(resumed);
+  REQUIRE(resumed->assignment);
+  CHECK(!resumed->paused);
+}
+
+TEST_CASE("a group that only has offsets can be paused, and forgets it when it is deleted", "[group]") {
+  GroupFixture group;
+  group.topic("orders", 1);
+  REQUIRE(first(group.commit("", -1, "orders", 0, 7)) == taken);
+  REQUIRE(group.run([&](Turn& turn) { return group.coordinator->pause({"g", true}, turn); }));
+  group.fail_over(true);
+  CHECK(group.coordinator->describe("g")->paused);
+  REQUIRE(delete_group(group));
+  group.fail_over(true);
+  CHECK(group.coordinator->group_count() == 0);
+  CHECK(!group.join("a", reads({"orders"}))->paused);
+}
+
 TEST_CASE("a group without members is reset, too, and unknown partitions are refused", "[group]") {
   GroupFixture group;
   group.topic("orders", 1);

@@ -64,7 +64,7 @@ TEST_CASE("groups are listed", "[rest][groups]") {
   const auto listed = fixture.get_json("/v1/groups");
   REQUIRE(listed["groups"].size() == 2);
   CHECK(listed["groups"][0] ==
-        json::parse(R"({"group":"audit","state":"empty","members":0,"epoch":0,"assignor":"uniform"})"));
+        json::parse(R"({"group":"audit","state":"empty","paused":false,"members":0,"epoch":0,"assignor":"uniform"})"));
   CHECK(listed["groups"][1]["group"] == "billing");
   CHECK(listed["groups"][1]["state"] == "stable");
   CHECK(listed["groups"][1]["members"] == 1);
@@ -181,6 +181,21 @@ TEST_CASE("a reset that makes no sense is refused, and says why", "[rest][groups
   CHECK(fixture.reset("none", R"({"to":"latest"})", 404)["code"] == "unknown_group");
   CHECK(fixture.reset("no%20good", R"({"to":"latest","topics":["orders"]})", 400)["error_code"] == 400);
   CHECK(fixture.committed("audit", 0) == 1);
+}
+
+TEST_CASE("a group is paused and resumed", "[rest][groups]") {
+  GroupsFixture fixture;
+  CHECK(fixture.failure(fixture.post("/v1/groups/none/pause", "")) == 404);
+  CHECK(fixture.failure(fixture.post("/v1/groups/no%20good/pause", "")) == 400);
+  fixture.join("billing", "m1");
+  const auto said = fixture.post("/v1/groups/billing/pause", "");
+  CHECK(said.status == 200);
+  CHECK(json::parse(said.body) == json::parse(R"({"group":"billing","paused":true})"));
+  CHECK(fixture.get_json("/v1/groups/billing")["paused"] == true);
+  CHECK(fixture.get_json("/v1/groups")["groups"][0]["paused"] == true);
+  CHECK(fixture.join("billing", "m2").paused);
+  CHECK(json::parse(fixture.post("/v1/groups/billing/resume", "{}").body)["paused"] == false);
+  CHECK(fixture.get_json("/v1/groups/billing")["paused"] == false);
 }
 
 TEST_CASE("groups and their offsets are deleted", "[rest][groups]") {

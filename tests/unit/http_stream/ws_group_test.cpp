@@ -279,12 +279,25 @@ TEST_CASE("a paused group subscription waits, and a group that is reset is told 
   client.ask({{"op", "resume"}, {"sub", "w"}});
   fixture.pass(2'000, {client.session.get()});
   CHECK(client.offsets("w") == Offsets{0, 1, 2, 3});
+  const auto pause_group = [&](bool paused) {
+    fixture.broker.groups().pause({"workers", paused}, 1'000, Reply<Nothing>{[](auto) {}});
+    fixture.pass(200, {client.session.get()});
+  };
+  pause_group(true);
+  CHECK(last_event(client, "paused")["sub"] == "w");
+  fixture.append(0, 1);
+  fixture.pass(2'000, {client.session.get()});
+  CHECK(client.offsets("w").size() == 4);
+  pause_group(false);
+  CHECK(last_event(client, "resumed")["sub"] == "w");
+  fixture.pass(2'000, {client.session.get()});
+  CHECK(client.offsets("w") == Offsets{0, 1, 2, 3, 4});
   fixture.broker.groups().reset({"workers", {{{"Orders", PartitionId{0}}, Offset{3}}}}, 1'000,
                                 Reply<std::vector<Status>>{[](auto) {}});
   fixture.pass(200, {client.session.get()});
-  CHECK(last_event(client, "reset")["partitions"]["Orders"]["0"] == json{{"from", 4}, {"to", 3}});
+  CHECK(last_event(client, "reset")["partitions"]["Orders"]["0"] == json{{"from", 5}, {"to", 3}});
   CHECK(last_event(client, "reset")["reason"] == "group");
-  CHECK(client.offsets("w") == Offsets{0, 1, 2, 3, 3});
+  CHECK(client.offsets("w") == Offsets{0, 1, 2, 3, 4, 3, 4});
 }
 
 TEST_CASE("a session that the coordinator has forgotten loses its partitions, and says so", "[ws][group]") {
