@@ -25,7 +25,7 @@ class GroupListening {
 
 /// Thread-safe; calls do not block. Every call is answered once, within its timeout, on a thread of the node's. A coordinator that moves,
 /// or that still reads its log, is waited for, and asked again, within that time. What it changes is committed when it is answered. A
-/// change whose answer got lost is not asked twice (request_timed_out: outcome unknown), but a heartbeat, a commit, a reset and a pause may be.
+/// change whose answer got lost is not asked twice (request_timed_out: outcome unknown), but a heartbeat, commit, reset, pause may be.
 /// Errors: those of core/group/group_coordinator.hpp; coordinator_not_available (nothing was changed), request_timed_out, overloaded.
 class GroupApi {
  public:

@@ -92,7 +92,7 @@ struct ResetRequest {
   std::vector<Position> positions = {};
 };
 
-/// Members of a paused group stay, keep their partitions and may commit, but read nothing, whoever joins. Without effect when it is so already.
+/// Members of a paused group stay, keep their partitions and may commit, but read nothing, whoever joins.
 struct PauseRequest {
   std::string group = {};
   bool paused = true;  ///< false: it goes on
