@@ -15,6 +15,7 @@ using Json = nlohmann::json;
 constexpr std::size_t sub_bytes_max = 128;
 constexpr std::size_t session_bytes_max = 64;
 constexpr std::int64_t resume_grace_ms_max = 300'000;
+constexpr std::int64_t ping_ms_min = 1'000;
 constexpr std::size_t pattern_bytes_max = 249;
 constexpr std::size_t topics_max = 32;
 constexpr std::size_t keys_max = 1000;
@@ -189,6 +190,10 @@ Result<Command> read_connect(const Members& members) {
     if (*command.resume_grace_ms > resume_grace_ms_max) {
       return bad("resume_grace_ms: at most " + std::to_string(resume_grace_ms_max));
     }
+  }
+  if (members.has("ping_ms")) {
+    TROUPE_TRY_ASSIGN(command.ping_ms, count_of(members.json("ping_ms"), "ping_ms"));
+    if (*command.ping_ms < ping_ms_min) return bad("ping_ms: at least " + std::to_string(ping_ms_min));
   }
   return Command{std::move(command)};
 }

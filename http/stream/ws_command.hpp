@@ -22,8 +22,11 @@ struct ConnectCommand {
   std::optional<std::string> session = {};  ///< to go on with the group subscriptions of
   std::optional<Millis> resume_grace_ms =
       {};  ///< how long group subscriptions wait when the socket is lost; 0: they leave at once
+  /// How often it is asked whether it is still there, when it is silent; it has as long to answer. More than the server's is the server's.
+  std::optional<Millis> ping_ms = {};
 };
 struct PingCommand {};
+
 struct ProduceCommand {
   std::string topic = {};
   Acks acks = Acks::quorum;

@@ -59,6 +59,7 @@ void WsSession::run(const std::optional<std::uint64_t>& id, ConnectCommand&& com
   if (std::exchange(connected_, true)) return reply_error(id, "bad_request", 400, "connected already");
   session_ = "s-" + to_string(Uuid::random());
   grace_ms_ = command.resume_grace_ms.value_or(resume_grace_ms);
+  ping_ms_ = std::min(ping_ms_, command.ping_ms.value_or(ping_ms_));
   if (!command.session) return reply_connected(id, false);
   if (id) open_ids_.insert(*id);
   env_.sessions->claim(*command.session, [weak = weak_from_this(), post = env_.hub->post(), id](GroupStreams streams) {
@@ -89,7 +90,7 @@ void WsSession::reply_connected(const std::optional<std::uint64_t>& id, bool res
   });
   const auto& limits = env_.limits;
   reply_ok(id, "{\"session\":" + quoted(session_) + ",\"node\":" + to_string(env_.broker.cluster().node_id) +
-                   ",\"ping_ms\":" + std::to_string(limits.ping_ms) +
+                   ",\"ping_ms\":" + std::to_string(ping_ms_) +
                    ",\"max_frame\":" + std::to_string(limits.frame_in_bytes_max) +
                    ",\"resumed\":" + (resumed ? "true" : "false") + ",\"resume_grace_ms\":" + std::to_string(grace_ms_) +
                    ",\"limits\":{\"subs\":" + std::to_string(limits.subscriptions_max) +

@@ -90,7 +90,8 @@ WsSession::WsSession(const StreamEnv& env, WsTransport& transport, bool connecte
       connected_(connected),
       opened_at_(env.now()),
       flushed_at_(MonotonicMs{0}),
-      pinged_at_(opened_at_) {
+      pinged_at_(opened_at_),
+      ping_ms_(env_.limits.ping_ms) {
   env_.counters->ws_clients.add(1);
 }
 
@@ -361,14 +362,14 @@ void WsSession::tick(MonotonicMs now) {
   if (!connected_ && now - opened_at_ >= limits.connect_ms_max) return close(CloseCode::not_connected, "no connect in time");
   if (writing_ && now - flushed_at_ >= limits.write_stall_ms_max)
     return close(CloseCode::slow_consumer, "nothing was taken for too long");
-  if (pong_wanted_ && now - pinged_at_ >= limits.pong_ms_max) {
+  if (pong_wanted_ && now - pinged_at_ >= std::min(ping_ms_, limits.pong_ms_max)) {
     // On a thin line the ping waits behind what was sent before it. A peer that still takes that is not dead.
     const auto left = transport_->unacknowledged();
     if (left == 0 || left == unacknowledged_) return close(CloseCode::no_pong, "no pong");
     unacknowledged_ = left;
     pinged_at_ = now;
   }
-  if (!pong_wanted_ && !reading_paused_ && now - pinged_at_ >= limits.ping_ms) {
+  if (!pong_wanted_ && !reading_paused_ && now - pinged_at_ >= ping_ms_) {
     pong_wanted_ = true;
     unacknowledged_ = 0;
     pinged_at_ = now;

@@ -175,6 +175,7 @@ class WsSession final : public Scheduled, public std::enable_shared_from_this<Ws
   MonotonicMs opened_at_;
   MonotonicMs flushed_at_;
   MonotonicMs pinged_at_;
+  Millis ping_ms_;  ///< as this client wants it
   bool pong_wanted_ = false;
   std::size_t unacknowledged_ = 0;       ///< when a pong was last found missing
   std::optional<MonotonicMs> close_at_;  ///< told to go: politely, as soon as nothing is on its way

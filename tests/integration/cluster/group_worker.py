@@ -46,7 +46,7 @@ class Worker:
             self.pause.wait(PAUSE_S)
 
     def work(self, socket):
-        socket.say({"id": 1, "op": "connect", "resume_grace_ms": 0},
+        socket.say({"id": 1, "op": "connect", "resume_grace_ms": 0, "ping_ms": 2000},
                    {"id": 2, "op": "subscribe", "sub": "w", "topics": [self.topic], "group": self.group, "ack": "manual",
                     "from": {"committed": True, "else": "earliest"}, "credit": {"msgs": CREDIT, "bytes": 1 << 20}})
         while True:

@@ -73,6 +73,24 @@ TEST_CASE("pings go out every 25 s, and want a pong", "[ws]") {
   CHECK(client.close_code == 4002);
 }
 
+TEST_CASE("a client may want to be asked more often, and has as long to answer", "[ws]") {
+  StreamFixture fixture;
+  WsClient client(fixture, false);
+  CHECK(client.ask({{"op", "connect"}, {"ping_ms", 999}}).contains("code"));
+  CHECK(client.ask({{"op", "connect"}, {"ping_ms", 2'000}})["ping_ms"] == 2'000);
+  fixture.advance(3'000, {client.session.get()});
+  CHECK(client.pings == 1);
+  client.session->on_pong();
+  fixture.advance(2'500, {client.session.get()});
+  CHECK(client.pings == 2);
+  CHECK(client.close_code == 0);
+  fixture.advance(2'500, {client.session.get()});
+  CHECK(client.close_code == 4002);
+
+  WsClient other(fixture, false);
+  CHECK(other.ask({{"op", "connect"}, {"ping_ms", 90'000}})["ping_ms"] == 25'000);
+}
+
 TEST_CASE("a late pong is waited for while the peer still takes what was sent before the ping", "[ws]") {
   StreamFixture fixture;
   WsClient client(fixture);
