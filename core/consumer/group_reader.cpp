@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/group/assignor.hpp"
 #include "core/record/record_batch.hpp"
 
 namespace troupe::consumer {
@@ -41,7 +42,8 @@ GroupReader::GroupReader(ConsumerOptions options, std::string member, metadata::
     : options_(std::move(options)),
       image_(image),
       group_(group_options(options_, std::move(member)), std::move(image)),
-      credit_(options_.credit) {}
+      credit_(options_.credit),
+      assignor_(options_.profile.assignor) {}
 
 void GroupReader::update(metadata::ImagePtr image) {
   image_ = image;
@@ -102,12 +104,16 @@ void GroupReader::nudge(MonotonicMs now, Effects& effects) {
 }
 
 void GroupReader::change(group::MemberProfile profile, MonotonicMs now, Effects& effects) {
+  assignor_ = profile.assignor;
   with_group([&](auto& from) { group_.change(std::move(profile), now, from); }, now, effects);
   settle(now, effects);
 }
 
 void GroupReader::absorb(GroupConsumerEffects& from, group::PartitionList& to_release, MonotonicMs now, Effects& effects) {
-  if (from.heartbeat) effects.heartbeat = std::move(from.heartbeat);
+  if (from.heartbeat) {
+    effects.heartbeat = std::move(from.heartbeat);
+    if (assignor_ == group::load_assignor().name()) effects.heartbeat->waiting = records_waiting();
+  }
   if (from.commit) {
     effects.commit = std::move(from.commit);
     ++commits_sent_;
@@ -140,6 +146,15 @@ void GroupReader::absorb(GroupConsumerEffects& from, group::PartitionList& to_re
     lanes_.clear();
     effects.events.emplace_back(ConsumerClosed{});
   }
+}
+
+std::vector<std::pair<TopicIdPartition, std::int64_t>> GroupReader::records_waiting() const {
+  std::vector<std::pair<TopicIdPartition, std::int64_t>> waiting;
+  for (const auto& [id, lane] : lanes_) {
+    if (lane.told && lane.state != State::leaving)
+      waiting.emplace_back(id, std::max<std::int64_t>(0, lane.end - lane.position));
+  }
+  return waiting;
 }
 
 void GroupReader::begin(const GroupConsumerEffects::Assigned& assigned, Effects& effects) {
@@ -383,6 +398,7 @@ void GroupReader::on_fetched(std::uint64_t token, Result<FetchResponse> answer, 
     }
     return;
   }
+  lane->end = answer->high_watermark;
   if (answer->batches.empty()) {
     lane->position = std::max(lane->position, answer->next_offset);
     lane->state = State::ready;

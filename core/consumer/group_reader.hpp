@@ -116,6 +116,7 @@ class GroupReader {
     LeaderEpoch leader_epoch = no_leader_epoch;  ///< of the record before
     Bytes batches = {};                          ///< while `held`
     Offset next{0};                              ///< behind them
+    Offset end{0};                               ///< of what could be read, as of the last answer
     MonotonicMs asked_at{0};
     MonotonicMs retry_at{0};
     Millis pause_ms = 0;
@@ -141,6 +142,8 @@ class GroupReader {
   template <class Call>
   void with_group(Call call, MonotonicMs now, Effects& effects);
   void absorb(GroupConsumerEffects& from, group::PartitionList& to_release, MonotonicMs now, Effects& effects);
+  /// For the coordinator's assignor.
+  std::vector<std::pair<TopicIdPartition, std::int64_t>> records_waiting() const;
   void begin(const GroupConsumerEffects::Assigned& assigned, Effects& effects);
   void leave(const group::PartitionList& partitions, group::PartitionList& to_release, MonotonicMs now, Effects& effects);
   void look_for_gone(Effects& effects);
@@ -171,6 +174,7 @@ class GroupReader {
   metadata::ImagePtr image_;
   GroupConsumer group_;
   ConsumerCredit credit_;
+  std::string assignor_;  ///< that it votes for
   Lanes lanes_;
   std::map<std::uint64_t, TopicIdPartition> tokens_;
   std::deque<TopicIdPartition> held_;  ///< whose turn it is

@@ -15,6 +15,9 @@ bool reads_other(const MemberProfile& before, const MemberProfile& now) {
   return before.topics != now.topics || before.pattern != now.pattern || before.assignor != now.assignor;
 }
 
+/// Beyond that a partition is as heavy as can be: sums of loads do not overflow.
+constexpr std::uint64_t records_waiting_max = std::uint64_t{1} << 40;
+
 bool share_something(const PartitionList& a, const PartitionList& b) { return !in_both(a, b).empty(); }
 
 }  // namespace
@@ -201,6 +204,16 @@ void ConsumerGroup::change(const std::string& id, const MemberProfile& profile, 
   if (other) retarget(image, wall, turn);
 }
 
+void ConsumerGroup::note_waiting(const std::string& id,
+                                 const std::vector<std::pair<TopicIdPartition, std::int64_t>>& waiting) {
+  for (const auto& [partition, records] : waiting) {
+    const auto* holder = owner(partition);
+    if (holder == nullptr || *holder != id) continue;
+    records_waiting_[partition] =
+        std::min(static_cast<std::uint64_t>(std::max<std::int64_t>(0, records)), records_waiting_max);
+  }
+}
+
 bool ConsumerGroup::step(const std::string& id, const PartitionList* owned, Turn& turn) {
   const auto& member = members_.at(id);
   const std::function<bool(const TopicIdPartition&)> taken = [&](const TopicIdPartition& partition) {
@@ -314,7 +327,12 @@ void ConsumerGroup::retarget(const metadata::MetadataImage& image, TimestampMs w
     }
   }
   const auto* assignor = find_assignor(this->assignor());
-  const auto targets = assignor->assign({members, std::move(partitions), load_});
+  std::erase_if(records_waiting_, [&](const auto& one) { return image.find_topic(one.first.topic_id) == nullptr; });
+  const auto load = [this](const TopicIdPartition& partition) {
+    const auto found = records_waiting_.find(partition);
+    return found == records_waiting_.end() ? std::uint64_t{0} : found->second;
+  };
+  const auto targets = assignor->assign({members, std::move(partitions), load});
   std::vector<std::pair<std::string, PartitionList>> changed;
   std::size_t at = 0;
   for (const auto& [id, member] : members_) {

@@ -67,6 +67,8 @@ class ConsumerGroup {
   /// `profile`: it has another one now.
   void change(const std::string& id, const MemberProfile& profile, const metadata::MetadataImage& image, TimestampMs wall,
               Turn& turn);
+  /// How many records wait in its partitions, for the assignor `load` at its next turn; of partitions that are not its own: nothing.
+  void note_waiting(const std::string& id, const std::vector<std::pair<TopicIdPartition, std::int64_t>>& waiting);
   /// One step towards its target. `owned`: what the member says that it has; null: it does not say. True when what it may read, or its
   /// epoch, is another now.
   bool step(const std::string& id, const PartitionList* owned, Turn& turn);
@@ -98,9 +100,6 @@ class ConsumerGroup {
   std::string_view assignor() const;
   GroupDescription describe() const;
 
-  /// What partitions cost those who read them, for the assignor `load`.
-  void set_load(std::function<std::uint64_t(const TopicIdPartition&)> load) { load_ = std::move(load); }
-
  private:
   std::vector<TopicId> topics_of(const Member& member, const metadata::MetadataImage& image) const;
   void retarget(const metadata::MetadataImage& image, TimestampMs wall, Turn& turn);
@@ -114,10 +113,10 @@ class ConsumerGroup {
   std::string name_;
   GroupRecord::Value value_ = {};
   std::map<std::string, Member> members_;
-  std::map<std::string, std::string, std::less<>> static_members_;  ///< by group instance id
-  std::unordered_map<TopicIdPartition, std::string> owners_;        ///< assigned to or being given up by
-  std::set<std::string> waiting_;                                   ///< members in that state
-  std::function<std::uint64_t(const TopicIdPartition&)> load_;
+  std::map<std::string, std::string, std::less<>> static_members_;       ///< by group instance id
+  std::unordered_map<TopicIdPartition, std::string> owners_;             ///< assigned to or being given up by
+  std::set<std::string> waiting_;                                        ///< members in that state
+  std::unordered_map<TopicIdPartition, std::uint64_t> records_waiting_;  ///< as members said last; a successor asks anew
 };
 
 }  // namespace troupe::group

@@ -175,6 +175,10 @@ void write(Out& out, const HeartbeatRequest& one) {
   out.integer(one.epoch.value());
   write_optional(out, one.profile, [&](const MemberProfile& profile) { write(out, profile); });
   write_optional(out, one.owned, [&](const PartitionList& owned) { write(out, owned); });
+  write_list(out, one.waiting, [&](const std::pair<TopicIdPartition, std::int64_t>& waiting) {
+    out.id(waiting.first);
+    out.integer(waiting.second);
+  });
 }
 void read(In& in, HeartbeatRequest& one) {
   one.group = in.text();
@@ -182,6 +186,10 @@ void read(In& in, HeartbeatRequest& one) {
   one.epoch = GroupEpoch{in.integer<std::int32_t>()};
   one.profile = read_optional<MemberProfile>(in, [&] { return read_profile(in); });
   one.owned = read_optional<PartitionList>(in, [&] { return read_partitions(in); });
+  one.waiting = read_list<std::pair<TopicIdPartition, std::int64_t>>(in, 28, [&] {
+    const auto partition = in.id();
+    return std::pair{partition, in.integer<std::int64_t>(0)};
+  });
 }
 
 void write(Out& out, const CommitRequest& one) {

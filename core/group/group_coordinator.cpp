@@ -153,6 +153,7 @@ Result<HeartbeatAnswer> GroupCoordinator::heartbeat(const HeartbeatRequest& requ
   } else if (request.profile) {
     members.change(request.member, *request.profile, *image_, now.wall, turn);
   }
+  members.note_waiting(request.member, request.waiting);
   static const PartitionList nothing;
   const auto* owned = joins ? &nothing : request.owned ? &*request.owned : nullptr;
   const bool moved = members.step(request.member, owned, turn);

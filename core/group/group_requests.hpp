@@ -25,6 +25,8 @@ struct HeartbeatRequest {
   GroupEpoch epoch = joining;
   std::optional<MemberProfile> profile = {};
   std::optional<PartitionList> owned = {};  ///< what it reads now
+  /// How many records wait in each partition that it reads, for the assignor `load`. Others are not asked.
+  std::vector<std::pair<TopicIdPartition, std::int64_t>> waiting = {};
 };
 
 struct AssignedPartition {

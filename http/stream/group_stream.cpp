@@ -49,6 +49,7 @@ Result<std::shared_ptr<GroupStream>> GroupStream::open(ConsumerApi& consumers, G
   options.profile.topics = definition.topics;
   std::ranges::sort(options.profile.topics);
   options.profile.pattern = definition.pattern;
+  options.profile.assignor = definition.assignor;
   TROUPE_TRY(group::check_group_name(definition.group));
   TROUPE_TRY(group::check_profile(options.profile, {}));
   const auto stream = std::shared_ptr<GroupStream>(new GroupStream(std::move(definition)));

@@ -22,6 +22,7 @@ struct GroupDefinition {
   std::string group = {};
   std::vector<std::string> topics = {};
   std::string pattern = {};                     ///< and all topics whose names it matches; empty: none
+  std::string assignor = {};                    ///< uniform, range, load; empty: any
   std::string instance = {};                    ///< of a static member; empty: a dynamic one
   bool manual_ack = false;                      ///< the client says what is done; else what was handed to the socket is
   OffsetReset otherwise = OffsetReset::latest;  ///< where to begin when the group has no position

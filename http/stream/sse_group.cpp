@@ -15,6 +15,7 @@ const std::string stream_name = "events";
 Result<GroupDefinition> read_definition(const std::string& topic, const Query& query) {
   GroupDefinition definition{.group = std::string(query.find("group").value_or("")), .topics = {topic}, .events = true};
   definition.instance = query.find("instance").value_or("");
+  definition.assignor = query.find("assignor").value_or("");
   const auto from = query.find("from").value_or("latest");
   if (from != "earliest" && from != "latest" && from != "none") {
     return Error{Errc::invalid_argument, "from: with a group, where it begins without a position: earliest, latest or none"};

@@ -274,6 +274,9 @@ Result<Command> read_join(const Members& members) {
   if (const auto instance = members.json("instance"); !instance.is_null()) {
     TROUPE_TRY_ASSIGN(definition.instance, text_of(instance, "instance", 249));
   }
+  if (const auto assignor = members.json("assignor"); !assignor.is_null()) {
+    TROUPE_TRY_ASSIGN(definition.assignor, text_of(assignor, "assignor", 249));
+  }
   const auto ack = members.json("ack");
   if (!ack.is_null() && ack != "auto" && ack != "manual") return bad("ack: wants auto or manual");
   definition.manual_ack = ack == "manual";
@@ -335,7 +338,7 @@ Result<Command> read_revoked(const Members& members) {
 
 Result<Command> read_subscribe(const Members& members) {
   if (members.has("group") && !members.json("group").is_null()) return read_join(members);
-  for (const auto* name : {"mode", "ack", "instance", "filter", "presence", "pattern", "update"}) {
+  for (const auto* name : {"mode", "ack", "assignor", "instance", "filter", "presence", "pattern", "update"}) {
     if (members.has(name) && !members.json(name).is_null() && members.json(name) != false)
       return Command{UnsupportedCommand{name}};
   }

@@ -108,6 +108,23 @@ TEST_CASE("a paused group reads nothing, not even what was fetched, and goes on 
   CHECK(ear->log.back() == "resumed");
 }
 
+TEST_CASE("a member that votes for the assignor load says what waits in its partitions", "[reader]") {
+  ReaderFixture fixture;
+  fixture.broker.add_topic("t", 4);
+  for (int i = 0; i < 50; ++i) append_values(fixture.broker, "t", 2, i, 1);
+  auto options = reads_topic("t");
+  options.profile.assignor = "load";
+  options.credit = {1, 1 << 20};
+  fixture.open(options, false);
+  fixture.pass(4'000);
+  fixture.open(options, false);
+  fixture.pass(4'000);
+  const auto& ears = fixture.ears;
+  std::vector<std::size_t> counts{ears[0]->owned().size(), ears[1]->owned().size()};
+  std::ranges::sort(counts);
+  CHECK(counts == std::vector<std::size_t>{1, 3});
+}
+
 TEST_CASE("news that overtake the answer to a join are not lost", "[reader]") {
   FakeBroker broker;
   broker.add_topic("t", 1);

@@ -38,6 +38,28 @@ TEST_CASE("the first member gets everything in the answer to its join", "[group]
   CHECK(!beat->assignment);  // nothing new
 }
 
+TEST_CASE("with the assignor load, who reads what most waits in reads little else", "[group]") {
+  GroupFixture group;
+  group.topic("orders", 4);
+  auto by_load = reads({"orders"});
+  by_load.assignor = GENERATE("load", "uniform");
+  const auto a = group.join("a", by_load);
+  auto says = has("a", a->epoch, partitions_of(*a));
+  says.waiting = {{group.at("orders", 0), 300}, {group.at("orders", 1), 2}, {group.at("orders", 3), 1}};
+  REQUIRE(group.beat(says));
+  REQUIRE(group.join("b", by_load));
+  // What others say of it counts for nothing.
+  HeartbeatRequest lies{"g", "b", GroupEpoch{2}, {}, {}};
+  lies.waiting = {{group.at("orders", 0), 0}, {group.at("orders", 1), 1'000'000}};
+  REQUIRE(group.beat(lies));
+  REQUIRE(group.join("c", by_load));
+  REQUIRE(group.beat(leaves("c")));
+  const auto members = group.coordinator->describe("g")->members;
+  REQUIRE(members.size() == 2);
+  const bool heavy_first = contains(members[0].target, group.at("orders", 0));
+  CHECK(members[heavy_first ? 0 : 1].target.size() == (by_load.assignor == "load" ? 1 : 2));
+}
+
 TEST_CASE("a second member gets what the first lets go of, and only that pauses", "[group]") {
   GroupFixture group;
   group.topic("orders", 4);

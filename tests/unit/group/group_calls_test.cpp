@@ -60,6 +60,9 @@ TEST_CASE("a call to a coordinator comes out as it went in", "[group_calls]") {
   CHECK(beat.epoch == GroupEpoch{7});
   CHECK(beat.profile == profile);
   CHECK(beat.owned == PartitionList{first, second});
+  HeartbeatRequest heavy{"g", "m", GroupEpoch{7}, {}, {}};
+  heavy.waiting = {{first, 5}, {second, 0}};
+  CHECK(read_back(heavy).waiting == heavy.waiting);
   const auto bare = read_back(HeartbeatRequest{"g", "m", leaving, {}, {}});
   CHECK(bare.epoch == leaving);
   CHECK_FALSE(bare.profile);

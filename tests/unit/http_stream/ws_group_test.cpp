@@ -327,6 +327,8 @@ TEST_CASE("what is wrong with a group subscription is said, with its code", "[ws
   CHECK(code({{"mode", "else"}}) == "bad_request");
   CHECK(code({{"keys", {"a"}}}) == "bad_request");
   CHECK(code({{"ack", "never"}}) == "bad_request");
+  CHECK(code({{"assignor", "best"}}) == "bad_request");
+  CHECK(code({{"assignor", 3}}) == "bad_request");
   CHECK(code({{"from", {{"earliest", true}}}}) == "bad_request");
   CHECK(code({{"from", {{"committed", true}, {"else", "here"}}}}) == "bad_request");
   CHECK(client.ask({{"op", "ack"}, {"sub", "w"}, {"upto", 3}})["code"] == "bad_request");
@@ -338,7 +340,7 @@ TEST_CASE("what is wrong with a group subscription is said, with its code", "[ws
   CHECK(last_event(client, "ended")["err"]["code"] == "overloaded");
   CHECK(client.session->subscriptions() == 0);
   fixture.broker.consumers().fail_open(std::nullopt);
-  CHECK(code(json::object()) == "none");
+  CHECK(code({{"assignor", "range"}}) == "none");
   CHECK(code(json::object()) == "bad_request");  // of this name there is one
 }
 
