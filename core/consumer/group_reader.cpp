@@ -172,7 +172,7 @@ void GroupReader::begin(const GroupConsumerEffects::Assigned& assigned, Effects&
   if (lane.told) {
     move(at->first, lane, *assigned.from, ConsumerReset::Reason::group, effects);
   } else {
-    lane.position = *assigned.from;
+    lane.position = lane.since = *assigned.from;
     tell_assigned(at->first, lane, effects);
   }
   lane.state = State::ready;
@@ -329,7 +329,7 @@ void GroupReader::on_found(std::uint64_t token, const Result<OffsetAnswer>& answ
       if (lane->told) {
         move(id, *lane, answer->offset, ConsumerReset::Reason::group, effects);
       } else {
-        lane->position = answer->offset;
+        lane->position = lane->since = answer->offset;
         tell_assigned(id, *lane, effects);
       }
       // Where it began is a position like any other: who comes after it must not begin later.
@@ -369,6 +369,7 @@ void GroupReader::found_range(const TopicIdPartition& id, Lane& lane, const Offs
 
 void GroupReader::move(const TopicIdPartition& id, Lane& lane, Offset to, ConsumerReset::Reason reason, Effects& effects) {
   const auto from = std::exchange(lane.position, to);
+  lane.since = to;
   if (!abandoned_) effects.events.emplace_back(ConsumerReset{reason, id, lane.topic, from, to});
 }
 
@@ -491,7 +492,10 @@ void GroupReader::credit(ConsumerCredit more, MonotonicMs now, Effects& effects)
 
 void GroupReader::consumed(const TopicIdPartition& partition, Offset next) {
   const auto found = lanes_.find(partition);
-  if (found != lanes_.end()) group_.consumed(partition, next, found->second.leader_epoch);
+  if (found == lanes_.end()) return;
+  const auto& lane = found->second;
+  // Said before it heard of a reset: a commit of that would undo the reset.
+  if (next >= lane.since && next <= lane.position) group_.consumed(partition, next, lane.leader_epoch);
 }
 
 void GroupReader::pause(const group::PartitionList& partitions) {

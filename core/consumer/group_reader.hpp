@@ -78,6 +78,7 @@ class GroupReader {
 
   // From the listener: as Consumer has them. `request` names the answer.
   void credit(ConsumerCredit more, MonotonicMs now, Effects& effects);
+  /// Without effect when that was not delivered since the partition was moved to another position: the listener has not heard of it yet.
   void consumed(const TopicIdPartition& partition, Offset next);
   void commit(std::uint64_t request, const std::vector<std::pair<TopicIdPartition, Offset>>& positions, MonotonicMs now,
               Effects& effects);
@@ -113,6 +114,7 @@ class GroupReader {
     bool told = false;            ///< the listener knows of it
     bool paused = false;
     Offset position{0};
+    Offset since{0};  ///< it has delivered [since, position) since it began, or was moved
     LeaderEpoch leader_epoch = no_leader_epoch;  ///< of the record before
     Bytes batches = {};                          ///< while `held`
     Offset next{0};                              ///< behind them

@@ -114,9 +114,8 @@ void ClusterNode::command(MetadataCommand command, Millis timeout_ms, Answered a
 void ClusterNode::alter(std::size_t partition, const replication::AlterPartition& request) {
   const auto* registration = image()->find_broker(id_);
   if (registration == nullptr) return;
-  const auto topic = image()->find_topic(world_.topic);
-  if (!topic) return;
-  const TopicIdPartition id{topic->id, PartitionId{static_cast<std::int32_t>(partition)}};
+  const auto id = world_.replication.id_of(partition);
+  if (!image()->find_topic(id.topic_id)) return;
   IsrProposal proposal{.partition = id, .leader_epoch = request.leader_epoch, .partition_epoch = request.partition_epoch};
   for (const auto& member : request.isr) proposal.isr.push_back({member.broker, member.broker_epoch});
   AlterPartitionsRequest wanted{
@@ -322,7 +321,7 @@ void ClusterNode::perform_one(const AnswerPeer& effect) {
 
 void ClusterNode::perform_one(const MetadataIsReady&) { show(nullptr); }
 
-void ClusterNode::perform_one(const PublishMetadata& effect) { show(effect.delta->before.get()); }
+void ClusterNode::perform_one(const PublishMetadata& effect) { show(effect.delta); }
 
 void ClusterNode::perform_one(const WantTurn&) {
   later(0, [this] {
@@ -345,7 +344,8 @@ void ClusterNode::perform_one(const FailMetadata& effect) {
 }
 
 /// A new image: the replicas hear of their partitions. `before`: null for the first one of this run.
-void ClusterNode::show(const MetadataImage* before) {
+void ClusterNode::show(const DeltaPtr& delta) {
+  const auto* before = delta ? delta->before.get() : nullptr;
   const auto shown = machine_->image();
   world_.committed.check_shown(id_, *shown);
   world_.replication.note(static_cast<std::uint64_t>(shown->applied().value()) * 37 +
@@ -353,11 +353,13 @@ void ClusterNode::show(const MetadataImage* before) {
   const auto* own = shown->find_broker(id_);
   const bool known = own != nullptr && own->incarnation == incarnation_;
   if (!known) replicas_.act_as(no_broker_epoch);
-  if (const auto topic = shown->find_topic(world_.topic)) {
+  for (const auto& replicated : world_.replication.topics) {
+    const auto topic = shown->find_topic(replicated.name);
+    if (!topic) continue;
     const auto was = before != nullptr ? before->find_topic(topic->id) : nullptr;
     for (std::size_t p = 0; p < topic->partitions.size(); ++p) {
       if (was && was->partitions.size() > p && was->partitions[p] == topic->partitions[p]) continue;
-      replicas_.take(p, partition_state_of(topic->partitions[p]));
+      replicas_.take(replicated.first + p, partition_state_of(topic->partitions[p]));
     }
   }
   if (known) replicas_.act_as(BrokerEpoch{own->broker_epoch.value()});
@@ -367,6 +369,7 @@ void ClusterNode::show(const MetadataImage* before) {
       replicas_.broker_back(one.broker.id);
   }
   replicas_.settle_roles();
+  if (world_.shown) world_.shown(*this, delta);
   later(0, [] {});  // what that brought about goes out behind what waits
 }
 

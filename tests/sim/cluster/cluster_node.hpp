@@ -24,7 +24,8 @@ struct ClusterWorld {
   std::function<TimestampMs(BrokerId)> wall_clock;
   std::int64_t snapshot_records_min = 100;
   metadata::Liveness::Options liveness = {};
-  std::string topic;  ///< whose partitions are replicated; others are metadata only
+  /// A node shows another image; null: the first one of its run. May be empty.
+  std::function<void(ClusterNode&, const metadata::DeltaPtr&)> shown = {};
 };
 
 /// One broker: the metadata machine and the controller's duties on the quorum's replica, and the replicas of partitions driven by the
@@ -91,7 +92,7 @@ class ClusterNode {
   void perform_one(const metadata::TakeSnapshot& effect);
   void perform_one(const metadata::NoteMetadata& effect);
   void perform_one(const metadata::FailMetadata& effect);
-  void show(const metadata::MetadataImage* before);
+  void show(const metadata::DeltaPtr& delta);
   void heartbeat();
   void heartbeat_answered(const Result<metadata::HeartbeatAnswer>& answer);
   void register_anew();

@@ -50,6 +50,34 @@ ClusterSettings draw_cluster_settings(std::uint64_t seed) {
   return settings;
 }
 
+ClusterSettings draw_group_settings(std::uint64_t seed) {
+  auto settings = draw_cluster_settings(seed);
+  Prng prng(seed ^ 0x6209);
+  auto& data = settings.replication;
+  // What is committed is kept: what groups do when it is not is another story.
+  data.flush = Flush::fsync;
+  data.group_partitions = static_cast<int>(prng.between(1, 2));
+  data.partitions = static_cast<int>(prng.between(1, 5)) + data.group_partitions;
+  // A cluster that cannot write for most of the time says little about groups.
+  data.min_insync_replicas = std::min<std::size_t>(data.min_insync_replicas, 2);
+  for (std::size_t i = 0; i < trouble_count; ++i) {
+    if (prng.chance(1, 3)) settings.troubles &= ~(1ULL << i);
+  }
+  settings.pace_us = prng.between(200'000, 1'200'000);
+  settings.faults_ms = prng.between(6'000, 14'000);
+  settings.stormy_founding = false;
+  settings.groups = GroupSettings{.groups = static_cast<int>(prng.between(1, 2)),
+                                  .members_max = static_cast<int>(prng.between(2, 6)),
+                                  .by_pattern = prng.chance(1, 3),
+                                  .session_ms = prng.between(1'200, 5'000),
+                                  .request_ms = prng.between(600, 2'500),
+                                  .holds_on_percent = prng.chance(1, 3) ? 30U : 0U,
+                                  .static_percent = prng.chance(1, 2) ? 35U : 0U,
+                                  .pace_us = prng.between(100'000, 900'000)};
+  if (settings.groups->by_pattern) settings.troubles |= 1ULL << static_cast<unsigned>(Trouble::change_topics);
+  return settings;
+}
+
 std::string to_string(const ClusterSettings& settings) {
   const auto& data = settings.replication;
   return std::to_string(data.brokers) + " brokers, " + std::to_string(settings.voters) + " voters, " +

@@ -15,7 +15,6 @@ using replication::PartitionState;
 
 namespace {
 
-constexpr const char* topic_name = "data";
 constexpr std::int64_t founding_us_max = 30'000'000;
 constexpr std::int64_t healing_us_max = 60'000'000;
 constexpr std::uint64_t steps_per_second_max = 40'000;
@@ -49,8 +48,7 @@ ClusterSimulation::ClusterSimulation(std::uint64_t seed, const ClusterSettings& 
                     return TimestampMs{epoch_ms + quorum_.now() + wall_offsets_[static_cast<std::size_t>(id.value() - 1)]};
                   },
               .snapshot_records_min = settings.snapshot_records_min,
-              .liveness = {.session_timeout_ms = settings.session_ms},
-              .topic = topic_name},
+              .liveness = {.session_timeout_ms = settings.session_ms}},
       states_(static_cast<std::size_t>(settings.replication.partitions)),
       losses_(static_cast<std::size_t>(settings.replication.partitions)),
       wall_offsets_(static_cast<std::size_t>(settings.replication.brokers)),
@@ -106,8 +104,12 @@ void ClusterSimulation::wire() {
     quorum_.add(options);
     nodes_.push_back(std::make_unique<ClusterNode>(shared_, id));
   }
+  if (settings_.groups) {
+    groups_ = std::make_unique<GroupLife>(prng().next(), *settings_.groups, shared_, network_);
+    shared_.shown = [this](ClusterNode& one, const DeltaPtr& delta) { groups_->shown(one, delta); };
+  }
   int next = SimNetwork::first_client;
-  for (std::size_t p = 0; p < partitions(); ++p) {
+  for (std::size_t p = 0; p < world_.topics.front().count; ++p) {
     clients_.push_back(std::make_unique<SimClient>(world_, next++, p, Acks::quorum));
     clients_.push_back(std::make_unique<SimClient>(world_, next++, p, prng().chance(1, 4) ? Acks::none : Acks::leader));
   }
@@ -125,7 +127,7 @@ void ClusterSimulation::wire() {
 }
 
 TopicIdPartition ClusterSimulation::partition_id(std::size_t partition) const {
-  return {world_.topic_id, PartitionId{static_cast<std::int32_t>(partition)}};
+  return world_.id_of(partition);
 }
 
 ClusterNode* ClusterSimulation::any_ready_node() {
@@ -165,17 +167,20 @@ void ClusterSimulation::committed(const quorum::LogEntry& entry) {
     auto& registered = node(one.broker.id);
     if (registered.up() && registered.incarnation() == one.incarnation) registered.replicas().known_to_controller();
   }
-  const auto topic = delta->after->find_topic(topic_name);
-  if (!topic) return;
-  if (!topic_made_) {
-    topic_made_ = true;
-    world_.topic_id = topic->id;
+  for (auto& replicated : world_.topics) {
+    const auto topic = delta->after->find_topic(replicated.name);
+    if (!topic) continue;
+    if (!std::exchange(replicated.made, true)) replicated.id = topic->id;
+    const auto was = delta->before->find_topic(topic->id);
+    for (std::size_t p = 0; p < replicated.count; ++p) {
+      const auto& now = topic->partitions[p];
+      if (!was || !(was->partitions[p] == now)) {
+        partition_committed(replicated.first + p, was ? &was->partitions[p] : nullptr, now);
+      }
+    }
   }
-  const auto was = delta->before->find_topic(topic->id);
-  for (std::size_t p = 0; p < partitions(); ++p) {
-    const auto& now = topic->partitions[p];
-    if (!was || !(was->partitions[p] == now)) partition_committed(p, was ? &was->partitions[p] : nullptr, now);
-  }
+  const bool all_made = std::ranges::all_of(world_.topics, &SimTopic::made);
+  if (all_made && !std::exchange(topic_made_, true) && groups_) groups_->begin();
 }
 
 void ClusterSimulation::partition_committed(std::size_t partition, const PartitionImage* was, const PartitionImage& now) {
@@ -258,12 +263,16 @@ void ClusterSimulation::make_topic() {
   const auto in_service =
       std::ranges::count_if(committed_.now()->registrations(), [](const auto& one) { return !one.fenced; });
   if (in_service < data.replicas) return;
-  at->command(CreateTopicCommand{{.name = topic_name,
-                                  .partitions = data.partitions,
-                                  .replication_factor = data.replicas,
-                                  .config = {{"min.insync.replicas", std::to_string(data.min_insync_replicas)},
-                                             {"flush", data.flush == replication::Flush::fsync ? "fsync" : "interval"}}}},
-              3'000);
+  const auto missing = std::ranges::find(world_.topics, false, &SimTopic::made);
+  const bool of_groups = missing->first > 0;
+  CreateTopicRequest request{.name = missing->name,
+                             .partitions = static_cast<std::int32_t>(missing->count),
+                             .replication_factor = data.replicas,
+                             .config = {{"min.insync.replicas", std::to_string(data.min_insync_replicas)},
+                                        {"flush", data.flush == replication::Flush::fsync ? "fsync" : "interval"}},
+                             .internal = of_groups};
+  if (of_groups) request.config["cleanup.policy"] = "compact";
+  at->command(CreateTopicCommand{std::move(request), of_groups ? Requester::system : Requester::client}, 3'000);
 }
 
 // --- turns
@@ -313,10 +322,12 @@ void ClusterSimulation::heal() {
     quorum_.set_clock(one->id(), 1'000);
   }
   for (auto& client : clients_) client->add(world_.queue.now() + 1'000'000);
+  if (groups_) groups_->heal();
 }
 
 /// What is not as it should be some time after the last fault; empty: nothing.
 std::string ClusterSimulation::unrest() {
+  only_groups_ = false;
   const auto& image = *committed_.now();
   for (auto& one : nodes_) {
     const auto name = "broker " + to_string(one->id());
@@ -340,7 +351,9 @@ std::string ClusterSimulation::unrest() {
     const auto name = "partition " + std::to_string(p);
     const auto& now = states_[p];
     if (now.leader == no_broker) return name + " has no leader";
-    if (image.find_topic(topic_name)->partitions[p].is_reassigned()) return name + " is being reassigned";
+    const auto id = partition_id(p);
+    if (image.find_topic(id.topic_id)->partitions[static_cast<std::size_t>(id.partition.value())].is_reassigned())
+      return name + " is being reassigned";
     if (now.isr.size() != now.replicas.size()) return name + " has an ISR that is not full";
     const auto* leader = node(now.leader).replicas().leader(p);
     if (leader == nullptr || !leader->ready() || leader->high_watermark() != leader->log_end())
@@ -354,7 +367,10 @@ std::string ClusterSimulation::unrest() {
   for (const auto& client : clients_) {
     if (!client->idle()) return client->waits_for();
   }
-  return {};
+  if (!groups_) return {};
+  const auto of_groups = groups_->unrest();
+  only_groups_ = !of_groups.empty();
+  return of_groups;
 }
 
 void ClusterSimulation::check_end() {
@@ -366,7 +382,7 @@ void ClusterSimulation::check_end() {
       if (log.chain_at(log.log_end()) != other.chain_at(log.log_end()))
         fail("CaughtUpReplicasAreIdentical", "partition " + std::to_string(p) + ", broker " + to_string(broker));
     }
-    check_log(world_, clients_, p, log);
+    if (&world_.topic_of(p) == &world_.topics.front()) check_log(world_, clients_, p, log);
   }
 }
 
@@ -383,7 +399,8 @@ ClusterReport ClusterSimulation::run() {
     look_us += 50'000;
     step_until(look_us);
   }
-  if (!violated() && !wrong.empty()) fail("Liveness", "not at rest in time: " + wrong);
+  if (!violated() && !wrong.empty())
+    fail(only_groups_ ? "EveryPartitionIsEventuallyOwned" : "Liveness", "not at rest in time: " + wrong);
   if (!violated()) check_end();
 
   ClusterReport report{.marks = world_.marks, .steps = world_.queue.steps()};
@@ -393,6 +410,7 @@ ClusterReport ClusterSimulation::run() {
   report.trace = world_.trace * 31 + quorum_.trace();
   report.healing_ms = (world_.queue.now_us() - healed_us) / 1'000;
   report.settings = to_string(settings_);
+  if (groups_) report.settings += "; " + groups_->told();
   for (const auto& client : clients_) {
     if (client->acks() == Acks::quorum) report.acknowledged += client->acknowledged().size();
   }
@@ -401,6 +419,10 @@ ClusterReport ClusterSimulation::run() {
 
 ClusterReport run_cluster_seed(std::uint64_t seed, std::function<void(const std::string&)> log) {
   return ClusterSimulation{seed, draw_cluster_settings(seed), std::move(log)}.run();
+}
+
+ClusterReport run_group_seed(std::uint64_t seed, std::function<void(const std::string&)> log) {
+  return ClusterSimulation{seed, draw_group_settings(seed), std::move(log)}.run();
 }
 
 }  // namespace troupe::sim

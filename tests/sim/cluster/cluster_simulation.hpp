@@ -8,6 +8,7 @@
 #include "tests/sim/cluster/cluster_node.hpp"
 #include "tests/sim/cluster/cluster_settings.hpp"
 #include "tests/sim/cluster/cluster_sim.hpp"
+#include "tests/sim/cluster/group_life.hpp"
 #include "tests/sim/replication/control_plane.hpp"
 #include "tests/sim/replication/sim_client.hpp"
 #include "tests/sim/replication/sim_network.hpp"
@@ -97,6 +98,7 @@ class ClusterSimulation : private QuorumShell, private ControlPlane {
   SimNetwork network_;
   ClusterWorld shared_;
   std::vector<std::unique_ptr<ClusterNode>> nodes_;
+  std::unique_ptr<GroupLife> groups_;  ///< null: there are none
   std::vector<std::unique_ptr<SimClient>> clients_;
   std::vector<replication::PartitionState> states_;
   struct Losses {
@@ -108,6 +110,7 @@ class ClusterSimulation : private QuorumShell, private ControlPlane {
   std::function<void(const std::string&)> log_;
   bool topic_made_ = false;
   bool healed_ = false;
+  bool only_groups_ = false;  ///< are not at rest
   bool disk_was_lost_ = false;
   std::optional<quorum::ReplicaKey> dead_voter_;
   std::set<BrokerId> drained_;

@@ -144,10 +144,11 @@ void ClusterSimulation::tell_of(BrokerId id, const Uuid& incarnation, bool up) {
   if (!settings_.hints) return;
   for (auto& other : nodes_) {
     if (other->id() == id) continue;
-    later_us(prng().between(1'000, 20'000), [id, incarnation, up, &other] {
+    later_us(prng().between(1'000, 20'000), [this, id, incarnation, up, &other] {
       auto& replicas = other->replicas();
-      replicas.run(replicas.current_run(), [id, incarnation, up, &other] {
+      replicas.run(replicas.current_run(), [this, id, incarnation, up, &other] {
         up ? other->peer_back(id, incarnation) : other->peer_gone(id, incarnation);
+        if (!up && groups_) groups_->process_gone(*other, id);
       });
     });
   }

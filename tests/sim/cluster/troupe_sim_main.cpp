@@ -19,7 +19,7 @@
 ///   troupe_sim --seeds 1000 --from 5      seeds 5 to 1004
 ///   troupe_sim --fresh --minutes 10       seeds that nobody has run
 ///   troupe_sim --seed 8123                one seed, told event by event
-///   --of cluster|quorum|replication       which simulation: all machines together, the metadata quorum, replicas
+///   --of cluster|group|quorum|replication which simulation: all machines together, groups on them, the metadata quorum, replicas
 ///   --stop-after N                        violations; 10 by default
 ///   --quiet                               only totals and violations
 ///   --twice                               each seed twice: both histories have to be the same
@@ -51,6 +51,11 @@ Outcome run_replication(std::uint64_t seed, const Log&) {
 }
 Outcome run_cluster(std::uint64_t seed, const Log& log) {
   auto result = run_cluster_seed(seed, log);
+  return {std::move(result.violation), std::move(result.marks), result.healing_ms, result.trace, std::move(result.settings)};
+}
+
+Outcome run_group(std::uint64_t seed, const Log& log) {
+  auto result = run_group_seed(seed, log);
   return {std::move(result.violation), std::move(result.marks), result.healing_ms, result.trace, std::move(result.settings)};
 }
 
@@ -116,12 +121,13 @@ int main(int argc, char** argv) {
   const auto options = parse(argc, argv);
   const auto run = !options                       ? nullptr
                    : options->of == "cluster"     ? run_cluster
+                   : options->of == "group"       ? run_group
                    : options->of == "quorum"      ? run_quorum
                    : options->of == "replication" ? run_replication
                                                   : nullptr;
   if (run == nullptr) {
     std::fputs(
-        "troupe_sim [--of cluster|quorum|replication] [--seed N | [--seeds N] [--from N] [--fresh] [--minutes N]]\n"
+        "troupe_sim [--of cluster|group|quorum|replication] [--seed N | [--seeds N] [--from N] [--fresh] [--minutes N]]\n"
         "           [--stop-after N] [--quiet] [--twice] [--tsv FILE --commit ID --date DAY]\n",
         stderr);
     return 2;

@@ -18,6 +18,8 @@ class SimNetwork {
   explicit SimNetwork(SimWorld& world) : world_(world) {}
 
   void send(int from, int to, SimWorld::Work work);
+  /// As over a connection: late, or lost when that is cut, but neither repeated nor overtaken by what is sent in this way.
+  void send_in_order(int from, int to, SimWorld::Work work);
   /// What is on its way there is lost, too.
   void cut(const std::set<Pair>& pairs) { cut_.insert(pairs.begin(), pairs.end()); }
   void mend(const std::set<Pair>& pairs);
@@ -34,6 +36,7 @@ class SimNetwork {
   std::set<Pair> cut_;
   std::map<Pair, std::int64_t> clogged_;
   std::map<Pair, std::int64_t> last_delivery_us_;
+  std::map<Pair, std::int64_t> last_in_order_us_;
   bool healed_ = false;
 };
 

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::int64_t flush_interval_us = 400'000;
 
-std::size_t index_of(const TopicIdPartition& id) { return static_cast<std::size_t>(id.partition.value()); }
 int address(BrokerId broker) { return broker.value(); }
 
 }  // namespace
@@ -25,10 +24,6 @@ SimNode::SimNode(SimWorld& world, BrokerId id)
       disk_(static_cast<std::size_t>(world.settings.partitions)),
       image_(static_cast<std::size_t>(world.settings.partitions)),
       lost_(static_cast<std::size_t>(world.settings.partitions)) {}
-
-TopicIdPartition SimNode::partition_id(std::size_t partition) const {
-  return {world_.topic_id, PartitionId{static_cast<std::int32_t>(partition)}};
-}
 
 /// With where its log stands.
 void SimNode::say(std::size_t partition, const std::string& what) const {
@@ -184,6 +179,7 @@ void SimNode::end_leader(std::size_t partition) {
   role.leader.reset();
   role.incarnation = next_incarnation_++;
   role.slots.clear();
+  role.own_slots.clear();
   role.unsynced.clear();
   role.sync_queued = false;
 }
@@ -256,6 +252,12 @@ void SimNode::perform(std::size_t partition, LeaderEffects effects) {
   for (auto& append : effects.appends) this->append(partition, std::move(append));
   watch(partition);
   for (auto& answer : effects.answers) {
+    if (auto own = role.own_slots.extract(answer.slot)) {
+      world_.queue.after_us(0, [this, run = run_, answered = std::move(own.mapped()), results = std::move(answer.results)] {
+        this->run(run, [&] { answered(results); });
+      });
+      continue;
+    }
     const auto slot = role.slots.find(answer.slot);
     if (slot == role.slots.end()) continue;
     for (const auto& result : answer.results) {
@@ -502,6 +504,22 @@ void SimNode::produce(int client, std::uint64_t slot, std::size_t partition, std
   perform(partition, std::move(effects));
 }
 
+void SimNode::produce_here(std::size_t partition, std::vector<NewBatch> batches,
+                           std::function<void(const std::vector<Result<PlacedRecords>>&)> answered) {
+  auto& role = roles_[partition];
+  if (!role.leader) {
+    const std::vector<Result<PlacedRecords>> refused(batches.size(), Error{Errc::not_leader_or_follower, "not the leader"});
+    return world_.queue.after_us(0, [this, run = run_, answered = std::move(answered), refused] {
+      this->run(run, [&] { answered(refused); });
+    });
+  }
+  const auto number = role.next_slot++;
+  role.own_slots.emplace(number, std::move(answered));
+  LeaderEffects effects;
+  role.leader->on_produce(number, std::move(batches), {}, effects);
+  perform(partition, std::move(effects));
+}
+
 void SimNode::fetch_request(const Bytes& bytes) {
   const auto request = decode_fetch_request(bytes);
   TROUPE_ASSERT(request);
@@ -515,7 +533,7 @@ void SimNode::fetch_request(const Bytes& bytes) {
                 });
   }
   for (const auto& [session, id, fetch] : effects.statements) {
-    const auto partition = index_of(id);
+    const auto partition = world_.index_of(id);
     auto& role = roles_[partition];
     refusals_.erase({fetch.replica, partition});
     if (!role.leader) {
@@ -542,7 +560,7 @@ void SimNode::fetch_answer(int from, const Bytes& bytes) {
   const auto session = fetchers_.find(BrokerId{from});
   if (session == fetchers_.end()) return;
   for (auto& [id, one] : session->second.on_answer(*std::move(answer), now())) {
-    const auto partition = index_of(id);
+    const auto partition = world_.index_of(id);
     auto& role = roles_[partition];
     if (!role.follower || role.followed != BrokerId{from}) continue;
     if (one.diverging) ++world_.marks["diverging epoch told"];
@@ -601,7 +619,7 @@ void SimNode::pump_server() {
   for (const auto session : server_->due(now())) {
     const auto peer = server_->replica_of(session);
     while (const auto turn = server_->next_turn(session)) {
-      const auto partition = index_of(turn->id);
+      const auto partition = world_.index_of(turn->id);
       auto& role = roles_[partition];
       ReplicaAnswer answer{.error = Errc::not_leader_or_follower};
       const auto refusal = refusals_.find({turn->replica, partition});

@@ -21,6 +21,7 @@ namespace troupe::sim {
 struct SimSettings {
   int brokers = 3;
   int partitions = 1;
+  int group_partitions = 0;  ///< how many of them, the last ones, are of the groups' topic
   int replicas = 3;
   std::size_t min_insync_replicas = 2;
   replication::Flush flush = replication::Flush::fsync;
@@ -50,17 +51,43 @@ enum class CrashKind : std::uint8_t {
 /// What happened, so that a run that tests nothing can be told from one that does.
 using Marks = std::map<std::string, std::uint64_t>;
 
+/// A topic whose partitions are replicated: `count` of the simulation's partitions, from `first` on.
+struct SimTopic {
+  std::string name = {};
+  std::size_t first = 0;
+  std::size_t count = 0;
+  TopicId id = {};
+  bool made = false;
+};
+
 /// What the nodes of a simulation share.
 struct SimWorld {
   SimWorld(std::uint64_t seed, const SimSettings& drawn)
-      : prng(seed), settings(drawn), invariants(static_cast<std::size_t>(drawn.partitions), drawn.flush) {}
+      : prng(seed), settings(drawn), invariants(static_cast<std::size_t>(drawn.partitions), drawn.flush) {
+    const auto of_groups = static_cast<std::size_t>(drawn.group_partitions);
+    const auto of_data = static_cast<std::size_t>(drawn.partitions) - of_groups;
+    topics.push_back({"data", 0, of_data, TopicId{std::array<std::uint8_t, 16>{1}}});
+    if (of_groups > 0) topics.push_back({"__consumer_offsets", of_data, of_groups, TopicId{std::array<std::uint8_t, 16>{2}}});
+  }
+
+  const SimTopic& topic_of(std::size_t partition) const {
+    return partition < topics.front().count ? topics.front() : topics.back();
+  }
+  TopicIdPartition id_of(std::size_t partition) const {
+    const auto& topic = topic_of(partition);
+    return {topic.id, PartitionId{static_cast<std::int32_t>(partition - topic.first)}};
+  }
+  std::size_t index_of(const TopicIdPartition& id) const {
+    const auto& topic = id.topic_id == topics.front().id ? topics.front() : topics.back();
+    return topic.first + static_cast<std::size_t>(id.partition.value());
+  }
 
   EventQueue queue;
   Prng prng;
   SimSettings settings;
   Invariants invariants;
   ControlPlane* control = nullptr;  ///< set before the first node starts
-  TopicId topic_id{std::array<std::uint8_t, 16>{1}};
+  std::vector<SimTopic> topics;     ///< the data, and the groups'
   Marks marks;
   std::uint64_t trace = 0;  ///< a hash of what happened: the same seed gives the same
 
@@ -102,6 +129,9 @@ class SimNode {
   // Messages that come in.
   void produce(int client, std::uint64_t slot, std::size_t partition, std::vector<replication::NewBatch> batches,
                const replication::ProduceTerms& terms);
+  /// From this node itself, at `quorum`: `answered` is called later, in this run, or never when the leader is gone without a word.
+  void produce_here(std::size_t partition, std::vector<replication::NewBatch> batches,
+                    std::function<void(const std::vector<Result<replication::PlacedRecords>>&)> answered);
   void fetch_request(const Bytes& bytes);
   void fetch_answer(int from, const Bytes& bytes);
   /// A partition as it is now; then `settle_roles`.
@@ -115,6 +145,8 @@ class SimNode {
 
   void move_log_start(std::size_t partition, Offset offset);
   const replication::LeaderReplica* leader(std::size_t partition) const;
+  /// Names one leadership or followership of this node.
+  std::uint64_t incarnation(std::size_t partition) const { return roles_[partition].incarnation; }
   Offset high_watermark(std::size_t partition) const;
   Offset log_start(std::size_t partition) const;
   /// False from a crash that lost something until the controller knows of it.
@@ -136,6 +168,7 @@ class SimNode {
     std::deque<Write> writes;  ///< the one ordered list of the partition's storage effects
     bool writing = false;
     std::map<std::uint64_t, std::pair<int, std::uint64_t>> slots;
+    std::map<std::uint64_t, std::function<void(const std::vector<Result<replication::PlacedRecords>>&)>> own_slots;
     std::vector<std::pair<std::uint64_t, Status>> unsynced;  ///< appends that wait for a sync, refused ones among them
     std::uint64_t next_slot = 1;
     bool sync_queued = false;
@@ -144,7 +177,7 @@ class SimNode {
 
   void say(std::size_t partition, const std::string& what) const;
   MonotonicMs now() const { return world_.clock ? world_.clock(id_) : world_.queue.now(); }
-  TopicIdPartition partition_id(std::size_t partition) const;
+  TopicIdPartition partition_id(std::size_t partition) const { return world_.id_of(partition); }
   replication::LeaderReplica::Options leader_options(LeaderEpoch epoch) const;
   void reconcile(std::size_t partition);
   void lead(std::size_t partition);
