@@ -11,6 +11,7 @@
 #include "tests/sim/replication/control_plane.hpp"
 #include "tests/sim/replication/sim_client.hpp"
 #include "tests/sim/replication/sim_network.hpp"
+#include "tests/sim/replication/sim_reader.hpp"
 
 namespace troupe::sim {
 
@@ -88,6 +89,7 @@ class ClusterSimulation : private QuorumShell, private ControlPlane {
   void drain(BrokerId broker);
   void change_voters();
   void change_topics();
+  std::pair<std::string, std::string> any_setting();
   bool quorum_is_whole();
 
   const ClusterSettings settings_;
@@ -98,6 +100,7 @@ class ClusterSimulation : private QuorumShell, private ControlPlane {
   ClusterWorld shared_;
   std::vector<std::unique_ptr<ClusterNode>> nodes_;
   std::vector<std::unique_ptr<SimClient>> clients_;
+  std::vector<std::unique_ptr<SimReader>> readers_;  ///< one a partition
   std::vector<replication::PartitionState> states_;
   struct Losses {
     std::set<BrokerId> suspects = {};  ///< crashed, and may have lost records

@@ -113,6 +113,15 @@ void Invariants::acknowledged(std::size_t partition, Offset base, Offset next, s
                                   " were acknowledged, and are not what is committed there");
 }
 
+void Invariants::shown(std::size_t partition, Offset base, Offset next, std::uint32_t crc) {
+  const auto& committed = partitions_[partition];
+  if (committed.lossy) return;
+  const auto found = committed.crcs.find(base);
+  if (next <= committed.end() && found != committed.crcs.end() && found->second == crc) return;
+  fail("NoConsumerSeesUncommitted", "partition " + std::to_string(partition) + ": a consumer was given records at " +
+                                        to_string(base) + " that are not what is committed there");
+}
+
 void Invariants::unclean_recovery(std::size_t partition, const SimLog& new_leader) {
   auto& committed = partitions_[partition];
   committed.lossy = true;

@@ -52,6 +52,9 @@ class Invariants {
   /// AckedRecordsSurvive: what is acknowledged at `quorum` is committed, where it is said to be.
   void acknowledged(std::size_t partition, Offset base, Offset next, std::uint64_t crc);
 
+  /// NoConsumerSeesUncommitted: what a consumer is given is committed, where it is said to be.
+  void shown(std::size_t partition, Offset base, Offset next, std::uint32_t crc);
+
   /// Nobody was left who held everything: what the new leader does not have is lost, which is announced and allowed.
   void unclean_recovery(std::size_t partition, const SimLog& new_leader);
 

@@ -77,6 +77,8 @@ struct SimWorld {
   std::function<void(int from, int to, const Bytes&)> deliver_answer;
   std::function<void(int client, std::uint64_t slot, std::vector<Result<replication::PlacedRecords>>)> answer_client;
 
+  std::function<void(int reader, std::uint64_t number, const Result<Bytes>& answer)> answer_reader;
+
   void note(std::uint64_t value) { trace = trace * 1099511628211ULL + value; }
 };
 
@@ -102,6 +104,8 @@ class SimNode {
   // Messages that come in.
   void produce(int client, std::uint64_t slot, std::size_t partition, std::vector<replication::NewBatch> batches,
                const replication::ProduceTerms& terms);
+  /// Bytes of a LeaderCall of a reader: what is committed, or where. Answered by `answer_reader`, at once or when there is something.
+  void read(int reader, const Bytes& call);
   void fetch_request(const Bytes& bytes);
   void fetch_answer(int from, const Bytes& bytes);
   /// A partition as it is now; then `settle_roles`.
@@ -137,6 +141,12 @@ class SimNode {
     bool writing = false;
     std::map<std::uint64_t, std::pair<int, std::uint64_t>> slots;
     std::vector<std::pair<std::uint64_t, Status>> unsynced;  ///< appends that wait for a sync, refused ones among them
+    struct Parked {
+      int reader;
+      std::uint64_t number;
+      Offset from;
+    };
+    std::map<std::uint64_t, Parked> parked;  ///< reads that wait for records
     std::uint64_t next_slot = 1;
     bool sync_queued = false;
     Offset seen_high_watermark{0};
@@ -154,6 +164,10 @@ class SimNode {
   void perform(std::size_t partition, replication::LeaderEffects effects);
   void perform(std::size_t partition, replication::FollowerEffects effects);
   void append(std::size_t partition, replication::LeaderEffects::Append append);
+  void load_claims(std::size_t partition);
+  void answer_reader(int reader, std::uint64_t number, Result<Bytes> answer);
+  /// Committed records from there on.
+  Bytes committed_records(std::size_t partition, Offset from) const;
   void queue_leader_sync(std::size_t partition);
   void sync_failed(std::size_t partition);
   void queue_follower_sync(std::size_t partition);
