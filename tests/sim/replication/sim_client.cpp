@@ -67,6 +67,9 @@ void SimClient::perform(PipelineEffects effects) {
   for (auto& send : effects.sends) {
     if (leader_ == no_broker) look_for_leader();
     const auto at = world_.queue.now();
+    for (const auto& batch : send.batches) {
+      if (batch.claim) claimed_[batch.claim->sequence].insert(batch.header.crc);
+    }
     sent_[send.slot] = {send.batches, at + patience_ms};
     const auto node = leader_.value();
     if (leader_ == no_broker) continue;  // its patience ends, then it looks again
@@ -93,7 +96,9 @@ void SimClient::answered(std::uint64_t slot, std::vector<Result<PlacedRecords>> 
       last_refusal_ = results[i].error().code;
     } else if (acks_ == replication::Acks::quorum && !world_.invariants.lossy(partition_)) {
       const auto base = results[i]->base_offset;
-      world_.invariants.acknowledged(partition_, base, base + header.records_count, header.crc);
+      const auto& claim = sent->second.batches[i].claim;
+      world_.invariants.acknowledged(partition_, base, base + header.records_count,
+                                     claim ? claimed_[claim->sequence] : std::set{header.crc});
     }
   }
   sent_.erase(sent);

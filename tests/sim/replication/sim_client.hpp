@@ -55,6 +55,7 @@ class SimClient {
   const std::size_t partition_;
   const replication::Acks acks_;
   const bool claims_;
+  std::map<std::uint64_t, std::set<std::uint32_t>> claimed_;  ///< the batches of a part, each with another time in its claim
   std::vector<std::uint64_t> again_;  ///< parts with an unknown outcome, to be sent again by their claims
   replication::ProducePipeline pipeline_;
   BrokerId leader_ = no_broker;
