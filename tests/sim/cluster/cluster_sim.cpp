@@ -72,6 +72,10 @@ void ClusterSimulation::wire() {
   world_.clock = [this](BrokerId id) { return quorum_.clock(id); };
   world_.send = [this](int from, int to, SimWorld::Work work) { network_.send(from, to, std::move(work)); };
   network_.reachable = [this](int to) { return to >= SimNetwork::first_client || node(BrokerId{to}).up(); };
+  network_.cut_or_mended = [this](int one, int other) { news_.changed(one, other); };
+  news_.node = [this](int address) {
+    return address >= 1 && address <= settings_.replication.brokers ? &node(BrokerId{address}).replicas() : nullptr;
+  };
   world_.copies_needed = [this](std::size_t partition) {
     return std::min(world_.settings.min_insync_replicas, states_[partition].replicas.size());
   };
@@ -251,7 +255,12 @@ void ClusterSimulation::found() {
     quorum_.weather = weather_of(settings_.replication);
     later_us(0, [this] { trouble(); });
   }
-  for (auto& one : nodes_) later_us(prng().between(0, 800'000), [&one] { one->start(); });
+  for (auto& one : nodes_) {
+    later_us(prng().between(0, 800'000), [this, &one] {
+      one->start();
+      news_.changed(one->id().value());
+    });
+  }
   make_topic();
   clients_turn();
   checks_turn();

@@ -9,6 +9,7 @@
 #include "tests/sim/cluster/cluster_settings.hpp"
 #include "tests/sim/cluster/cluster_sim.hpp"
 #include "tests/sim/replication/control_plane.hpp"
+#include "tests/sim/replication/link_news.hpp"
 #include "tests/sim/replication/sim_client.hpp"
 #include "tests/sim/replication/sim_network.hpp"
 #include "tests/sim/replication/sim_reader.hpp"
@@ -97,6 +98,7 @@ class ClusterSimulation : private QuorumShell, private ControlPlane {
   QuorumCluster quorum_;
   CommittedImage committed_;
   SimNetwork network_;
+  LinkNews news_{world_, network_};
   ClusterWorld shared_;
   std::vector<std::unique_ptr<ClusterNode>> nodes_;
   std::vector<std::unique_ptr<SimClient>> clients_;

@@ -142,6 +142,7 @@ void ClusterSimulation::crash_joining(SimNode& leader, std::size_t partition, co
 
 /// Links see connections close and reconnects refused, and come back, mostly.
 void ClusterSimulation::tell_of(BrokerId id, const Uuid& incarnation, bool up) {
+  news_.changed(id.value());
   if (!settings_.hints) return;
   for (auto& other : nodes_) {
     if (other->id() == id) continue;

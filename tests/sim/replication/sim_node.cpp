@@ -79,6 +79,7 @@ void SimNode::crash(CrashKind kind) {
   fetchers_.clear();
   server_.reset();
   refusals_.clear();
+  unlinked_.clear();
   stash_.clear();
   armed_.reset();
   broker_epoch_ = no_broker_epoch;
@@ -139,6 +140,7 @@ LeaderReplica::Options SimNode::leader_options(LeaderEpoch epoch) const {
           .min_insync_replicas = static_cast<std::int32_t>(settings.min_insync_replicas),
           .flush = settings.flush,
           .replica_lag_max_ms = settings.lag_max_ms,
+          .unlinked_max_ms = settings.unlinked_max_ms,
           .alter_retry_ms = 300};
 }
 
@@ -174,6 +176,7 @@ void SimNode::lead(std::size_t partition) {
                                    .producers = log.producers()});
   LeaderEffects effects;
   role.leader->begin(now(), effects);
+  for (const auto peer : unlinked_) role.leader->on_link(peer, false, now(), effects);
   perform(partition, std::move(effects));
 }
 

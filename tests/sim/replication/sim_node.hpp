@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "core/replication/fetch_session.hpp"
@@ -35,6 +36,7 @@ struct SimSettings {
   std::int64_t slow_disk_us = 500'000;
   std::uint64_t failing_sync_permille = 0;
   Millis lag_max_ms = 1'500;
+  Millis unlinked_max_ms = 1'000;
   Millis session_ms = 800;
   std::int32_t fetch_bytes_max = 4'096;
   bool retention = false;
@@ -115,6 +117,8 @@ class SimNode {
   void act_as(BrokerEpoch epoch);
   void known_to_controller() { intact_ = true; }
   void broker_back(BrokerId broker);
+  /// News of a link: leaders hear of it, those that are elected later too.
+  void link(BrokerId peer, bool up);
   void alter_answer(std::size_t partition, std::uint64_t request, const Result<replication::PartitionState>& answer);
 
   void move_log_start(std::size_t partition, Offset offset);
@@ -188,7 +192,8 @@ class SimNode {
   std::vector<replication::PartitionState> image_;  ///< as it heard last
   bool intact_ = true;
   std::vector<bool> lost_;
-  bool dying_ = false;  ///< its disk failed
+  std::set<BrokerId> unlinked_;  ///< links that are down, as far as it was told
+  bool dying_ = false;           ///< its disk failed
 
   std::uint64_t run_ = 0;
   std::uint64_t next_incarnation_ = 1;
