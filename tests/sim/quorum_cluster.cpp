@@ -225,6 +225,7 @@ void QuorumCluster::start(BrokerId id) {
   one.voters = {};
   one.timer_for.reset();
   say(one, "starts");
+  check_files(one.disk);
   input(one, "start", [&](QuorumNode& node, MonotonicMs time) { return node.start(one.disk.stored(), time); });
 }
 
@@ -491,10 +492,34 @@ void QuorumCluster::perform_effect(SimNode& one, const ReadEntries& effect) {
   ++marks["entries read from disk"];
   on_node(one.options.id, now() + prng_.between(0, weather.disk_ms_max), [this, effect](SimNode& node) {
     auto entries = node.disk.log.read(effect.from, effect.to, effect.bytes_max);
+    if (shell_ != nullptr && entries) entries = as_stored(*entries, effect.from);
     input(node, "entries_read", [&](QuorumNode& machine, MonotonicMs time) {
       return machine.entries_read(effect.token, std::move(entries), time);
     });
   });
+}
+
+/// As they come out of a log on a disk.
+Result<std::vector<LogEntry>> QuorumCluster::as_stored(const std::vector<LogEntry>& entries, Offset from) {
+  ByteBuffer batches;
+  for (const auto& entry : entries) append_bytes(batches, entry_batch(entry));
+  auto read = entries_of(Bytes::adopt(std::move(batches)), from);
+  if (!read || read->size() != entries.size() || read->back().end_offset() != entries.back().end_offset())
+    violated("StoredEntriesAreRead", read ? "others were read" : read.error().message);
+  return read;
+}
+
+/// What a disk gives back of a hard state and of a snapshot's description is what it was given.
+void QuorumCluster::check_files(const DurableState& disk) {
+  if (disk.hard_state) {
+    const auto read = decode_hard_state(encode_hard_state(*disk.hard_state));
+    if (!read || *read != *disk.hard_state) violated("StoredStateIsRead", "another hard state");
+  }
+  if (disk.snapshot) {
+    const auto read = decode_snapshot_file(Bytes::adopt(encode_snapshot_file(disk.snapshot->meta, disk.snapshot->bytes)));
+    const bool same = read && read->snapshot == disk.snapshot->meta && equal_bytes(read->image, disk.snapshot->bytes);
+    if (!same) violated("StoredStateIsRead", "another snapshot");
+  }
 }
 
 void QuorumCluster::perform_effect(SimNode& one, const ReadSnapshot& effect) {

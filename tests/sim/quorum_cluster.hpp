@@ -162,6 +162,8 @@ class QuorumCluster {
   void next_work(SimNode& one);
   void work_done(SimNode& one);
   std::uint64_t request(SimNode& one, RequestKind kind);
+  Result<std::vector<quorum::LogEntry>> as_stored(const std::vector<quorum::LogEntry>& entries, Offset from);
+  void check_files(const DurableState& disk);
   void trace_in(std::uint64_t value);
   void say(const SimNode& one, const std::string& what) const;
 

@@ -461,7 +461,8 @@ def foreign_node(one):
         stranger.start()
         code, _ = stranger.stop(PATIENCE_S)
         assert code == 0, f"the stranger ended with {code}"
-        stranger.options = ["--node-id", str(STRANGER), "--cluster", own, "--join", f"{network.address(one.victim)}:{network.CLUSTER_PORT}"]
+        stranger.options = ["--node-id", str(STRANGER), "--cluster", own, "--join", f"{network.address(one.victim)}:{network.CLUSTER_PORT}",
+                            *one.cluster.tls_options(stranger.folder, STRANGER)]
         stranger.start(wait=False)
         yield one.refused(stranger, *OTHER_CLUSTER, alone=True)
         for n in one.cluster.nodes:

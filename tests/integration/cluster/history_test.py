@@ -7,6 +7,7 @@ import random
 import history
 import replica_logs
 from history import Attempt
+from listeners import EventListener
 
 
 def clean(randomness, records=60, partitions=3):
@@ -140,6 +141,31 @@ def replicas():
         assert [each[:4] for each in replica_logs.differences({1: one, 2: one, 3: other})] == ["R14:"], other
 
 
+class NoCluster:
+    nodes = {1: None, 2: None}
+
+
+def listeners():
+    """What a listener is given: (partition, offset, identity), or a cursor, which is where it goes on after a connection was cut."""
+    def told(*given):
+        log = history.History()
+        one = EventListener(NoCluster, log, "t", 2, "listener", 1)
+        for each in given:
+            if each == "cut":
+                one.following = dict(one.at_cursor)
+            elif isinstance(each, str):
+                one.keep(each)
+            else:
+                one.take({"p": each[0], "o": each[1], "v": {"id": each[2]}})
+        return [sentence[:3] for sentence in log.wrong]
+    assert not told((0, 0, "a"), (1, 0, "b"), "cursor", (0, 1, "c"), "cut", (0, 1, "c"), (0, 2, "d"))
+    assert told((0, 0, "a"), (0, 2, "c")) == ["C6:"], "a hole"
+    assert told((0, 0, "a"), (0, 0, "a")) == ["C6:"], "again, on one connection"
+    assert told((0, 0, "a"), (0, 1, "b"), "cursor", "cut", (0, 1, "b")) == ["C6:"], "again, from before the cursor"
+    assert told((0, 0, "a"), "cursor", (0, 1, "b"), "cut", (0, 2, "c")) == ["C6:"], "passed over by the next node"
+    assert told((0, 0, "a"), (0, 1, "b"), "cut", (0, 0, "a"), (0, 1, "x")) == ["C2:"], "another record"
+
+
 def main():
     tried = 0
     for seed in range(200):
@@ -157,6 +183,7 @@ def main():
             tried += 1
     late_answers()
     replicas()
+    listeners()
     print(f"200 clean histories without an alarm; {tried} planted violations of {len(PLANTED)} kinds found")
 
 

@@ -5,6 +5,8 @@ import ctypes
 import http.client
 import json
 import os
+import socket
+import ssl
 import subprocess
 import sys
 
@@ -12,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import support  # noqa: E402
 
+from certificates import configuration  # noqa: E402
 from cluster_process import Cluster  # noqa: E402
 from node_process import NodeProcess  # noqa: E402
 
@@ -123,10 +126,11 @@ class NetworkedNode(NodeProcess):
 
 
 class NetworkedCluster(Cluster):
-    """Nodes 1 to `count`, each in a namespace: HTTP on its loopback, the cluster over the switch."""
+    """Nodes 1 to `count`, each in a namespace: HTTP on its loopback, the cluster over the switch, with TLS when there are certificates."""
 
-    def __init__(self, program, folder, switch, count=3):
+    def __init__(self, program, folder, switch, count=3, certificates=None):
         self.switch = switch
+        self.certificates = certificates
         super().__init__(program, folder, count)
 
     def ports(self, count):
@@ -136,6 +140,33 @@ class NetworkedCluster(Cluster):
 
     def host(self, n):
         return address(n)
+
+    def process(self, name, node_id, *arguments):
+        made = super().process(name, node_id, *arguments)
+        made.options += self.tls_options(made.folder, node_id)
+        return made
+
+    def tls_options(self, folder, node_id):
+        """Of a node that knows the others' authority."""
+        if not self.certificates:
+            return []
+        path = os.path.join(folder, "node.toml")
+        with open(path, "w", encoding="utf-8") as config:
+            config.write(configuration(self.certificates, node_id))
+        return ["--config", path]
+
+    def check_tls(self):
+        """Each node shows its certificate at its port for the others."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        for n, node in self.nodes.items():
+            with open(os.path.join(self.certificates, f"broker-{n}.pem"), encoding="ascii") as file:
+                expected = ssl.PEM_cert_to_DER_cert(file.read())
+            with inside(node.namespace):
+                plain = socket.create_connection((address(n), CLUSTER_PORT), timeout=10)
+            with plain, context.wrap_socket(plain) as secured:
+                assert secured.getpeercert(True) == expected, f"node {n} shows another certificate"
 
     def node(self, host, folder, options, http_port):
         """In the namespace that has the address."""

@@ -8,16 +8,15 @@ hello, silence, a certificate by another authority, none at all, and one who has
 """
 
 import os
-import re
 import shutil
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 import time
 
 import history
+from certificates import configuration, make_certificates
 from clients import Load
 from cluster_process import Cluster, NodeProcess, fresh_folder, free_ports, until
 
@@ -26,21 +25,6 @@ TOPIC = "orders"
 PARTITIONS = 6
 SILENT_MAX = 1000
 DESCRIPTORS_MORE_MAX = 300
-OPERATIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "docs", "operations.md")
-
-
-def documented_commands():
-    """The commands of the page, as they stand there."""
-    with open(OPERATIONS, encoding="utf-8") as page:
-        section = page.read().partition("\n## TLS between nodes\n")[2].partition("\n## ")[0]
-    return re.search(r"```sh\n(.*?)```", section, re.DOTALL).group(1)
-
-
-def make_certificates(folder):
-    os.makedirs(folder)
-    made = subprocess.run(["sh", "-e", "-c", documented_commands()], cwd=folder, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
-    return folder
 
 
 class SecureCluster(Cluster):
@@ -57,10 +41,8 @@ class SecureCluster(Cluster):
         folder = os.path.join(self.folder, name)
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, "node.toml")
-        file = os.path.join(self.certificates, f"broker-{certificate_id}")
         with open(path, "w", encoding="utf-8") as config:
-            config.write(f'[cluster]\nlisten = "0.0.0.0:{cluster_port}"\n\n[cluster.tls]\ncertificate = "{file}.pem"\n'
-                         f'key = "{file}.key"\nauthority = "{self.certificates}/authority.pem"\n')
+            config.write(f'[cluster]\nlisten = "0.0.0.0:{cluster_port}"\n\n{configuration(self.certificates, certificate_id)}')
         return NodeProcess(self.program, folder, ["--config", path, "--node-id", str(node_id), "--voters", voters], http_port)
 
 

@@ -46,6 +46,7 @@ ClusterSettings draw_cluster_settings(std::uint64_t seed) {
   quorum.tail_bytes_max = one_of(std::array<std::size_t, 3>{0, 2'000, 1 << 20});
   quorum.deliver_bytes_max = one_of(std::array<std::size_t, 2>{500, 1 << 20});
   quorum.snapshot_chunk_bytes = one_of(std::array<std::size_t, 3>{200, 2'000, 256 << 10});
+  data.unlinked_max_ms = prng.between(50, 1'000);
   quorum.cut_lag_records_max = one_of(std::array<std::int64_t, 2>{0, 40});
   return settings;
 }

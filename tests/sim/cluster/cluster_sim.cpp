@@ -15,6 +15,7 @@ using replication::PartitionState;
 
 namespace {
 
+constexpr int first_reader = SimNetwork::first_client + 1'000;
 constexpr std::int64_t founding_us_max = 30'000'000;
 constexpr std::int64_t healing_us_max = 60'000'000;
 constexpr std::uint64_t steps_per_second_max = 40'000;
@@ -69,6 +70,10 @@ void ClusterSimulation::wire() {
   world_.clock = [this](BrokerId id) { return quorum_.clock(id); };
   world_.send = [this](int from, int to, SimWorld::Work work) { network_.send(from, to, std::move(work)); };
   network_.reachable = [this](int to) { return to >= SimNetwork::first_client || node(BrokerId{to}).up(); };
+  network_.cut_or_mended = [this](int one, int other) { news_.changed(one, other); };
+  news_.node = [this](int address) {
+    return address >= 1 && address <= settings_.replication.brokers ? &node(BrokerId{address}).replicas() : nullptr;
+  };
   world_.copies_needed = [this](std::size_t partition) {
     return std::min(world_.settings.min_insync_replicas, states_[partition].replicas.size());
   };
@@ -93,6 +98,9 @@ void ClusterSimulation::wire() {
   world_.answer_client = [this](int client, std::uint64_t slot, std::vector<Result<replication::PlacedRecords>> results) {
     clients_[static_cast<std::size_t>(client - SimNetwork::first_client)]->answered(slot, std::move(results));
   };
+  world_.answer_reader = [this](int reader, std::uint64_t number, const Result<Bytes>& answer) {
+    readers_[static_cast<std::size_t>(reader - first_reader)]->answered(number, answer);
+  };
 
   std::vector<BrokerId> all;
   for (int i = 1; i <= settings_.replication.brokers; ++i) all.emplace_back(i);
@@ -112,6 +120,12 @@ void ClusterSimulation::wire() {
   for (std::size_t p = 0; p < world_.topics.front().count; ++p) {
     clients_.push_back(std::make_unique<SimClient>(world_, next++, p, Acks::quorum));
     clients_.push_back(std::make_unique<SimClient>(world_, next++, p, prng().chance(1, 4) ? Acks::none : Acks::leader));
+    clients_.push_back(std::make_unique<SimClient>(world_, next++, p, Acks::quorum, true));
+    readers_.push_back(std::make_unique<SimReader>(world_, first_reader + static_cast<int>(p), p));
+    readers_.back()->read = [this](int to, int from, const Bytes& call) {
+      auto& one = node(BrokerId{to}).replicas();
+      one.run(one.current_run(), [&one, from, call] { one.read(from, call); });
+    };
   }
   for (auto& client : clients_) {
     client->produce = [this](int to, int from, std::uint64_t slot, std::size_t partition,
@@ -246,7 +260,12 @@ void ClusterSimulation::found() {
     quorum_.weather = weather_of(settings_.replication);
     later_us(0, [this] { trouble(); });
   }
-  for (auto& one : nodes_) later_us(prng().between(0, 800'000), [&one] { one->start(); });
+  for (auto& one : nodes_) {
+    later_us(prng().between(0, 800'000), [this, &one] {
+      one->start();
+      news_.changed(one->id().value());
+    });
+  }
   make_topic();
   clients_turn();
   checks_turn();
@@ -285,6 +304,7 @@ void ClusterSimulation::clients_turn() {
     if (!healed_ && prng().chance(1, 3)) client->add(now + 2'500);
     client->look_at_the_clock();
   }
+  for (auto& reader : readers_) reader->turn(settings_.replication.brokers);
   if (!world_.settings.retention || world_.invariants.lossy(0)) return;
   // Only what nobody can be sending again: producers give up before.
   removable_.emplace_back(world_.queue.now_us(), world_.invariants.committed_end(0));
@@ -293,10 +313,7 @@ void ClusterSimulation::clients_turn() {
   removable_.pop_front();
   if (!prng().chance(1, 20)) return;
   mark("log start moved");
-  for (auto& each : nodes_) {
-    auto& one = each->replicas();
-    one.run(one.current_run(), [&one, offset] { one.move_log_start(0, offset); });
-  }
+  readers_[0]->delete_before(offset);
 }
 
 void ClusterSimulation::checks_turn() {

@@ -10,8 +10,10 @@
 #include "tests/sim/cluster/cluster_sim.hpp"
 #include "tests/sim/cluster/group_life.hpp"
 #include "tests/sim/replication/control_plane.hpp"
+#include "tests/sim/replication/link_news.hpp"
 #include "tests/sim/replication/sim_client.hpp"
 #include "tests/sim/replication/sim_network.hpp"
+#include "tests/sim/replication/sim_reader.hpp"
 
 namespace troupe::sim {
 
@@ -89,6 +91,7 @@ class ClusterSimulation : private QuorumShell, private ControlPlane {
   void drain(BrokerId broker);
   void change_voters();
   void change_topics();
+  std::pair<std::string, std::string> any_setting();
   bool quorum_is_whole();
 
   const ClusterSettings settings_;
@@ -96,10 +99,12 @@ class ClusterSimulation : private QuorumShell, private ControlPlane {
   QuorumCluster quorum_;
   CommittedImage committed_;
   SimNetwork network_;
+  LinkNews news_{world_, network_};
   ClusterWorld shared_;
   std::vector<std::unique_ptr<ClusterNode>> nodes_;
   std::unique_ptr<GroupLife> groups_;  ///< null: there are none
   std::vector<std::unique_ptr<SimClient>> clients_;
+  std::vector<std::unique_ptr<SimReader>> readers_;  ///< one a partition
   std::vector<replication::PartitionState> states_;
   struct Losses {
     std::set<BrokerId> suspects = {};  ///< crashed, and may have lost records

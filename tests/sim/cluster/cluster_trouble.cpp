@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "tests/sim/cluster/cluster_simulation.hpp"
 
@@ -141,6 +142,7 @@ void ClusterSimulation::crash_joining(SimNode& leader, std::size_t partition, co
 
 /// Links see connections close and reconnects refused, and come back, mostly.
 void ClusterSimulation::tell_of(BrokerId id, const Uuid& incarnation, bool up) {
+  news_.changed(id.value());
   if (!settings_.hints) return;
   for (auto& other : nodes_) {
     if (other->id() == id) continue;
@@ -313,6 +315,33 @@ void ClusterSimulation::change_voters() {
   if (voters.size() > 1 && prng().chance(1, 2)) quorum_.remove_voter(leader, key);
 }
 
+/// One of a topic, right or wrong.
+std::pair<std::string, std::string> ClusterSimulation::any_setting() {
+  static const std::array<std::pair<const char*, const char*>, 22> settings{{{"retention.ms", "60000"},
+                                                                             {"retention.ms", "-1"},
+                                                                             {"retention.bytes", "1000000"},
+                                                                             {"retention.records", "1000"},
+                                                                             {"compression.type", "zstd"},
+                                                                             {"compression.type", "uncompressed"},
+                                                                             {"compression.type", "tar"},
+                                                                             {"flush", "interval"},
+                                                                             {"flush", "sometimes"},
+                                                                             {"flush.ms", "50"},
+                                                                             {"flush.ms", "5"},
+                                                                             {"max.message.bytes", "65536"},
+                                                                             {"max.message.bytes", "many"},
+                                                                             {"message.timestamp.type", "LogAppendTime"},
+                                                                             {"message.timestamp.type", "x"},
+                                                                             {"segment.bytes", "65536"},
+                                                                             {"segment.ms", "60000"},
+                                                                             {"cleanup.policy", "delete"},
+                                                                             {"unclean.leader.election.enable", "perhaps"},
+                                                                             {"retention.milliseconds", "1"},
+                                                                             {"compression.type", "producer"},
+                                                                             {"no.such", "setting"}}};
+  return settings[prng().below(settings.size())];
+}
+
 /// Topics of which only the metadata is looked at.
 void ClusterSimulation::change_topics() {
   const auto name = "side." + std::to_string(prng().below(4));
@@ -321,15 +350,23 @@ void ClusterSimulation::change_topics() {
     case 1: {
       CreateTopicRequest create{.name = name, .partitions = static_cast<std::int32_t>(prng().between(1, 4))};
       if (prng().chance(1, 2)) create.replication_factor = static_cast<std::int32_t>(prng().between(1, 4));
-      if (prng().chance(1, 3)) create.config["retention.ms"] = "60000";
+      for (auto settings = prng().below(3); settings > 0; --settings) create.config.insert(any_setting());
       if (prng().chance(1, 4)) create.config["unclean.leader.election.enable"] = "true";
-      if (prng().chance(1, 8)) create.config["no.such"] = "setting";
+      if (prng().chance(1, 4)) {
+        create.partitions.reset();
+        create.replication_factor.reset();
+        create.assignments.resize(prng().between(1, 3));
+        for (auto& replicas : create.assignments) {
+          for (auto copies = prng().between(1, 3); copies > 0; --copies) replicas.push_back(any_node().id());
+        }
+      }
       create.validate_only = prng().chance(1, 8);
       return operate(CreateTopicCommand{create}, "topic made");
     }
     case 2: {
       AlterTopicRequest alter{.name = name};
       if (prng().chance(1, 2)) alter.partitions = static_cast<std::int32_t>(prng().between(2, 6));
+      if (prng().chance(1, 2)) alter.config.insert(any_setting());
       if (prng().chance(1, 2)) alter.config["min.insync.replicas"] = std::to_string(prng().between(1, 3));
       if (prng().chance(1, 4)) alter.config["retention.ms"] = std::nullopt;
       return operate(AlterTopicCommand{alter}, "topic changed");

@@ -105,12 +105,21 @@ bool Invariants::holds_committed(std::size_t partition, const SimLog& log) const
   return holds(log, log.log_start(), committed.end(), committed.chains.rbegin()->second, log.log_end());
 }
 
-void Invariants::acknowledged(std::size_t partition, Offset base, Offset next, std::uint64_t crc) {
+void Invariants::acknowledged(std::size_t partition, Offset base, Offset next, const std::set<std::uint32_t>& crcs) {
   const auto& committed = partitions_[partition];
   const auto found = committed.crcs.find(base);
-  if (next <= committed.end() && found != committed.crcs.end() && found->second == crc) return;
+  if (next <= committed.end() && found != committed.crcs.end() && crcs.contains(found->second)) return;
   fail("AckedRecordsSurvive", "partition " + std::to_string(partition) + ": records at " + to_string(base) +
                                   " were acknowledged, and are not what is committed there");
+}
+
+void Invariants::shown(std::size_t partition, Offset base, Offset next, std::uint32_t crc) {
+  const auto& committed = partitions_[partition];
+  if (committed.lossy) return;
+  const auto found = committed.crcs.find(base);
+  if (next <= committed.end() && found != committed.crcs.end() && found->second == crc) return;
+  fail("NoConsumerSeesUncommitted", "partition " + std::to_string(partition) + ": a consumer was given records at " +
+                                        to_string(base) + " that are not what is committed there");
 }
 
 void Invariants::unclean_recovery(std::size_t partition, const SimLog& new_leader) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,8 +50,11 @@ class Invariants {
   void leader_view(std::size_t partition, BrokerId broker, const std::vector<BrokerId>& isr);
   /// StrongIsr: whatever any replica shows is on every member of the true ISR, and on the eligible leader replicas.
   void strong_isr(std::size_t partition, const std::vector<Holder>& members);
-  /// AckedRecordsSurvive: what is acknowledged at `quorum` is committed, where it is said to be.
-  void acknowledged(std::size_t partition, Offset base, Offset next, std::uint64_t crc);
+  /// AckedRecordsSurvive: what is acknowledged at `quorum` is committed, where it is said to be. `crcs`: of the batches that may be there;
+  /// of several tries under one claim any one may have been written.
+  void acknowledged(std::size_t partition, Offset base, Offset next, const std::set<std::uint32_t>& crcs);
+  /// NoConsumerSeesUncommitted: what a consumer is given is committed, where it is said to be.
+  void shown(std::size_t partition, Offset base, Offset next, std::uint32_t crc);
 
   /// Nobody was left who held everything: what the new leader does not have is lost, which is announced and allowed.
   void unclean_recovery(std::size_t partition, const SimLog& new_leader);

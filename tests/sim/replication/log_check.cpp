@@ -21,7 +21,8 @@ void check_log(SimWorld& world, const std::vector<std::unique_ptr<SimClient>>& c
       const auto number = std::stoull(value.substr(slash + 1));
       // Without the quorum a record may vanish with what was known of its producer, and a late copy of its request be taken for new.
       const auto client = std::stoi(value.substr(0, slash)) - SimNetwork::first_client;
-      if (clients[static_cast<std::size_t>(client)]->acks() != replication::Acks::quorum) continue;
+      const auto& writer = *clients[static_cast<std::size_t>(client)];
+      if (writer.acks() != replication::Acks::quorum || writer.claims()) continue;  // claims have no order
       const auto [last, first_of_it] = last_of.emplace(value.substr(0, slash), number);
       if (!first_of_it && number < last->second && !forgetful)
         world.invariants.fail("ProducersOrderIsKept", value + " comes after " + std::to_string(last->second));

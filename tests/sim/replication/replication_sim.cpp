@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/sim/replication/controller_links.hpp"
+#include "tests/sim/replication/link_news.hpp"
 #include "tests/sim/replication/log_check.hpp"
 #include "tests/sim/replication/sim_client.hpp"
 #include "tests/sim/replication/sim_network.hpp"
@@ -38,6 +39,7 @@ SimSettings draw(Prng& prng) {
   settings.disk_us_max = prng.chance(1, 4) ? prng.between(5'000, 150'000) : prng.between(200, 8'000);
   settings.full_disk_permille = prng.chance(1, 5) ? prng.below(40) : 0;
   settings.lag_max_ms = prng.between(300, 2'000);
+  settings.unlinked_max_ms = prng.between(50, 1'000);
   settings.fetch_bytes_max = prng.chance(1, 3) ? 200 : 8'192;
   settings.retention = prng.chance(1, 3);
   if (prng.chance(1, 3)) settings.metadata_changes_max = 1 + prng.below(3);
@@ -86,6 +88,7 @@ class Simulation {
   void trouble();
   void cut_off();
   void crash(SimNode& victim, CrashKind kind);
+  void start(SimNode& one);
   void move_leader(std::size_t partition);
   bool may_lose_disk();
   CrashKind power_or_not(std::uint64_t times, std::uint64_t of) {
@@ -105,6 +108,7 @@ class Simulation {
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::vector<std::unique_ptr<SimClient>> clients_;
   SimNetwork network_{world_};
+  LinkNews news_{world_, network_};
   std::uint64_t kinds_of_trouble_ = 0;
   bool healed_ = false;
   std::size_t disks_lost_ = 0;                             ///< since all replicas held everything
@@ -126,6 +130,8 @@ Simulation::Simulation(std::uint64_t seed, const SimSettings& settings)
     const auto* one = node(address);
     return one == nullptr || one->up();
   };
+  network_.cut_or_mended = [this](int one, int other) { news_.changed(one, other); };
+  news_.node = [this](int address) { return node(address); };
   world_.copies_needed = [this](std::size_t partition) {
     return std::min(world_.settings.min_insync_replicas, controller_.state(partition).replicas.size());
   };
@@ -211,10 +217,16 @@ void Simulation::cut_off() {
 void Simulation::crash(SimNode& victim, CrashKind kind) {
   if (!victim.up()) return;
   victim.crash(kind);
+  news_.changed(victim.id().value());
   ++world_.marks[kind == CrashKind::killed ? "killed" : kind == CrashKind::power ? "power cut" : "disk lost"];
   later_us(prng().between(20'000, prng().chance(1, 8) ? 6'000'000 : 1'500'000), [this, &victim] {
-    if (!victim.up() && !healed_) victim.start();
+    if (!victim.up() && !healed_) start(victim);
   });
+}
+
+void Simulation::start(SimNode& one) {
+  one.start();
+  news_.changed(one.id().value());
 }
 
 /// What is promised: fewer lost disks than `min.insync.replicas`, before what was on them has been copied again.
@@ -319,7 +331,7 @@ void Simulation::heal() {
   healed_ = true;
   network_.heal();
   for (auto& one : nodes_) {
-    if (!one->up()) one->start();
+    if (!one->up()) start(*one);
     if (one->paused()) one->resume();
   }
   for (auto& client : clients_) client->add(world_.queue.now() + 1'000'000);
@@ -363,7 +375,7 @@ void Simulation::step_until(std::int64_t end_us) {
 }
 
 SimReport Simulation::run() {
-  for (auto& one : nodes_) one->start();
+  for (auto& one : nodes_) start(*one);
   controller_turn();
   clients_turn();
   trouble();

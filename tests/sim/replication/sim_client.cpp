@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "core/replication/leader_calls.hpp"
+#include "core/replication/produce_rules.hpp"
+
 namespace troupe::sim {
 
 using namespace replication;
@@ -12,11 +15,12 @@ constexpr Millis patience_ms = 700;
 
 }  // namespace
 
-SimClient::SimClient(SimWorld& world, int id, std::size_t partition, Acks acks)
+SimClient::SimClient(SimWorld& world, int id, std::size_t partition, replication::Acks acks, bool claims)
     : world_(world),
       id_(id),
       partition_(partition),
       acks_(acks),
+      claims_(claims),
       pipeline_({.producer_id = ProducerId{id * 1'000'000}, .retry_ms = 30}) {}
 
 void SimClient::add(MonotonicMs deadline) {
@@ -24,12 +28,31 @@ void SimClient::add(MonotonicMs deadline) {
   // overtake it on this network, and be the first.
   if (!known_ && first_under_way_) return;
   first_under_way_ = true;
-  const auto text = value(next_part_);
-  const record::NewRecord record{.timestamp = TimestampMs{1}, .value = as_bytes(text)};
-  pipeline_.add(next_part_++, {&record, 1}, std::nullopt, deadline);
+  if (!again_.empty() && world_.prng.chance(1, 2)) {
+    add_part(again_.back(), deadline);
+    again_.pop_back();
+    ++world_.marks["claimed again"];
+  } else {
+    add_part(next_part_++, deadline);
+  }
   PipelineEffects effects;
   pipeline_.flush(world_.queue.now(), effects);
   perform(std::move(effects));
+}
+
+void SimClient::add_part(std::uint64_t part, MonotonicMs deadline) {
+  const auto text = value(part);
+  const record::NewRecord record{.timestamp = TimestampMs{1}, .value = as_bytes(text)};
+  std::optional<Claim> claim;
+  if (claims_) {
+    ProduceRequest asked{.records = {{.value = as_bytes(text)}}, .idempotence = IdempotenceKey{std::to_string(id_), part}};
+    metadata::TopicImage topic{.name = "data",
+                               .partitions = std::vector<metadata::PartitionImage>(world_.settings.partitions)};
+    if (const auto right = check_record(asked.records[0], asked, topic); !right)
+      world_.invariants.fail("RecordsAreRight", right.error().message);
+    claim = make_claim(asked, "somebody", TimestampMs{world_.queue.now().value()});
+  }
+  pipeline_.add(part, {&record, 1}, claim, deadline);
 }
 
 void SimClient::look_for_leader() { leader_ = world_.control->state(partition_).leader; }
@@ -38,16 +61,27 @@ void SimClient::perform(PipelineEffects effects) {
   for (auto& done : effects.done) {
     first_under_way_ = false;
     if (done.result) known_ = true;
-    if (done.result && acks_ != Acks::none) acknowledged_[done.part] = done.result->base_offset;
+    if (done.result && acks_ != replication::Acks::none) acknowledged_[done.part] = done.result->base_offset;
+    if (!done.result && claims_) again_.push_back(done.part);
   }
   for (auto& send : effects.sends) {
     if (leader_ == no_broker) look_for_leader();
     const auto at = world_.queue.now();
+    for (const auto& batch : send.batches) {
+      if (batch.claim) claimed_[batch.claim->sequence].insert(batch.header.crc);
+    }
     sent_[send.slot] = {send.batches, at + patience_ms};
     const auto node = leader_.value();
     if (leader_ == no_broker) continue;  // its patience ends, then it looks again
-    world_.send(id_, node, [this, node, slot = send.slot, batches = std::move(send.batches), at] {
-      produce(node, id_, slot, partition_, batches, {acks_, at + patience_ms * 2});
+    const LeaderCall call{.partition = world_.id_of(partition_),
+                          .leader_epoch = world_.control->state(partition_).leader_epoch,
+                          .number = send.slot,
+                          .body = ProduceSlotCall{std::move(send.batches), acks_, patience_ms * 2}};
+    world_.send(id_, node, [this, node, bytes = Bytes::adopt(encode_leader_call(call)), at] {
+      auto told = decode_leader_call(bytes);
+      if (!told) return world_.invariants.fail("MessagesDecode", told.error().message);
+      auto& slot = std::get<ProduceSlotCall>(told->body);
+      produce(node, id_, told->number, partition_, std::move(slot.batches), {slot.acks, at + *slot.wait_ms_max});
     });
   }
 }
@@ -60,9 +94,11 @@ void SimClient::answered(std::uint64_t slot, std::vector<Result<PlacedRecords>> 
     if (!results[i]) {
       leader_ = no_broker;
       last_refusal_ = results[i].error().code;
-    } else if (acks_ == Acks::quorum && !world_.invariants.lossy(partition_)) {
+    } else if (acks_ == replication::Acks::quorum && !world_.invariants.lossy(partition_)) {
       const auto base = results[i]->base_offset;
-      world_.invariants.acknowledged(partition_, base, base + header.records_count, header.crc);
+      const auto& claim = sent->second.batches[i].claim;
+      world_.invariants.acknowledged(partition_, base, base + header.records_count,
+                                     claim ? claimed_[claim->sequence] : std::set{header.crc});
     }
   }
   sent_.erase(sent);

@@ -11,13 +11,17 @@
 namespace troupe::sim {
 
 /// One idempotent producer of one partition: a real ProducePipeline that looks for the leader, retries, and sometimes asks the wrong node.
+/// It speaks in the bytes of leader_calls.
+///
+/// One that `claims` is a client with an idempotence key: it says again, under the same key, what has an unknown outcome.
 class SimClient {
  public:
-  SimClient(SimWorld& world, int id, std::size_t partition, replication::Acks acks);
+  SimClient(SimWorld& world, int id, std::size_t partition, replication::Acks acks, bool claims = false);
 
   int id() const { return id_; }
   std::size_t partition() const { return partition_; }
   replication::Acks acks() const { return acks_; }
+  bool claims() const { return claims_; }
 
   /// One more record, to be given up at `deadline`.
   void add(MonotonicMs deadline);
@@ -44,11 +48,15 @@ class SimClient {
   };
   void perform(replication::PipelineEffects effects);
   void look_for_leader();
+  void add_part(std::uint64_t part, MonotonicMs deadline);
 
   SimWorld& world_;
   const int id_;
   const std::size_t partition_;
   const replication::Acks acks_;
+  const bool claims_;
+  std::map<std::uint64_t, std::set<std::uint32_t>> claimed_;  ///< the batches of a part, each with another time in its claim
+  std::vector<std::uint64_t> again_;  ///< parts with an unknown outcome, to be sent again by their claims
   replication::ProducePipeline pipeline_;
   BrokerId leader_ = no_broker;
   Errc last_refusal_ = Errc::unknown_error;

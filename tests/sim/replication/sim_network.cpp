@@ -41,13 +41,25 @@ void SimNetwork::send_in_order(int from, int to, SimWorld::Work work) {
   });
 }
 
+void SimNetwork::cut(const std::set<Pair>& pairs) {
+  cut_.insert(pairs.begin(), pairs.end());
+  tell_of(pairs);
+}
+
 void SimNetwork::mend(const std::set<Pair>& pairs) {
   for (const auto& pair : pairs) cut_.erase(pair);
+  tell_of(pairs);
+}
+
+void SimNetwork::tell_of(const std::set<Pair>& pairs) const {
+  std::set<Pair> links;
+  for (const auto& [from, to] : pairs) links.insert(std::minmax(from, to));
+  for (const auto& [one, other] : links) cut_or_mended(one, other);
 }
 
 void SimNetwork::heal() {
   healed_ = true;
-  cut_.clear();
+  tell_of(std::exchange(cut_, {}));
   clogged_.clear();
 }
 

@@ -21,7 +21,7 @@ class SimNetwork {
   /// As over a connection: late, or lost when that is cut, but neither repeated nor overtaken by what is sent in this way.
   void send_in_order(int from, int to, SimWorld::Work work);
   /// What is on its way there is lost, too.
-  void cut(const std::set<Pair>& pairs) { cut_.insert(pairs.begin(), pairs.end()); }
+  void cut(const std::set<Pair>& pairs);
   void mend(const std::set<Pair>& pairs);
   bool is_cut(int from, int to) const { return cut_.contains({from, to}); }
   /// What is sent there meanwhile arrives after that.
@@ -29,9 +29,12 @@ class SimNetwork {
   /// From now on it only takes its time.
   void heal();
 
-  std::function<bool(int address)> reachable;  ///< false: a node that does not run
+  std::function<bool(int address)> reachable;             ///< false: a node that does not run
+  std::function<void(int one, int other)> cut_or_mended;  ///< told after each, in one direction or both
 
  private:
+  void tell_of(const std::set<Pair>& pairs) const;
+
   SimWorld& world_;
   std::set<Pair> cut_;
   std::map<Pair, std::int64_t> clogged_;

@@ -5,6 +5,7 @@
 #include "base/assert.hpp"
 #include "core/record/record_batch.hpp"
 #include "core/replication/fetch_codec.hpp"
+#include "core/replication/leader_calls.hpp"
 
 namespace troupe::sim {
 
@@ -73,6 +74,7 @@ void SimNode::crash(CrashKind kind) {
   fetchers_.clear();
   server_.reset();
   refusals_.clear();
+  unlinked_.clear();
   stash_.clear();
   armed_.reset();
   broker_epoch_ = no_broker_epoch;
@@ -133,6 +135,7 @@ LeaderReplica::Options SimNode::leader_options(LeaderEpoch epoch) const {
           .min_insync_replicas = static_cast<std::int32_t>(settings.min_insync_replicas),
           .flush = settings.flush,
           .replica_lag_max_ms = settings.lag_max_ms,
+          .unlinked_max_ms = settings.unlinked_max_ms,
           .alter_retry_ms = 300};
 }
 
@@ -168,6 +171,7 @@ void SimNode::lead(std::size_t partition) {
                                    .producers = log.producers()});
   LeaderEffects effects;
   role.leader->begin(now(), effects);
+  for (const auto peer : unlinked_) role.leader->on_link(peer, false, now(), effects);
   perform(partition, std::move(effects));
 }
 
@@ -180,6 +184,7 @@ void SimNode::end_leader(std::size_t partition) {
   role.incarnation = next_incarnation_++;
   role.slots.clear();
   role.own_slots.clear();
+  role.parked.clear();
   role.unsynced.clear();
   role.sync_queued = false;
 }
@@ -266,8 +271,11 @@ void SimNode::perform(std::size_t partition, LeaderEffects effects) {
     }
     const auto [client, number] = slot->second;
     role.slots.erase(slot);
-    world_.send(address(id_), client, [this, client = client, number = number, results = std::move(answer.results)] {
-      world_.answer_client(client, number, results);
+    const auto bytes = Bytes::adopt(encode_leader_answer(ProduceSlotAnswer{std::move(answer.results)}));
+    world_.send(address(id_), client, [this, client = client, number = number, bytes] {
+      auto told = decode_produce_answer(bytes);
+      if (!told) return world_.invariants.fail("MessagesDecode", told.error().message);
+      world_.answer_client(client, number, std::move(told->results));
     });
   }
   for (const auto broker : effects.followers_ready) server_->on_news(broker, partition_id(partition));
@@ -279,6 +287,14 @@ void SimNode::perform(std::size_t partition, LeaderEffects effects) {
     }
     world_.control->alter(*this, partition, *effects.alter);
   }
+  for (const auto token : effects.readable) {
+    const auto at = role.parked.find(token);
+    if (at == role.parked.end()) continue;
+    const auto [reader, number, from] = at->second;
+    role.parked.erase(at);
+    answer_reader(reader, number, committed_records(partition, from));
+  }
+  if (effects.load_claims) load_claims(partition);
   if (effects.sync) queue_leader_sync(partition);
   if (effects.reopen) {
     const auto incarnation = role.incarnation;

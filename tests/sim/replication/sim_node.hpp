@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "core/replication/fetch_session.hpp"
@@ -36,6 +37,7 @@ struct SimSettings {
   std::int64_t slow_disk_us = 500'000;
   std::uint64_t failing_sync_permille = 0;
   Millis lag_max_ms = 1'500;
+  Millis unlinked_max_ms = 1'000;
   Millis session_ms = 800;
   std::int32_t fetch_bytes_max = 4'096;
   bool retention = false;
@@ -104,6 +106,8 @@ struct SimWorld {
   std::function<void(int from, int to, const Bytes&)> deliver_answer;
   std::function<void(int client, std::uint64_t slot, std::vector<Result<replication::PlacedRecords>>)> answer_client;
 
+  std::function<void(int reader, std::uint64_t number, const Result<Bytes>& answer)> answer_reader;
+
   void note(std::uint64_t value) { trace = trace * 1099511628211ULL + value; }
 };
 
@@ -132,6 +136,8 @@ class SimNode {
   /// From this node itself, at `quorum`: `answered` is called later, in this run, or never when the leader is gone without a word.
   void produce_here(std::size_t partition, std::vector<replication::NewBatch> batches,
                     std::function<void(const std::vector<Result<replication::PlacedRecords>>&)> answered);
+  /// Bytes of a LeaderCall of a reader: what is committed, or where. Answered by `answer_reader`, at once or when there is something.
+  void read(int reader, const Bytes& call);
   void fetch_request(const Bytes& bytes);
   void fetch_answer(int from, const Bytes& bytes);
   /// A partition as it is now; then `settle_roles`.
@@ -141,6 +147,8 @@ class SimNode {
   void act_as(BrokerEpoch epoch);
   void known_to_controller() { intact_ = true; }
   void broker_back(BrokerId broker);
+  /// News of a link: leaders hear of it, those that are elected later too.
+  void link(BrokerId peer, bool up);
   void alter_answer(std::size_t partition, std::uint64_t request, const Result<replication::PartitionState>& answer);
 
   void move_log_start(std::size_t partition, Offset offset);
@@ -170,6 +178,12 @@ class SimNode {
     std::map<std::uint64_t, std::pair<int, std::uint64_t>> slots;
     std::map<std::uint64_t, std::function<void(const std::vector<Result<replication::PlacedRecords>>&)>> own_slots;
     std::vector<std::pair<std::uint64_t, Status>> unsynced;  ///< appends that wait for a sync, refused ones among them
+    struct Parked {
+      int reader;
+      std::uint64_t number;
+      Offset from;
+    };
+    std::map<std::uint64_t, Parked> parked;  ///< reads that wait for records
     std::uint64_t next_slot = 1;
     bool sync_queued = false;
     Offset seen_high_watermark{0};
@@ -187,6 +201,10 @@ class SimNode {
   void perform(std::size_t partition, replication::LeaderEffects effects);
   void perform(std::size_t partition, replication::FollowerEffects effects);
   void append(std::size_t partition, replication::LeaderEffects::Append append);
+  void load_claims(std::size_t partition);
+  void answer_reader(int reader, std::uint64_t number, Result<Bytes> answer);
+  /// Committed records from there on.
+  Bytes committed_records(std::size_t partition, Offset from) const;
   void queue_leader_sync(std::size_t partition);
   void sync_failed(std::size_t partition);
   void queue_follower_sync(std::size_t partition);
@@ -207,7 +225,8 @@ class SimNode {
   std::vector<replication::PartitionState> image_;  ///< as it heard last
   bool intact_ = true;
   std::vector<bool> lost_;
-  bool dying_ = false;  ///< its disk failed
+  std::set<BrokerId> unlinked_;  ///< links that are down, as far as it was told
+  bool dying_ = false;           ///< its disk failed
 
   std::uint64_t run_ = 0;
   std::uint64_t next_incarnation_ = 1;

@@ -209,6 +209,44 @@ TEST_CASE("what may be in the log is not told to be refused by who comes after t
         Errc::not_enough_replicas);
 }
 
+TEST_CASE("a disk that is full when it is tried again does not make an unknown outcome a known one", "[replication]") {
+  const auto full = [] { return std::vector<Result<PlacedRecords>>{Error{Errc::storage_full, "no space"}}; };
+  for (const auto& claim : {std::optional<Claim>{}, std::optional{Claim{.client = {1}, .sequence = 5}}}) {
+    CAPTURE(claim.has_value());
+    Pipeline one;
+    one.add(1, {"a"}, claim, MonotonicMs{1'000});
+    auto slot = one.flush().sends.at(0).slot;
+    // The first try: the leader's disk, its leadership or its answer was lost after the append.
+    auto effects = one.answer(slot, {Error{Errc::leadership_lost, "the outcome is unknown"}}, 10);
+    CHECK(effects.done.empty());
+    std::int64_t now = 100;
+    for (; now < 1'000; now += 100) {
+      CAPTURE(now);
+      const auto again = one.at(now);
+      REQUIRE(again.sends.size() == 1);
+      slot = again.sends[0].slot;
+      CHECK(one.answer(slot, full(), now).done.empty());
+    }
+    const auto done = one.at(now).done;
+    REQUIRE(done.size() == 1);
+    REQUIRE_FALSE(done[0].result);
+    CHECK(done[0].result.error().code == Errc::request_timed_out);
+    CHECK_THAT(done[0].result.error().message, Catch::Contains("unknown"));
+    CHECK(one.pipeline.idle());
+  }
+  // Where no try could have been written, a full disk is what is told, at once.
+  for (const auto before : {Errc::leader_not_available, Errc::not_leader_or_follower}) {
+    Pipeline one;
+    one.add(1, {"a"});
+    const auto first = one.flush().sends.at(0);
+    CHECK(one.answer(first.slot, {Error{before, "nothing was written"}}, 10).done.empty());
+    const auto second = one.at(100).sends.at(0);
+    const auto done = one.answer(second.slot, full(), 100).done;
+    REQUIRE(done.size() == 1);
+    CHECK(done[0].result.error().code == Errc::storage_full);
+  }
+}
+
 TEST_CASE("whatever a leader does, each record is written once and in order, and every answer is true", "[replication]") {
   const auto seed = test::seed_or(20261122);
   INFO("TROUPE_SEED=" << seed);
