@@ -21,7 +21,8 @@ namespace troupe::http {
 struct ConnectCommand {
   std::optional<std::string> session = {};  ///< to go on with the group subscriptions of
   std::optional<Millis> resume_grace_ms =
-      {};  ///< how long group subscriptions wait when the socket is lost; 0: they leave at once
+      {};                   ///< how long group subscriptions wait when the socket is lost; 0: they leave at once
+  std::string client = {};  ///< what it calls itself; empty: it does not say
 };
 struct PingCommand {};
 struct ProduceCommand {
