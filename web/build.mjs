@@ -42,14 +42,14 @@ async function buildAll() {
   await build({ ...common, entryPoints: ["client/troupe.ts"], outfile: path.join(out, "troupe.js") });
   await build({
     ...common,
-    entryPoints: ["pages/location/location.ts", "pages/chat/chat.ts"],
+    entryPoints: ["pages/location/location.ts", "pages/chat/chat.ts", "pages/groups/groups.ts", "pages/groups/worker.ts"],
     outbase: "pages",
     outdir: out,
     plugins: [sharedClient],
   });
   await build({
     ...common,
-    entryPoints: ["pages/common.css", "pages/location/location.css", "pages/chat/chat.css"],
+    entryPoints: ["pages/common.css", "pages/location/location.css", "pages/chat/chat.css", "pages/groups/groups.css"],
     outbase: "pages",
     outdir: out,
   });

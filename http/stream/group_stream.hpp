@@ -43,9 +43,9 @@ struct GroupDefinition {
 /// On one thread, that of whoever is attached, but for `on_event`.
 class GroupStream final : public ConsumerListener, public std::enable_shared_from_this<GroupStream> {
  public:
-  /// Errors: of group::check_group_name and check_profile.
+  /// `client_id`: what the group is told of who this is. Errors: of group::check_group_name and check_profile.
   static Result<std::shared_ptr<GroupStream>> open(ConsumerApi& consumers, GroupDefinition definition,
-                                                   const consumer::Credit& credit);
+                                                   const consumer::Credit& credit, std::string client_id);
   ~GroupStream() override;
 
   const GroupDefinition& definition() const { return definition_; }

@@ -185,6 +185,9 @@ Result<Command> read_connect(const Members& members) {
   if (const auto session = members.json("session"); !session.is_null()) {
     TROUPE_TRY_ASSIGN(command.session, text_of(session, "session", session_bytes_max));
   }
+  if (const auto client = members.json("client"); !client.is_null() && client != "") {
+    TROUPE_TRY_ASSIGN(command.client, text_of(client, "client", client_id_bytes_max));
+  }
   if (members.has("resume_grace_ms")) {
     TROUPE_TRY_ASSIGN(command.resume_grace_ms, count_of(members.json("resume_grace_ms"), "resume_grace_ms"));
     if (*command.resume_grace_ms > resume_grace_ms_max) {

@@ -24,6 +24,7 @@ struct ConnectCommand {
       {};  ///< how long group subscriptions wait when the socket is lost; 0: they leave at once
   /// How often it is asked whether it is still there, when it is silent; it has as long to answer. More than the server's is the server's.
   std::optional<Millis> ping_ms = {};
+  std::string client = {};  ///< what it calls itself; empty: it does not say
 };
 struct PingCommand {};
 

@@ -60,6 +60,7 @@ void WsSession::run(const std::optional<std::uint64_t>& id, ConnectCommand&& com
   session_ = "s-" + to_string(Uuid::random());
   grace_ms_ = command.resume_grace_ms.value_or(resume_grace_ms);
   ping_ms_ = std::min(ping_ms_, command.ping_ms.value_or(ping_ms_));
+  if (!command.client.empty()) client_ = std::move(command.client);
   if (!command.session) return reply_connected(id, false);
   if (id) open_ids_.insert(*id);
   env_.sessions->claim(*command.session, [weak = weak_from_this(), post = env_.hub->post(), id](GroupStreams streams) {
@@ -157,7 +158,7 @@ void WsSession::run(const std::optional<std::uint64_t>& id, JoinCommand&& comman
     group->stream = std::move(node.mapped());
     group->stream->resume(wake, command.credit);
   } else {
-    auto opened = GroupStream::open(env_.broker.consumer_api(), std::move(command.definition), command.credit);
+    auto opened = GroupStream::open(env_.broker.consumer_api(), std::move(command.definition), command.credit, client_);
     if (!opened) return reply_error(id, opened.error());
     group->stream = std::move(*opened);
     group->stream->attach(wake);

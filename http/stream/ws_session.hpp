@@ -187,6 +187,7 @@ class WsSession final : public Scheduled, public std::enable_shared_from_this<Ws
   std::map<std::string, std::shared_ptr<Sub>, std::less<>> subscriptions_;
   std::vector<std::shared_ptr<Sub>> order_;  ///< of pulling
   std::string session_;                      ///< empty: it cannot be resumed
+  std::string client_ = "websocket";         ///< what it calls itself
   Millis grace_ms_ = resume_grace_ms;        ///< of this one, when its socket is lost
   GroupStreams resumable_;                   ///< of the session before, not asked for yet
   std::map<std::string, std::shared_ptr<Group>, std::less<>> groups_;

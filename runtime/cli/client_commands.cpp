@@ -90,6 +90,12 @@ void add_consume_command(CLI::App& app, int& exit_code) {
           "Where to begin: start (default), end, +N from the start, -N the last N, N an offset, @TIME (ms since 1970, or "
           "2026-01-31T12:00 in UTC), @-5m ago")
       ->type_name("WHERE");
+  command
+      ->add_option(
+          "-g,--group", options->group,
+          "Read as a member of this group: its share of the partitions, from the group's positions on, committed as "
+          "it is printed. -o start (default) or end says where a group begins that has no position")
+      ->type_name("GROUP");
   command->add_option("--cursor", options->cursor, "Go on where an earlier read ended; stronger than -o");
   command->add_option("-n,--count", options->count, "End after that many records")->type_name("N");
   command->add_option("-k,--key", options->key, "Only records with this key");
@@ -101,7 +107,9 @@ void add_consume_command(CLI::App& app, int& exit_code) {
       ->type_name("FORMAT");
   command->add_flag("-e,--exit-at-end", options->exit_at_end, "End when there is nothing more, instead of waiting");
   add_node_options(*command, options->node);
-  command->footer(std::string("Example: troupe consume chat -o -10 -f '%p:%o %k %v\\n'") + node_exit_codes);
+  command->footer(std::string("Examples: troupe consume chat -o -10 -f '%p:%o %k %v\\n'\n"
+                              "          troupe consume orders --group billing") +
+                  node_exit_codes);
   command->callback([options, &exit_code] { exit_code = consume(*options); });
 }
 

@@ -186,9 +186,10 @@ class Consumer {
 }  // namespace
 
 int consume(const ConsumeOptions& options) {
+  if (options.group) return consume_group(options);
   auto format = RecordFormat::parse(options.format);
   if (!format) return complain(format.error().message, exit_usage);
-  const auto start = parse_offset(options.offset);
+  const auto start = parse_offset(options.offset.value_or("start"));
   if (!start) return complain(start.error().message, exit_usage);
   if (options.count && *options.count < 1) return complain("-n: expected 1 or more", exit_usage);
   auto session = NodeSession::open(options.node, true);

@@ -17,18 +17,27 @@ std::string first_line(std::string_view text) { return plain(text.substr(0, std:
 
 }  // namespace
 
-Result<std::unique_ptr<NodeSession>> NodeSession::open(const NodeOptions& options, bool interruptible) {
+Result<std::vector<client::Url>> urls_of(const NodeOptions& options) {
   const char* variable = std::getenv("TROUPE_URL");
   const auto text = !options.url.empty()                       ? options.url
                     : variable != nullptr && *variable != '\0' ? variable
                                                                : std::string(default_url);
-  TROUPE_TRY_ASSIGN(auto url, client::parse_url(text));
+  return client::parse_urls(text);
+}
+
+Result<Millis> timeout_of(const NodeOptions& options) {
   const auto timeout_ms = runtime::parse_duration(options.timeout);
   if (!timeout_ms || *timeout_ms < 1 || *timeout_ms > 86'400'000) {
     return Error{Errc::invalid_argument,
                  "--timeout " + runtime::quote(options.timeout) + ": expected a duration up to 1d, such as \"30s\""};
   }
-  return std::unique_ptr<NodeSession>(new NodeSession(std::move(url), *timeout_ms, interruptible));
+  return *timeout_ms;
+}
+
+Result<std::unique_ptr<NodeSession>> NodeSession::open(const NodeOptions& options, bool interruptible) {
+  TROUPE_TRY_ASSIGN(auto urls, urls_of(options));
+  TROUPE_TRY_ASSIGN(const auto timeout_ms, timeout_of(options));
+  return std::unique_ptr<NodeSession>(new NodeSession(std::move(urls), timeout_ms, interruptible));
 }
 
 Result<Answer> NodeSession::call(const std::string& method, const std::string& target, const Json& body) {
@@ -80,8 +89,10 @@ std::string NodeSession::topic_refusal(const Answer& answer, const std::string& 
   return no_topic ? unknown_topic(topic) : refusal(answer, "topic " + runtime::quote(topic));
 }
 
-int exit_code_of(const Answer& answer) {
-  switch (answer.status) {
+int exit_code_of(const Answer& answer) { return exit_code_of_status(answer.status); }
+
+int exit_code_of_status(unsigned status) {
+  switch (status) {
     case 404: return exit_not_found;
     case 409: return exit_conflict;
     case 401:

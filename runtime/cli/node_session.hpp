@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/cli/output.hpp"
 #include "runtime/client/http_client.hpp"
@@ -11,7 +12,7 @@ namespace troupe::cli {
 
 /// Which node a command speaks to, and how long it waits.
 struct NodeOptions {
-  std::string url = {};  ///< empty: TROUPE_URL, else http://127.0.0.1:8080
+  std::string url = {};  ///< or several, with commas; empty: TROUPE_URL, else http://127.0.0.1:8080
   std::string timeout = "30s";
   bool json = false;
 };
@@ -25,10 +26,16 @@ struct Answer {
   bool ok() const { return status >= 200 && status < 300; }
 };
 
+/// The nodes to ask: one at least. Errors: invalid_argument
+Result<std::vector<client::Url>> urls_of(const NodeOptions& options);
+/// How long to wait for an answer, ms. Errors: invalid_argument
+Result<Millis> timeout_of(const NodeOptions& options);
+
 /// Speaks to one node by its public HTTP interface.
 class NodeSession {
  public:
   /// Errors: invalid_argument (a URL or a timeout that is none).
+  /// With several URLs it asks one of them, and another when that one is gone.
   static Result<std::unique_ptr<NodeSession>> open(const NodeOptions& options, bool interruptible = false);
 
   /// `body` null: none. Errors: as HttpClient::send; corrupt_message (success, but no JSON).
@@ -50,8 +57,8 @@ class NodeSession {
   std::string topic_refusal(const Answer& answer, const std::string& topic);
 
  private:
-  NodeSession(client::Url url, Millis timeout_ms, bool interruptible)
-      : client_(std::move(url), interruptible), timeout_ms_(timeout_ms) {}
+  NodeSession(std::vector<client::Url> urls, Millis timeout_ms, bool interruptible)
+      : client_(std::move(urls), interruptible), timeout_ms_(timeout_ms) {}
 
   client::HttpClient client_;
   const Millis timeout_ms_;
@@ -59,6 +66,7 @@ class NodeSession {
 
 /// The exit code for an answer that is not ok.
 int exit_code_of(const Answer& answer);
+int exit_code_of_status(unsigned status);
 /// The exit code for a call without an answer.
 int exit_code_of(const Error& error);
 /// Says that there was no answer and what to do about it.

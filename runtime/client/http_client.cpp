@@ -10,6 +10,7 @@
 #include <boost/asio/signal_set.hpp>
 
 #include "http/net.hpp"
+#include "runtime/client/endpoints.hpp"
 #include "runtime/config/value_text.hpp"
 
 namespace troupe::client {
@@ -21,14 +22,17 @@ namespace bhttp = http::bhttp;
 using boost::system::error_code;
 using http::tcp;
 
+using Clock = std::chrono::steady_clock;
+
 constexpr std::uint64_t answer_bytes_max = std::uint64_t{256} << 20;
 
 }  // namespace
 
 struct HttpClient::Impl {
-  explicit Impl(Url url_) : url(std::move(url_)) {}
+  explicit Impl(std::vector<Url> urls_) : urls(std::move(urls_)) {}
 
-  const Url url;
+  const std::vector<Url> urls;
+  std::size_t current = 0;
   asio::io_context context{1};
   std::optional<http::TcpStream> stream = {};
   beast::flat_buffer buffer = {};
@@ -55,22 +59,27 @@ struct HttpClient::Impl {
     return outcome.value_or(asio::error::operation_aborted);
   }
 
-  error_code resolve(std::vector<tcp::endpoint>& endpoints) {
-    error_code error;
-    const auto address = asio::ip::make_address(url.host, error);
-    if (!error) {
-      endpoints.emplace_back(address, url.port);
-      return {};
-    }
-    tcp::resolver resolver(context);
-    const auto found = resolver.resolve(url.host, std::to_string(url.port), error);
-    for (const auto& entry : found) endpoints.push_back(entry.endpoint());
-    return error;
+  const Url& url() const { return urls[current]; }
+  void go_to_next() {
+    stream.reset();
+    current = (current + 1) % urls.size();
   }
 
-  Status connect(std::chrono::steady_clock::time_point deadline) {
+  /// To the first of the nodes that takes it. Each has its share of the time.
+  Status connect(Clock::time_point deadline) {
+    Status status = ok();
+    for (auto left = static_cast<int>(urls.size()); left > 0; --left) {
+      const auto now = Clock::now();
+      status = connect_to_current(now + (deadline - now) / left);
+      if (status || interrupted) return status;
+      go_to_next();
+    }
+    return status;
+  }
+
+  Status connect_to_current(Clock::time_point deadline) {
     std::vector<tcp::endpoint> endpoints;
-    if (const auto error = resolve(endpoints)) return unreachable(error);
+    if (const auto error = endpoints_of(context, url(), endpoints)) return unreachable(error);
     buffer.clear();
     stream.emplace(context);
     stream->expires_at(deadline);
@@ -88,7 +97,7 @@ struct HttpClient::Impl {
 
   Error unreachable(const error_code& error) const {
     const auto why = error == beast::error::timeout ? std::string("no answer in time") : error.message();
-    return {Errc::leader_not_available, "no connection to " + url.authority() + ": " + why};
+    return {Errc::leader_not_available, "no connection to " + url().authority() + ": " + why};
   }
   static Error interruption() { return {Errc::cancelled, "interrupted"}; }
 
@@ -100,8 +109,8 @@ struct HttpClient::Impl {
   }
 
   bhttp::request<bhttp::string_body> message(const HttpRequest& request) const {
-    bhttp::request<bhttp::string_body> out{bhttp::string_to_verb(request.method), url.prefix + request.target, 11};
-    out.set(bhttp::field::host, url.authority());
+    bhttp::request<bhttp::string_body> out{bhttp::string_to_verb(request.method), url().prefix + request.target, 11};
+    out.set(bhttp::field::host, url().authority());
     out.set(bhttp::field::user_agent, "troupe");
     out.set(bhttp::field::accept, "application/json");
     if (!request.body.empty()) out.set(bhttp::field::content_type, request.content_type);
@@ -116,7 +125,7 @@ struct HttpClient::Impl {
     HttpResponse response = {};
   };
 
-  Exchange exchange(const HttpRequest& request, std::chrono::steady_clock::time_point deadline) {
+  Exchange exchange(const HttpRequest& request, Clock::time_point deadline) {
     Exchange result;
     const auto out = message(request);
     stream->expires_at(deadline);
@@ -144,7 +153,7 @@ struct HttpClient::Impl {
   }
 
   Result<HttpResponse> send(const HttpRequest& request) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(request.timeout_ms);
+    const auto deadline = Clock::now() + std::chrono::milliseconds(request.timeout_ms);
     if (interrupted) return interruption();
     const bool repeatable = request.method == "GET";
     for (bool again = false;; again = true) {
@@ -155,7 +164,9 @@ struct HttpClient::Impl {
       if (!result.error) return std::move(result.response);
       if (interrupted) return interruption();
       if (kept && repeatable && !again && !result.answered && result.error != beast::error::timeout) continue;
-      return failure(result, request.timeout_ms);
+      auto error = failure(result, request.timeout_ms);
+      go_to_next();
+      return error;
     }
   }
 
@@ -163,21 +174,21 @@ struct HttpClient::Impl {
     const auto& error = result.error;
     if (error == beast::error::timeout) {
       return {Errc::request_timed_out,
-              "no answer from " + url.authority() + " within " + runtime::format_duration(timeout_ms)};
+              "no answer from " + url().authority() + " within " + runtime::format_duration(timeout_ms)};
     }
     if (error == bhttp::error::body_limit) {
-      return {Errc::message_too_large, "the answer of " + url.authority() + " is larger than " +
+      return {Errc::message_too_large, "the answer of " + url().authority() + " is larger than " +
                                            runtime::format_size(std::int64_t{answer_bytes_max})};
     }
     if (error == bhttp::error::end_of_stream || error == bhttp::error::partial_message ||
         error.category() == asio::error::get_system_category()) {
-      return {Errc::request_timed_out, url.authority() + " closed the connection before it answered whole"};
+      return {Errc::request_timed_out, url().authority() + " closed the connection before it answered whole"};
     }
-    return {Errc::corrupt_message, "what " + url.authority() + " answers is not HTTP: " + error.message()};
+    return {Errc::corrupt_message, "what " + url().authority() + " answers is not HTTP: " + error.message()};
   }
 };
 
-HttpClient::HttpClient(Url url, bool interruptible) : impl_(std::make_unique<Impl>(std::move(url))) {
+HttpClient::HttpClient(std::vector<Url> urls, bool interruptible) : impl_(std::make_unique<Impl>(std::move(urls))) {
   if (interruptible) impl_->listen_for_signals();
 }
 HttpClient::~HttpClient() = default;
@@ -187,7 +198,7 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
     return impl_->send(request);
   } catch (const std::exception& error) {
     impl_->stream.reset();
-    return Error{Errc::unknown_error, std::string("asking ") + impl_->url.authority() + ": " + error.what()};
+    return Error{Errc::unknown_error, std::string("asking ") + impl_->url().authority() + ": " + error.what()};
   }
 }
 
@@ -202,6 +213,6 @@ Status HttpClient::pause(Millis duration_ms) {
   return impl_->interrupted ? Status(Impl::interruption()) : ok();
 }
 
-const Url& HttpClient::url() const { return impl_->url; }
+const Url& HttpClient::url() const { return impl_->url(); }
 
 }  // namespace troupe::client

@@ -25,11 +25,13 @@ struct HttpResponse {
   std::string body = {};
 };
 
-/// Asks one node, one request after the other, over one connection that is kept open.
+/// Asks one node, one request after the other, over one connection that is kept open. Of several it asks the first that can be connected
+/// to, and goes to the next one after a request that got no answer.
 class HttpClient {
  public:
   /// With `interruptible`, SIGINT and SIGTERM no longer end the process, but what this client waits for.
-  HttpClient(Url url, bool interruptible);
+  /// `urls`: one at least.
+  HttpClient(std::vector<Url> urls, bool interruptible);
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
@@ -42,6 +44,7 @@ class HttpClient {
   /// Waits. Errors: cancelled (interrupted).
   Status pause(Millis duration_ms);
 
+  /// Of the node that is asked.
   const Url& url() const;
 
  private:

@@ -62,6 +62,17 @@ Result<Url> parse_url(std::string_view text) {
   return url;
 }
 
+Result<std::vector<Url>> parse_urls(std::string_view text) {
+  std::vector<Url> urls;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const auto end = std::min(text.find(',', begin), text.size());
+    TROUPE_TRY_ASSIGN(auto url, parse_url(text.substr(begin, end - begin)));
+    urls.push_back(std::move(url));
+    begin = end + 1;
+  }
+  return urls;
+}
+
 std::string percent_encoded(std::string_view text) {
   constexpr std::string_view digits = "0123456789ABCDEF";
   // A segment of dots alone would be taken for a way up.

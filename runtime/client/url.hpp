@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -22,6 +23,9 @@ struct Url {
 /// "http://HOST[:PORT][/PREFIX]", or "HOST:PORT". Without a port it is 80 behind "http://".
 /// Errors: invalid_argument (https, a user name, a query, no host, a port out of its range).
 Result<Url> parse_url(std::string_view text);
+
+/// Several, with commas between them: nodes of one cluster. Errors: as parse_url.
+Result<std::vector<Url>> parse_urls(std::string_view text);
 
 /// `text` as one segment of a path or one value of a query.
 std::string percent_encoded(std::string_view text);

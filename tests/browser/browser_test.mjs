@@ -86,6 +86,7 @@ class OtherServer {
   constructor(url) {
     this.url = url.replace(/\/$/, "");
     this.can_restart = Boolean(options.kill && options.start);
+    this.has_groups = true;
   }
   async kill() {
     await promisify(execFile)("sh", ["-c", options.kill], { timeout: 10_000 });

@@ -102,7 +102,7 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
   const cases = {
     async "pages come with a strict policy, and ask nobody else"(context) {
       const tab = await openTab(context);
-      for (const address of ["/", "/location/", "/chat/"]) {
+      for (const address of ["/", "/location/", "/chat/", "/groups/"]) {
         const response = await tab.go(address);
         const headers = response.headers();
         assert.equal(response.status(), 200);
@@ -388,6 +388,49 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
       assert.ok(await tab.page.isHidden("#notice"));
     },
 
+    async "a group: workers join, a killed one's partitions go to the others, and every order is handled"(context) {
+      if (!context.server.has_groups) return "this server has no groups";
+      const tab = await openTab(context);
+      await tab.go("/groups/");
+      await open(tab);
+      const shares = async (one = tab) =>
+        (await one.page.$$eval(".lane", (lanes) => lanes.map((lane) => lane.querySelectorAll(".part").length))).sort();
+      const share = (wanted, one = tab) =>
+        until(`shares are ${wanted}`, async () => String(await shares(one)) === String(wanted), 20_000);
+      await tab.page.click("#begin");
+      await share([6, 6]);
+      await tab.waitForText("rate", /^[1-9]/);
+      await tab.page.click("#add");
+      await share([4, 4, 4]);
+      assert.match(await tab.text("story"), /Chloe joined/);
+      await tab.shoot("groups");
+      await tab.page.click('button[aria-label="Kill Ben"]');
+      await tab.page.waitForSelector(".lane.dead");
+      await tab.shoot("groups-killed");
+      await share([6, 6]);
+      assert.match(await tab.text("story"), /Ben is gone/);
+      // Another browser sees the same group, and what is not its own it cannot end.
+      const other = await openTab(context);
+      await other.go("/groups/");
+      await share([6, 6], other);
+      assert.equal(await other.page.locator(".lane .kill").count(), 0);
+      await other.page.click("#add");
+      await share([4, 4, 4]);
+      await tab.page.click('button[aria-label="Leave Ana"]');
+      await share([6, 6]);
+      await tab.page.click('#orders label:has(input[value="0"])');
+      const partitions = async () => {
+        const answer = await fetch(`${context.server.url}/v1/groups/OrderProcessors`);
+        return (await answer.json()).partitions;
+      };
+      await until(
+        "all is handled",
+        async () => (await partitions()).every(({ committed, log_end }) => (committed ?? 0) === log_end),
+        20_000,
+      );
+      assert.ok((await partitions()).reduce((sum, { log_end }) => sum + log_end, 0) > 20);
+    },
+
     async "all pages fit a phone and the dark, and are accessible"(context) {
       const looks = {
         phone: {
@@ -404,6 +447,7 @@ export function makeCases({ until, WebSocket, TroupeClient, axe }) {
           ["/", "h1"],
           ["/location/", "#driver option:nth-child(3)"],
           ["/chat/", ".message, #empty:not([hidden])"],
+          ["/groups/", ".lane, #start:not([hidden])"],
         ]) {
           await tab.go(address);
           await tab.page.waitForSelector(ready, {

@@ -349,6 +349,9 @@ function serve() {
   const server = http.createServer((request, response) => {
     const url = new URL(request.url, "http://localhost");
     if (url.pathname === "/readyz") return response.writeHead(200).end();
+    const lists = { "/v1/topics": { topics: [] }, "/v1/groups": { groups: [] } };
+    if (lists[url.pathname])
+      return response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(lists[url.pathname]));
     const page = pages.get(url.pathname);
     if (!page)
       return response.writeHead(404, { "Content-Type": "application/json" }).end('{"error_code":404,"message":"no such page"}');

@@ -32,7 +32,9 @@ export interface ClientOptions {
   timeout?: number;
   /** Produces that may wait for a connection. */
   maxQueue?: number;
-  /** Name and version of the application, for the server's logs. */
+  /** How long memberships of groups wait for the next connection when this one is lost, ms; 0: they end with it. By default 30 s. */
+  resumeGrace?: number;
+  /** What the application, or this member of a group, is called. */
   client?: string;
   /** For tests. */
   WebSocket?: new (url: string, protocols: string[]) => WebSocket;
@@ -95,7 +97,7 @@ export class TroupeClient extends Emitter<ClientEvents> {
   /** Names this client's produces across its connections. */
   readonly pid: string;
   readonly #url: string;
-  readonly #options: Required<Omit<ClientOptions, "getToken" | "WebSocket">> & ClientOptions;
+  readonly #options: Required<Omit<ClientOptions, "getToken" | "WebSocket" | "resumeGrace">> & ClientOptions;
   #state: ClientState = "closed";
   #socket: WebSocket | undefined;
   #generation = 0;
@@ -263,7 +265,12 @@ export class TroupeClient extends Emitter<ClientEvents> {
       if (!current()) return;
       const member = [...this.#subscriptions.values()].some((one) => one instanceof GroupSubscription);
       const session = member ? this.#session : undefined;
-      const ok = await this.#call("connect", { client: this.#options.client, token, session });
+      const ok = await this.#call("connect", {
+        client: this.#options.client,
+        token,
+        session,
+        resume_grace_ms: this.#options.resumeGrace,
+      });
       if (!current()) return;
       this.#welcome(ok);
     } catch (error) {

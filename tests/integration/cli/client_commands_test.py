@@ -385,6 +385,16 @@ class Consume(Case):
             self.check(ran, 0, '{"a": 1}\ntext\n')
             self.assertEqual([request.query.get("cursor") for request in node.requests], [None, "c1", "c1", "c1", "c1"])
 
+    def test_another_node_is_asked_when_one_is_gone(self):
+        pages = [page(self.VALUES[:1], "c1", True)]
+        with FakeNode(lambda request: pages.pop() if pages else None) as one, \
+                FakeNode(lambda request: page(self.VALUES[1:2], "c2", True)) as two:
+            ran = TROUPE.run("consume", "chat", "-n", "2", "--url", f"127.0.0.1:1,{one.url},{two.url}")
+            self.check(ran, 0, '{"a": 1}\ntext\n')
+            self.assertEqual([request.query.get("cursor") for request in two.requests], ["c1"])
+            ran = TROUPE.run("consume", "chat", "-n", "2", "--url", f"{one.url},,{two.url}")
+            self.check(ran, 2, "", "is no address of a node")
+
     def test_a_reader_that_has_seen_enough_ends_it(self):
         with FakeNode(lambda request: page([{"v": "x" * 1000}] * 100, "c", False)) as node:
             process = TROUPE.start("consume", "chat", "--url", node.url)

@@ -41,6 +41,17 @@ TEST_CASE("what is no address of a node is refused", "[client]") {
   }
 }
 
+TEST_CASE("several addresses stand behind commas", "[client]") {
+  const auto urls = parse_urls("a:1,http://b/p,[::1]:2");
+  REQUIRE(urls.has_value());
+  CHECK(*urls == std::vector{Url{.host = "a", .port = 1}, Url{.host = "b", .port = 80, .prefix = "/p"},
+                             Url{.host = "::1", .port = 2}});
+  for (const auto* text : {"", "a:1,", ",a:1", "a:1,,b:2", "a:1, b:2"}) {
+    INFO(text);
+    CHECK_FALSE(parse_urls(text).has_value());
+  }
+}
+
 TEST_CASE("a name becomes one segment of a path, whatever is in it", "[client]") {
   CHECK(percent_encoded("plain-Name_1.~") == "plain-Name_1.~");
   CHECK(percent_encoded("a/b?c#d%e f") == "a%2Fb%3Fc%23d%25e%20f");

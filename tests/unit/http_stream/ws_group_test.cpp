@@ -1,3 +1,5 @@
+#include <set>
+
 #include "base/prng.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/seed.hpp"
@@ -334,6 +336,8 @@ TEST_CASE("what is wrong with a group subscription is said, with its code", "[ws
   CHECK(client.ask({{"op", "ack"}, {"sub", "w"}, {"upto", 3}})["code"] == "bad_request");
   CHECK(client.ask({{"op", "revoked"}, {"sub", "w"}, {"partitions", {{"Orders", {-1}}}}})["code"] == "bad_request");
   CHECK(client.ask({{"op", "connect"}, {"session", 7}})["code"] == "bad_request");
+  CHECK(client.ask({{"op", "connect"}, {"client", 7}})["code"] == "bad_request");
+  CHECK(client.ask({{"op", "connect"}, {"client", std::string(257, 'x')}})["code"] == "bad_request");
   fixture.broker.consumers().fail_open(Error{Errc::overloaded, "as many as there may be"});
   CHECK(code({{"mode", "group"}}) == "none");
   fixture.advance(50, {client.session.get()});
@@ -342,6 +346,24 @@ TEST_CASE("what is wrong with a group subscription is said, with its code", "[ws
   fixture.broker.consumers().fail_open(std::nullopt);
   CHECK(code({{"assignor", "range"}}) == "none");
   CHECK(code(json::object()) == "bad_request");  // of this name there is one
+}
+
+TEST_CASE("a member is called what its client says", "[ws][group]") {
+  GroupStreamFixture fixture;
+  WsClient named(fixture, false);
+  WsClient unnamed(fixture, false);
+  named.ask({{"op", "connect"}, {"client", "worker 7"}});
+  named.ask(join("w"));
+  unnamed.ask({{"op", "connect"}, {"client", ""}});
+  unnamed.ask(join("w"));
+  fixture.pass(200, {named.session.get(), unnamed.session.get()});
+  std::set<std::string> clients;
+  fixture.broker.groups().describe("workers", 1000,
+                                   Reply<group::GroupDescription>{[&](Result<group::GroupDescription> group) {
+                                     REQUIRE(group.has_value());
+                                     for (const auto& one : group->members) clients.insert(one.profile.client_id);
+                                   }});
+  CHECK(clients == std::set<std::string>{"websocket", "worker 7"});
 }
 
 TEST_CASE("a pattern reads all topics of its kind, each record with its topic", "[ws][group]") {

@@ -23,6 +23,14 @@ describe("a connection", () => {
     expect(client.state).toBe("open");
   });
 
+  test("says how long memberships wait for the next one, if the application does", async () => {
+    makeClient({ resumeGrace: 0 }).connect();
+    expect((await welcome()).only("connect").resume_grace_ms).toBe(0);
+    FakeSocket.all = [];
+    makeClient().connect();
+    expect((await welcome()).only("connect")).not.toHaveProperty("resume_grace_ms");
+  });
+
   test("that is lost is opened again after a random wait between the bounds, which grow to the upper one", async () => {
     for (const random of [0, 0.5, 0.999999]) {
       FakeSocket.all = [];
