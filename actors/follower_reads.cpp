@@ -109,7 +109,7 @@ OffsetAnswer FollowerReads::position(Offset offset) const {
   return {.offset = offset,
           .log_start_offset = replica_->log_start(),
           .high_watermark = replica_->high_watermark(),
-          .leader_epoch = replica_->epoch()};
+          .leader_epoch = no_leader_epoch};
 }
 
 void FollowerReads::find(const FindOffset& asked) {

@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
-#include <limits>
-#include <map>
 #include <set>
-#include <unordered_map>
 #include <variant>
 
 #include <caf/actor_system.hpp>
@@ -17,16 +14,17 @@
 #include "actors/clock.hpp"
 #include "actors/command_promises.hpp"
 #include "actors/errors.hpp"
+#include "actors/metadata_audience.hpp"
 #include "actors/peer_links.hpp"
 #include "actors/quorum_desk.hpp"
 #include "actors/quorum_disk.hpp"
+#include "actors/quorum_peers.hpp"
 #include "base/byte_codec.hpp"
 #include "base/crc32c.hpp"
 #include "base/log.hpp"
 #include "core/metadata/command_codec.hpp"
 #include "core/metadata/heartbeat_codec.hpp"
 #include "core/metadata/metadata_machine.hpp"
-#include "core/metadata/quorum_storage.hpp"
 #include "core/metadata/snapshot.hpp"
 #include "core/metadata/voters_told.hpp"
 
@@ -75,10 +73,9 @@ class MetadataQuorumState : public QuorumDiskOwner {
 
   ~MetadataQuorumState() override {
     promises_.answer_all({Errc::request_timed_out, ended_unknown});
-    for (auto& promise : awaiting_) promise.deliver(to_caf_error({Errc::leader_not_available, ended_unknown}));
+    audience_.end({Errc::leader_not_available, ended_unknown});
     desk_.lost();
-    for (const auto& [token, message] : peers_)
-      options_.links->answer(message, Error{Errc::request_timed_out, ended_unknown});
+    if (peers_) peers_->end({Errc::request_timed_out, ended_unknown});
   }
 
   MetadataQuorumSelf::behavior_type make_behavior(MetadataQuorumOptions options, ActorRowPtr row) {
@@ -101,6 +98,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
                                    return duties_->check_registration(request, now());
                                  }});
     duties_.emplace(options_.duties);
+    peers_.emplace(options_.links);
     self_->set_down_handler([this](caf::down_msg& message) { on_down(message); });
     if (options_.links != nullptr) {
       options_.links->serve(Channel::quorum, me());
@@ -139,11 +137,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
         [this](const AwaitMetadata&) {
           const Handling handling{*row_, now()};
           auto promise = self_->make_response_promise<MetadataReady>();
-          if (machine_->ready()) {
-            promise.deliver(MetadataReady{machine_->image()});
-          } else {
-            awaiting_.push_back(promise);
-          }
+          audience_.await(promise, *machine_);
           return promise;
         },
         [this](const SubscribeMetadata& request) { subscribe(request.subscriber); },
@@ -189,19 +183,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
   void subscribe(const caf::actor& subscriber) {
     const Handling handling{*row_, now()};
     TROUPE_ASSERT(subscriber);
-    if (std::ranges::find(subscribers_, subscriber) != subscribers_.end()) return;
-    self_->monitor(subscriber);
-    subscribers_.push_back(subscriber);
-    if (machine_->ready()) caf::anon_send(subscriber, MetadataUpdate{whole_image()});
-  }
-
-  /// The image as if it had just come into being.
-  DeltaPtr whole_image() const {
-    auto delta = std::make_shared<ImageDelta>();
-    delta->before = std::make_shared<const MetadataImage>();
-    delta->after = machine_->image();
-    delta->created = delta->after->topics();
-    return delta;
+    if (audience_.subscribe(subscriber, *machine_)) self_->monitor(subscriber);
   }
 
   // --- other nodes
@@ -211,23 +193,9 @@ class MetadataQuorumState : public QuorumDiskOwner {
     const Handling handling{*row_, time};
     if (message.channel == Channel::metadata) return on_peer_command(message, time);
     if (!node_) return;
-    const auto from = "node " + to_string(message.from);
-    const auto decoded = quorum::decode_message(message.payload);
-    if (!decoded) return note_once(from + " sends what is no message of the quorum: " + decoded.error().message);
-    if (decoded->from.id != message.from) {
-      return note_once(from + " speaks as node " + to_string(decoded->from.id) + ": not heard");
-    }
-    const auto& theirs = decoded->cluster_id;
-    if (!cluster_id_.is_nil() && !theirs.is_nil() && theirs != cluster_id_) {
-      return note_once(from + " is of cluster " + to_string(theirs) + ", this node's directory of cluster " +
-                       to_string(cluster_id_) + ": one of them was pointed at the wrong nodes");
-    }
-    if (const auto* append = std::get_if<quorum::AppendRequest>(&decoded->body)) {
-      for (const auto& entry : append->entries) {
-        if (auto right = quorum::check_entry(entry); !right) return note_once(from + ": " + right.error().message);
-      }
-    }
-    perform(node_->receive(*decoded, time));
+    const auto heard = QuorumPeers::heard(message, cluster_id_);
+    if (!heard) return note_once(heard.error().message);
+    perform(node_->receive(*heard, time));
   }
 
   void on_peer_command(const PeerMessage& message, MonotonicMs time) {
@@ -236,8 +204,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
     auto sent = decode_command(message.payload);
     if (!sent) return options_.links->answer(message, sent.error());
     const auto token = ++request_token_;
-    auto& asker = peers_.emplace(token, message).first->second;
-    asker.payload = {};
+    peers_->asked(token, message);
     perform(machine_->submit_of_peer(token, std::move(sent->command), time + sent->timeout_ms, time));
   }
 
@@ -249,8 +216,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
           message, Error{Errc::invalid_argument, "broker " + to_string(message.from) + " beats for another one"});
     }
     const auto token = ++request_token_;
-    auto& asker = peers_.emplace(token, message).first->second;
-    asker.payload = {};
+    peers_->asked(token, message);
     duties_->on_image(machine_->image(), time);
     perform(duties_->heartbeat(token, *heartbeat, time));
   }
@@ -322,10 +288,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
     promises_.answer(effect.token, std::move(effect.answer));
   }
   void perform_one(const AnswerPeer& effect) {
-    const auto at = peers_.find(effect.token);
-    if (at == peers_.end()) return;
-    options_.links->answer(at->second, Bytes::adopt(encode_command_answer(effect.answer)));
-    peers_.erase(at);
+    peers_->answer(effect.token, Bytes::adopt(encode_command_answer(effect.answer)));
   }
   void perform_one(const MetadataIsReady&) {
     options_.images->set(machine_->image());
@@ -333,14 +296,11 @@ class MetadataQuorumState : public QuorumDiskOwner {
     log::info("metadata ready", {log::kv("topics", machine_->image()->topic_count()),
                                  log::kv("partitions", machine_->image()->partition_count()),
                                  log::kv("applied", machine_->image()->applied())});
-    const auto delta = whole_image();
-    for (const auto& subscriber : subscribers_) caf::anon_send(subscriber, MetadataUpdate{delta});
-    for (auto& promise : awaiting_) promise.deliver(MetadataReady{machine_->image()});
-    awaiting_.clear();
+    audience_.ready(*machine_);
   }
   void perform_one(const PublishMetadata& effect) {
     options_.images->set(effect.delta->after);
-    for (const auto& subscriber : subscribers_) caf::anon_send(subscriber, MetadataUpdate{effect.delta});
+    audience_.publish(effect.delta);
   }
   void perform_one(const WantTurn&) { self_->send(self_, MetadataWakeup{MetadataWakeup::Kind::turn, 0}); }
   void perform_one(const TakeSnapshot& effect) {
@@ -369,12 +329,8 @@ class MetadataQuorumState : public QuorumDiskOwner {
   void perform(DutyEffects effects) {
     for (auto& effect : effects) {
       if (auto* answer = std::get_if<AnswerHeartbeat>(&effect)) {
-        const auto at = peers_.find(answer->token);
-        if (at == peers_.end()) continue;
-        Result<Bytes> bytes = answer->answer ? Result<Bytes>{Bytes::adopt(encode_heartbeat_answer(*answer->answer))}
-                                             : Result<Bytes>{answer->answer.error()};
-        options_.links->answer(at->second, std::move(bytes));
-        peers_.erase(at);
+        peers_->answer(answer->token, answer->answer ? Result<Bytes>{Bytes::adopt(encode_heartbeat_answer(*answer->answer))}
+                                                     : Result<Bytes>{answer->answer.error()});
       } else {
         const auto time = now();
         auto& wanted = std::get<DecideCluster>(effect);
@@ -531,7 +487,7 @@ class MetadataQuorumState : public QuorumDiskOwner {
   void on_down(const caf::down_msg& message) {
     const Handling handling{*row_, now()};
     if (disk_->on_down(message.source)) return;
-    std::erase_if(subscribers_, [&](const auto& subscriber) { return subscriber.address() == message.source; });
+    audience_.gone(message.source);
   }
 
   void on_wakeup(const MetadataWakeup& wakeup) {
@@ -586,9 +542,8 @@ class MetadataQuorumState : public QuorumDiskOwner {
 
   std::uint64_t request_token_ = 0;
   CommandPromises promises_;
-  std::unordered_map<std::uint64_t, PeerMessage> peers_;  ///< whose commands are being seen to
-  std::vector<caf::typed_response_promise<MetadataReady>> awaiting_;
-  std::vector<caf::actor> subscribers_;
+  std::optional<QuorumPeers> peers_;
+  MetadataAudience audience_;
   std::set<BrokerId> up_;  ///< there is a link to them
   std::set<std::string> noted_;
 

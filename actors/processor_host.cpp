@@ -294,7 +294,8 @@ class ProcessorHostState {
 
   void on_range(const Result<OffsetAnswer>& range) {
     if (!range) return task_->on_offsets(range.error(), now());
-    task_->on_offsets(Task::LogRange{range->log_start_offset, range->high_watermark}, now());
+    task_->on_offsets(Task::LogRange{range->log_start_offset, range->high_watermark, range->leader_epoch != no_leader_epoch},
+                      now());
   }
 
   void on_fetched(const Result<FetchResponse>& response) {

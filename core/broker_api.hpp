@@ -109,7 +109,7 @@ struct OffsetAnswer {
   Offset offset{0};
   Offset log_start_offset{0};
   Offset high_watermark{0};
-  LeaderEpoch leader_epoch{0};
+  LeaderEpoch leader_epoch{0};  ///< no_leader_epoch: told by a follower, which may not know of all that is committed
 };
 
 // --- the hot tail -------------------------------------------------------------------------------------------------------------------

@@ -297,7 +297,8 @@ void GroupReader::find(const TopicIdPartition& id, Lane& lane, Purpose purpose, 
   lane.purpose = purpose;
   OffsetSpec spec{.kind = OffsetSpec::Kind::earliest};
   if (purpose == Purpose::seek) spec = spec_of(lane.target);
-  if (purpose == Purpose::begin && options_.reset == OffsetReset::latest) spec.kind = OffsetSpec::Kind::latest;
+  const bool at_end = purpose == Purpose::begin && options_.reset == OffsetReset::latest;
+  if (at_end || purpose == Purpose::range) spec.kind = OffsetSpec::Kind::latest;  // its leader is asked
   lane.token = next_token_++;
   tokens_[lane.token] = id;
   effects.finds.push_back({lane.token, id, spec});
@@ -351,6 +352,8 @@ void GroupReader::on_found(std::uint64_t token, const Result<OffsetAnswer>& answ
 void GroupReader::found_range(const TopicIdPartition& id, Lane& lane, const OffsetAnswer& range, MonotonicMs now,
                               Effects& effects) {
   const bool below = lane.position < range.log_start_offset;
+  const bool doubtful = range.leader_epoch == no_leader_epoch || range.leader_epoch < lane.leader_epoch;
+  if (!below && lane.position > range.high_watermark && doubtful) return try_later(lane, State::finding, now);
   if (!below && lane.position <= range.high_watermark) {
     lane.state = State::ready;  // another leader has it
     settle(now, effects);

@@ -65,14 +65,14 @@ bool Subscription::matches(const RunRecord& record) const {
 
 // --- where to begin ---------------------------------------------------------------------------------------------------------------
 
-void Subscription::found(std::size_t partition, const Found& found) {
+void Subscription::found(std::size_t partition, const Found& found, MonotonicMs now) {
   auto& part = parts_[partition];
   if (part.state != State::finding) return;
   part.log_start = found.log_start_offset;
   part.end = std::max(part.end, found.high_watermark);
   part.state = State::ready;
   if (part.start_known) {
-    check_position(partition);
+    check_position(partition, found, now);
     return;
   }
   if (options_.up_to_now) part.until = std::min(part.until, found.high_watermark);
@@ -92,7 +92,7 @@ void Subscription::found(std::size_t partition, const Found& found) {
       const auto given = topic.from.offsets.find(ids_[partition].partition);
       const bool named = given != topic.from.offsets.end();
       begin_at(partition, named ? given->second : found.log_start_offset, no_leader_epoch);
-      check_position(partition);
+      check_position(partition, found, now);
       return;
     }
     case StartFrom::Kind::cursor: {
@@ -110,7 +110,7 @@ void Subscription::found(std::size_t partition, const Found& found) {
         begin_at(partition, found.log_start_offset, no_leader_epoch);
       } else {
         begin_at(partition, given->second.next_offset, given->second.leader_epoch);
-        check_position(partition);
+        check_position(partition, found, now);
       }
       return;
     }
@@ -127,9 +127,18 @@ void Subscription::begin_at(std::size_t partition, Offset offset, LeaderEpoch ep
   moved_ = true;
 }
 
-/// The position may lie below the log's start (retention overtook it), or above its end (the log was cut, or is another one).
-void Subscription::check_position(std::size_t partition) {
+/// The position may lie below the log's start (retention overtook it), or above its end (the log was cut, or is another one). Where it
+/// ends a leader must say, and none from before the record that was given last: others may not have heard of what was committed since.
+void Subscription::check_position(std::size_t partition, const Found& found, MonotonicMs now) {
   auto& part = parts_[partition];
+  part.doubted =
+      part.position > part.end && (found.leader_epoch == no_leader_epoch || found.leader_epoch < part.leader_epoch);
+  if (part.doubted) {
+    part.state = State::retry;
+    part.back_to = State::find_wanted;
+    part.retry_at = now + retry_soon_ms;
+    return;
+  }
   if (part.position < part.log_start) {
     notes_.push_back({.kind = Note::Kind::gap, .partition = partition, .from = part.position, .to = part.log_start});
     if (options_.on_gap == OnGap::fail) {
@@ -255,7 +264,7 @@ Step Subscription::next(Room room) {
       part.state = State::finding;
       turn_ = i;
       const auto& from = options_.topics[part.topic].from;
-      Step step{.kind = Step::Kind::find, .partition = i};
+      Step step{.kind = Step::Kind::find, .partition = i, .of_leader = part.doubted};
       if (!part.start_known && !options_.snapshot) {
         using Kind = StartFrom::Kind;
         if (from.kind == Kind::earliest) step.spec = Step::Spec::earliest;

@@ -93,6 +93,7 @@ struct Step {
   std::size_t partition = 0;  ///< place in `partitions()`
   Spec spec = Spec::latest;
   TimestampMs time = no_timestamp;
+  bool of_leader = false;  ///< of `find`: what this node knows by itself will not do
   Offset from{0};
   Offset up_to = Offset::max();
 };
@@ -140,8 +141,9 @@ class Subscription {
     Offset offset{0};
     Offset log_start_offset{0};
     Offset high_watermark{0};
+    LeaderEpoch leader_epoch = no_leader_epoch;  ///< as in OffsetAnswer
   };
-  void found(std::size_t partition, const Found& found);
+  void found(std::size_t partition, const Found& found, MonotonicMs now);
   /// A find or a read failed: tries again after a while, or ends, or learns that the log starts later now.
   void failed(std::size_t partition, const Error& error, MonotonicMs now);
   /// There is nothing at the position yet: `tail_moved` says when there is.
@@ -228,6 +230,7 @@ class Subscription {
     State back_to = State::find_wanted;  ///< of `parked` and `retry`
     MonotonicMs retry_at{0};
     bool start_known = false;
+    bool doubted = false;  ///< its position lies beyond an end that may be out of date
     Offset position{0};
     std::size_t next_bytes = 0;  ///< of the record at the position, when it did not fit the last time
     LeaderEpoch leader_epoch = no_leader_epoch;
@@ -252,7 +255,7 @@ class Subscription {
   void spend(std::size_t bytes);
   bool collecting() const { return snapshot_parts_ > 0; }
   void begin_at(std::size_t partition, Offset offset, LeaderEpoch epoch);
-  void check_position(std::size_t partition);
+  void check_position(std::size_t partition, const Found& found, MonotonicMs now);
   void begin_scan(Part& part);
   void window_done(std::size_t partition);
   void choose_last();

@@ -43,7 +43,9 @@ void ProcessingTask::start(std::optional<Offset> position) {
 void ProcessingTask::on_offsets(const Result<LogRange>& range, MonotonicMs now) {
   range_asked_ = false;
   if (!range) return pause(read_pause_, now);
-  const auto [log_start, end] = *range;
+  const auto [log_start, end, end_is_known] = *range;
+  // A replica that follows says so, which may not have heard of all that there is: it is no reason to go back.
+  if (started_ && next_ > end && !end_is_known) return pause(read_pause_, now);
   range_wanted_ = false;
   if (!started_) {
     read_pause_ = {};

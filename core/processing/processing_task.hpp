@@ -67,6 +67,7 @@ class ProcessingTask {
   struct LogRange {
     Offset log_start{0};
     Offset high_watermark{0};
+    bool end_is_known = true;  ///< else a replica that follows says so
   };
   struct Fetched {
     Bytes batches = {};

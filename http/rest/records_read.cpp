@@ -89,6 +89,12 @@ Status RecordsRead::place(Lane& lane, const OffsetAnswer& answer) {
       lane.position = known->second.next_offset;
       lane.epoch = known->second.leader_epoch;
     }
+    if (lane.position > lane.high_watermark &&
+        (answer.leader_epoch == no_leader_epoch || answer.leader_epoch < lane.epoch)) {
+      return Error{Errc::offset_not_available,
+                   "partition " + to_string(lane.partition) + ": this node knows what is committed up to " +
+                       to_string(lane.high_watermark) + ", and the cursor is at " + to_string(lane.position) + ": retry"};
+    }
     if (lane.position > lane.high_watermark) return outside(lane.position);
     if (lane.position < lane.start) {
       if (!backwards_) page_.gaps.push_back({lane.partition, lane.position, lane.start});

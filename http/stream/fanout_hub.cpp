@@ -78,7 +78,7 @@ std::optional<OffsetAnswer> FanoutHub::tail(const TopicIdPartition& id) const {
   return OffsetAnswer{.offset = partition.tail_end,
                       .log_start_offset = partition.log_start,
                       .high_watermark = partition.tail_end,
-                      .leader_epoch = partition.leader_epoch};
+                      .leader_epoch = no_leader_epoch};
 }
 
 void FanoutHub::on_event(std::uint64_t attachment, TailEvent event) {
@@ -227,8 +227,9 @@ void FanoutHub::on_fetched(const FetchKey& key, Result<FetchResponse> answer) {
   shrink();
 }
 
-void FanoutHub::find(const TopicIdPartition& id, OffsetSpec spec, std::function<void(Result<OffsetAnswer>)> done) {
-  if (spec.kind == OffsetSpec::Kind::latest) {
+void FanoutHub::find(const TopicIdPartition& id, OffsetSpec spec, bool of_leader,
+                     std::function<void(Result<OffsetAnswer>)> done) {
+  if (spec.kind == OffsetSpec::Kind::latest && !of_leader) {
     if (const auto known = tail(id)) return done(*known);
   }
   broker_.find_offset(id, spec,

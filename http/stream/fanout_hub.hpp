@@ -65,7 +65,8 @@ class FanoutHub : public std::enable_shared_from_this<FanoutHub> {
   /// Called later, on this thread. The batches also go into the cache.
   using Fetched = std::function<void(const Result<Batches>&)>;
   void fetch(const TopicIdPartition& id, Offset from, Offset up_to, Fetched done);
-  void find(const TopicIdPartition& id, OffsetSpec spec, std::function<void(Result<OffsetAnswer>)> done);
+  /// `of_leader`: also the end is asked for, though it is known here as far as the tail has come.
+  void find(const TopicIdPartition& id, OffsetSpec spec, bool of_leader, std::function<void(Result<OffsetAnswer>)> done);
 
   /// Lets idle partitions go, attaches again where a tail ended. Every second or so.
   void tick(MonotonicMs now);

@@ -141,22 +141,27 @@ void Feed::find(const Step& step) {
   OffsetSpec spec;
   if (step.spec == Step::Spec::earliest) spec.kind = OffsetSpec::Kind::earliest;
   if (step.spec == Step::Spec::time) spec = {.kind = OffsetSpec::Kind::timestamp, .timestamp = step.time};
-  hub_->find(
-      subscription_.partitions()[step.partition], spec, [weak = weak_from_this(), index = step.partition](auto answer) {
-        const auto self = weak.lock();
-        if (!self) return;
-        if (answer) {
-          self->subscription_.found(index, {answer->offset, answer->log_start_offset, answer->high_watermark});
-        } else {
-          self->subscription_.failed(index, answer.error(), self->now_);
-        }
-        // A topic of thousands of partitions is looked at once all have answered, not after each. A scan has work at once.
-        const auto& topics = self->subscription_.options().topics;
-        const bool scans =
-            std::ranges::any_of(topics, [](const auto& one) { return one.from.kind == consumer::StartFrom::Kind::last; });
-        if (answer && !scans && !self->subscription_.resolved() && !self->subscription_.has_notes()) return;
-        self->ready();
-      });
+  hub_->find(subscription_.partitions()[step.partition], spec, step.of_leader,
+             [weak = weak_from_this(), index = step.partition](auto answer) {
+               const auto self = weak.lock();
+               if (!self) return;
+               if (answer) {
+                 self->subscription_.found(index,
+                                           {.offset = answer->offset,
+                                            .log_start_offset = answer->log_start_offset,
+                                            .high_watermark = answer->high_watermark,
+                                            .leader_epoch = answer->leader_epoch},
+                                           self->now_);
+               } else {
+                 self->subscription_.failed(index, answer.error(), self->now_);
+               }
+               // A topic of thousands of partitions is looked at once all have answered, not after each. A scan has work at once.
+               const auto& topics = self->subscription_.options().topics;
+               const bool scans = std::ranges::any_of(
+                   topics, [](const auto& one) { return one.from.kind == consumer::StartFrom::Kind::last; });
+               if (answer && !scans && !self->subscription_.resolved() && !self->subscription_.has_notes()) return;
+               self->ready();
+             });
 }
 
 }  // namespace troupe::http

@@ -80,6 +80,7 @@ TEST_CASE("a node that has nobody to ask reads its own replica as far as that is
   const auto earliest = cluster.find(2, cluster.id, {.kind = OffsetSpec::Kind::earliest});
   REQUIRE(earliest);
   CHECK(earliest->offset == Offset{0});
+  CHECK(earliest->leader_epoch == no_leader_epoch);
   const auto by_time = cluster.find(2, cluster.id, {.kind = OffsetSpec::Kind::timestamp, .timestamp = TimestampMs{1}});
   REQUIRE(by_time);
   CHECK(by_time->offset == Offset{0});
@@ -97,6 +98,7 @@ TEST_CASE("a node that has nobody to ask reads its own replica as far as that is
   REQUIRE(latest->has_value());
   REQUIRE(**latest);
   CHECK((**latest)->offset == Offset{3});
+  CHECK((**latest)->leader_epoch == no_leader_epoch);  // what lies beyond, a replica that follows does not know
 }
 
 TEST_CASE("a replica shows nothing that is not committed, whatever its log holds", "[actors][follower_reads]") {

@@ -348,6 +348,11 @@ CallId FakeBroker::fetch(FetchRequest request, Reply<FetchResponse> reply) {
   return 0;
 }
 
+void FakeBroker::tell_as_follower(std::optional<Offset> heard) {
+  const std::lock_guard lock(mutex_);
+  heard_ = heard;
+}
+
 CallId FakeBroker::find_offset(TopicIdPartition partition, OffsetSpec spec, Reply<OffsetAnswer> reply) {
   Result<OffsetAnswer> answer = unknown(partition);
   {
@@ -359,6 +364,10 @@ CallId FakeBroker::find_offset(TopicIdPartition partition, OffsetSpec spec, Repl
         const auto first =
             std::ranges::find_if(found->batches, [&](const auto& one) { return one.max_timestamp >= spec.timestamp; });
         if (first != found->batches.end()) position.offset = first->base;
+      }
+      if (heard_) {
+        position.high_watermark = std::min(position.high_watermark, *heard_);
+        position.leader_epoch = no_leader_epoch;
       }
       answer = position;
     }

@@ -51,6 +51,9 @@ class FakeBroker : public BrokerApi {
   std::size_t held_produce() const;
   void release_produce();
 
+  /// Positions are told as by a replica that follows, and has heard of what is committed up to there; nullopt: as by the leader.
+  void tell_as_follower(std::optional<Offset> heard);
+
   /// The next call of fetch fails with this.
   void fail_next_fetch(Error error);
 
@@ -136,6 +139,7 @@ class FakeBroker : public BrokerApi {
   Millis produce_timeout_ms_ = 0;  ///< of the last one
   std::optional<Error> produce_error_;
   std::optional<Error> fetch_error_;
+  std::optional<Offset> heard_;
   std::uint64_t next_id_ = 1;
   std::size_t fetches_ = 0;
   std::size_t cancelled_ = 0;

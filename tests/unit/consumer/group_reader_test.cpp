@@ -334,6 +334,25 @@ TEST_CASE("a position that the log does not have is told with where it goes on",
   }
 }
 
+TEST_CASE("a position that the leader does not have is kept while only a follower can be asked", "[reader]") {
+  ReaderFixture fixture;
+  fixture.broker.add_topic("t", 1);
+  append_values(fixture.broker, "t", 0, 0, 4);
+  const auto ear = fixture.open(reads_topic("t"));
+  REQUIRE(ear->count() == 4);
+  fixture.broker.tell_as_follower(Offset{2});
+  fixture.broker.fail_next_fetch({Errc::offset_out_of_range, "a leader of before"});
+  append_values(fixture.broker, "t", 0, 4, 2);  // the fetch that waits is answered, and the next one fails
+  fixture.pass(3'000);
+  append_values(fixture.broker, "t", 0, 6, 1);
+  fixture.pass(3'000);
+  CHECK(ear->count() == 6);
+  fixture.broker.tell_as_follower(std::nullopt);
+  fixture.pass(3'000);
+  CHECK(ear->values("t-0") == Words{"0", "1", "2", "3", "4", "5", "6"});
+  CHECK(ear->log == Words{"assigned t-0@0"});
+}
+
 TEST_CASE("a seek moves the position, and nothing from before it follows", "[reader]") {
   ReaderFixture fixture;
   fixture.broker.add_topic("t", 1);

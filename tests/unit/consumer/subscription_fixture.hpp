@@ -151,7 +151,9 @@ class SubscriptionFixture {
   TopicId topic_id;
   MonotonicMs now{1000};
   std::int64_t clock = 1000;
-  bool reads_fail = true;  ///< one in twenty, for a while
+  bool reads_fail = true;                     ///< one in twenty, for a while
+  std::optional<Offset> heard = {};           ///< positions are told by a replica that follows, and knows so much
+  LeaderEpoch leader_epoch = LeaderEpoch{3};  ///< of whoever tells positions
   std::vector<Given> given;
   std::vector<std::size_t> bytes_taken;  ///< a record each, as credits count them
   std::deque<consumer::Step> pending;
@@ -176,7 +178,12 @@ class SubscriptionFixture {
         }
       }
     }
-    subscription.found(step.partition, found);
+    found.leader_epoch = leader_epoch;
+    if (heard && !step.of_leader) {
+      found.high_watermark = std::min(found.high_watermark, *heard);
+      found.leader_epoch = no_leader_epoch;
+    }
+    subscription.found(step.partition, found, now);
   }
   std::size_t answer_read(consumer::Subscription& subscription, const consumer::Step& step, consumer::Room room) {
     const auto& log = partitions[step.partition];

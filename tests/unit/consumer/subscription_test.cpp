@@ -103,7 +103,7 @@ TEST_CASE("retention that overtakes the search for the last N lets it begin agai
   for (int i = 0; i < 10; ++i) fixture.append(0, 1);
   auto subscription = fixture.subscribe(start("last:100"));
   REQUIRE(subscription.next({}).kind == Step::Kind::find);
-  subscription.found(0, {.offset = Offset{10}, .log_start_offset = Offset{0}, .high_watermark = Offset{10}});
+  subscription.found(0, {.offset = Offset{10}, .log_start_offset = Offset{0}, .high_watermark = Offset{10}}, fixture.now);
   for (std::size_t i = 0; i < 3; ++i) {
     REQUIRE(subscription.next({}).kind == Step::Kind::read);
     REQUIRE(subscription.scans(0));
@@ -180,7 +180,7 @@ TEST_CASE("batches from before the position change nothing", "[subscription]") {
   for (int i = 0; i < 6; ++i) fixture.append(0, 1);
   auto subscription = fixture.subscribe(start("offset:0:4"));
   REQUIRE(subscription.next({}).kind == Step::Kind::find);
-  subscription.found(0, {.offset = Offset{6}, .log_start_offset = Offset{0}, .high_watermark = Offset{6}});
+  subscription.found(0, {.offset = Offset{6}, .log_start_offset = Offset{0}, .high_watermark = Offset{6}}, fixture.now);
   const Room room{.bytes = 1000};
   REQUIRE(subscription.next(room).from == Offset{4});
   const auto& old = *fixture.partitions[0].batches[1];
@@ -283,6 +283,45 @@ TEST_CASE("a cursor of another topic or of a longer log is reset", "[subscriptio
   CHECK(begin(fixture.topic_id, Offset{4}) == Note::Kind::reset);
   CHECK(fixture.given.empty());
   CHECK(begin(fixture.topic_id, Offset{3}) == Note::Kind::caught_up);
+}
+
+TEST_CASE("a cursor that is ahead of what this node has heard of is not reset: the leader is asked", "[subscription]") {
+  SubscriptionFixture fixture(7, 1);
+  fixture.append(0, 6);
+  const auto subscribe = [&](Offset offset) {
+    fixture.given.clear();
+    const Cursor cursor{.topic_id = fixture.topic_id, .positions = {{PartitionId{0}, {LeaderEpoch{3}, offset}}}};
+    return fixture.subscribe(resume(cursor.encode()));
+  };
+  const auto pump_for_a_second = [&](Subscription& subscription) {
+    for (int i = 0; i < 10; ++i) {
+      fixture.now += 100;
+      subscription.tick(fixture.now);
+      fixture.pump(subscription);
+    }
+  };
+  fixture.heard = Offset{2};
+  auto subscription = subscribe(Offset{4});
+  REQUIRE(subscription.next({}).kind == Step::Kind::find);
+  subscription.found(0, {.high_watermark = Offset{2}}, fixture.now);
+  CHECK(subscription.take_notes().empty());
+  CHECK(subscription.next({}).kind == Step::Kind::idle);
+  fixture.now += 100;
+  subscription.tick(fixture.now);
+  const auto again = subscription.next({});
+  CHECK(again.kind == Step::Kind::find);
+  CHECK(again.of_leader);
+  // Nor by one who was the leader before what was read last was written, and has not heard that others came after it.
+  subscription.found(0, {.high_watermark = Offset{3}, .leader_epoch = LeaderEpoch{2}}, fixture.now);
+  CHECK(subscription.take_notes().empty());
+  pump_for_a_second(subscription);
+  CHECK(offsets(fixture) == Offsets{4, 5});
+  CHECK(kinds(subscription.take_notes()) == std::vector{Note::Kind::caught_up});
+
+  auto beyond = subscribe(Offset{9});
+  pump_for_a_second(beyond);
+  REQUIRE(kinds(beyond.take_notes()).at(0) == Note::Kind::reset);
+  CHECK(beyond.position(0) == Offset{6});
 }
 
 TEST_CASE("a snapshot and what follows it is the fold of the log", "[subscription]") {

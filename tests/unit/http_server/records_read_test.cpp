@@ -260,6 +260,24 @@ TEST_CASE("positions outside the log are told with the log's bounds; a cursor be
   CHECK(page.gaps[0].to == Offset{4});
 }
 
+TEST_CASE("a cursor that is ahead of what this node has heard of is no wrong one: retry", "[read]") {
+  ReadFixture fixture(1);
+  fixture.append(0, 10);
+  auto plan = fixture.plan();
+  plan.from = {.kind = StartFrom::Kind::cursor,
+               .cursor = consumer::Cursor{fixture.topic->id, {{PartitionId{0}, {LeaderEpoch{0}, Offset{8}}}}}};
+  fixture.broker.tell_as_follower(Offset{5});
+  fixture.start(plan);
+  REQUIRE_FALSE(*fixture.answer);
+  CHECK(fixture.answer->error().code == Errc::offset_not_available);
+  fixture.broker.tell_as_follower(std::nullopt);
+  CHECK(fixture.read(plan).records.size() == 2);
+  plan.from.cursor->positions[PartitionId{0}].next_offset = Offset{11};
+  fixture.start(plan);
+  REQUIRE_FALSE(*fixture.answer);
+  CHECK(fixture.answer->error().code == Errc::offset_out_of_range);
+}
+
 TEST_CASE("an empty read waits for the first record, or until it is hurried", "[read]") {
   ReadFixture fixture(3);
   fixture.append(1, 2, "a");

@@ -151,6 +151,35 @@ TEST_CASE("records are processed in order and the position follows their outputs
   CHECK_FALSE(fixture.task->next_deadline());
 }
 
+TEST_CASE("a task does not go back with what a replica says that may not have heard of all", "[processing]") {
+  TaskFixture fixture({.start = StartAt::latest});
+  fixture.world.append(10);
+  REQUIRE(fixture.task->take_effects(fixture.now).find_offsets);
+  fixture.task->on_offsets(ProcessingTask::LogRange{Offset{0}, Offset{10}}, fixture.now);
+  auto effects = fixture.task->take_effects(fixture.now);
+  REQUIRE(effects.fetch);
+  // A leader of before, that does not have it.
+  fixture.task->on_fetched(Error{Errc::offset_out_of_range, "outside"}, fixture.now);
+  const auto ask_again = [&] {
+    for (int i = 0; i < 100; ++i) {
+      effects = fixture.task->take_effects(fixture.now);
+      if (effects.find_offsets || effects.fetch) return;
+      fixture.now += 100;
+    }
+  };
+  ask_again();
+  REQUIRE(effects.find_offsets);
+  fixture.task->on_offsets(ProcessingTask::LogRange{Offset{0}, Offset{4}, false}, fixture.now);
+  ask_again();
+  CHECK_FALSE(effects.fetch);
+  REQUIRE(effects.find_offsets);
+  CHECK(effects.notes.empty());
+  fixture.task->on_offsets(ProcessingTask::LogRange{Offset{0}, Offset{10}}, fixture.now);
+  ask_again();
+  REQUIRE(effects.fetch);
+  CHECK(effects.fetch->from == Offset{10});
+}
+
 TEST_CASE("an input record carries topic, key, headers and time, and no header of the system's", "[processing]") {
   TaskFixture fixture;
   const std::vector<record::RecordHeader> headers{
