@@ -5,23 +5,28 @@ usage: group_figures.py TROUPE join    [--members 1000] [--partitions 1000] [--n
        group_figures.py TROUPE groups  [--groups 10000]
        group_figures.py TROUPE commits [--members 50] [--seconds 5] [--nodes 1]
        group_figures.py TROUPE hang    [--nodes 3]
+       group_figures.py TROUPE moves   [--nodes 3]
 
 join: from the first member's request until each has its share of the partitions, and until the group calls itself stable, for which each
 member has to have said so (heartbeats every 3 s, where there is no news). groups: memory of one node for each group with one
 committed offset, and for each with one member besides. commits: acknowledgements that are answered when they are stored, each member one
 at a time, in its own partition; a second and by the nodes' processor time. hang: a member stops (SIGSTOP) without its connection closing;
-until all partitions have another owner. It asked to be pinged every 2 s (`ping_ms`): about 4 s of silence are too much.
+until all partitions have another owner. It asked to be pinged every 2 s (`ping_ms`): about 4 s of silence are too much. moves: three members read 12 partitions, into each of which a
+record goes every 20 ms; a fourth member comes, and goes. The longest time between two records of a partition that stays where it is, while
+others move, and the same in the second before.
 Every figure comes with the machine's load.
 """
 
 import argparse
 import asyncio
+import http.client
 import json
 import os
 import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import websockets
@@ -103,6 +108,7 @@ class Member:
         self.port = port
         self.group = group
         self.owned = set()
+        self.arrived = {}  # times of each partition's records
         self.answers = asyncio.Queue()
 
     async def open(self):
@@ -122,6 +128,8 @@ class Member:
             for line in text.split("\n"):
                 message = json.loads(line)
                 state = message.get("state")
+                for record in message.get("r", []):
+                    self.arrived.setdefault(record["p"], []).append(time.monotonic())
                 partitions = message.get("partitions", {}).get(TOPIC, []) if message.get("ev") == "sub" else []
                 if state == "assigned":
                     self.owned.update(partitions)
@@ -246,6 +254,57 @@ async def commits(options):
     tell("the same: how long a member waits", [statistics.median(waits)], "ms", p99=round(sorted(waits)[int(0.99 * len(waits))], 2))
 
 
+def write_on(port, over):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    body = json.dumps({"records": [{"partition": p, "value": 1} for p in range(12)]})
+    while not over.wait(0.02):
+        connection.request("POST", f"/v1/topics/{TOPIC}/records", body, {"Content-Type": "application/json"})
+        connection.getresponse().read()
+
+
+def longest_gap_ms(times, begin, end):
+    seen = [one for one in times if begin <= one <= end]
+    return 1000 * max(b - a for a, b in zip(seen, seen[1:]))
+
+
+async def moves(options):
+    quiet, moving, moved = [], [], 0
+    for _ in range(options.trials):
+        with Trial(options, 12) as trial:
+            members, listening = await members_of(trial, ["g"] * 4)
+            *first, fourth = members
+            for one in first:
+                await one.join()
+            await stable(trial, {"g": 3})
+            over = threading.Event()
+            writer = threading.Thread(target=write_on, args=(trial.ports()[0], over))
+            writer.start()
+            try:
+                await asyncio.sleep(2)
+                began = time.monotonic()
+                before = {p: one for one in first for p in one.owned}
+                await fourth.join()
+                await stable(trial, {"g": 4})
+                stay = [(p, one) for p, one in before.items() if p in one.owned]
+                await asyncio.sleep(0.5)
+                end = time.monotonic()
+                moved += 12 - len(stay)
+                quiet.append(max(longest_gap_ms(one.arrived[p], began - 1, began) for p, one in stay))
+                moving.append(max(longest_gap_ms(one.arrived[p], began - 0.05, end) for p, one in stay))
+                began = time.monotonic()
+                stay = [(p, one) for one in first for p in one.owned]
+                await fourth.socket.close()
+                await stable(trial, {"g": 3})
+                await asyncio.sleep(0.5)
+                moving.append(max(longest_gap_ms(one.arrived[p], began - 0.05, time.monotonic()) for p, one in stay))
+            finally:
+                over.set()
+                writer.join()
+            await close(first, listening)
+    tell("longest time between two records of a partition, nothing moves", quiet, "ms")
+    tell("the same, of partitions that stay while others move", moving, "ms", moved=moved)
+
+
 async def hang(options):
     worker = os.path.join(ROOT, "tests", "integration", "cluster", "group_worker.py")
     beyond = []
@@ -275,7 +334,7 @@ async def hang(options):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("program")
-    parser.add_argument("what", choices=["join", "groups", "commits", "hang"])
+    parser.add_argument("what", choices=["join", "groups", "commits", "hang", "moves"])
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--members", type=int)
     parser.add_argument("--partitions", type=int, default=1000)
@@ -284,9 +343,9 @@ def main():
     parser.add_argument("--nodes", type=int)
     options = parser.parse_args()
     options.members = options.members or {"commits": 50}.get(options.what, 1000)
-    options.nodes = options.nodes or {"hang": 3}.get(options.what, 1)
+    options.nodes = options.nodes or {"hang": 3, "moves": 3}.get(options.what, 1)
     print(json.dumps({"load": os.getloadavg()[0]}), flush=True)
-    asyncio.run({"join": join, "groups": groups, "commits": commits, "hang": hang}[options.what](options))
+    asyncio.run({"join": join, "groups": groups, "commits": commits, "hang": hang, "moves": moves}[options.what](options))
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ class GroupReader {
     bool told = false;            ///< the listener knows of it
     bool paused = false;
     Offset position{0};
-    Offset since{0};  ///< it has delivered [since, position) since it began, or was moved
+    Offset since{0};                             ///< it has delivered [since, position) since it began, or was moved
     LeaderEpoch leader_epoch = no_leader_epoch;  ///< of the record before
     Bytes batches = {};                          ///< while `held`
     Offset next{0};                              ///< behind them

@@ -34,10 +34,10 @@ inline constexpr std::size_t trouble_count = 21;
 /// What a simulated cluster's groups are like.
 struct GroupSettings {
   int groups = 1;
-  int members_max = 5;  ///< of a group, at a time
+  int members_max = 5;      ///< of a group, at a time
   bool by_pattern = false;  ///< topics that come and go are read, too
   Millis session_ms = 3'000;
-  Millis request_ms = 2'000;  ///< what takes longer is not waited for
+  Millis request_ms = 2'000;           ///< what takes longer is not waited for
   std::uint64_t holds_on_percent = 0;  ///< of members that do not let go of what they shall
   std::uint64_t static_percent = 0;
   std::int64_t pace_us = 500'000;

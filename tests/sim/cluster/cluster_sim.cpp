@@ -140,9 +140,7 @@ void ClusterSimulation::wire() {
   }
 }
 
-TopicIdPartition ClusterSimulation::partition_id(std::size_t partition) const {
-  return world_.id_of(partition);
-}
+TopicIdPartition ClusterSimulation::partition_id(std::size_t partition) const { return world_.id_of(partition); }
 
 ClusterNode* ClusterSimulation::any_ready_node() {
   std::vector<ClusterNode*> ready;

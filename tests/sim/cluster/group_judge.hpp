@@ -34,10 +34,11 @@ class GroupJudge {
   /// A member has worked on a record of partition `number` of the data.
   void worked(const std::string& group, std::size_t number, Offset offset);
   /// A member was told that this is committed.
-  void acknowledged(const std::string& group, const std::string& member, const group::GroupPartition& partition, Offset next);
+  void acknowledged(const std::string& group, const std::string& member, const group::GroupPartition& partition,
+                    Offset next);
   /// Two members that run have the same partition.
-  void both_own(const std::string& group, const TopicIdPartition& partition, const std::string& one, group::GroupEpoch epoch_of_one,
-                const std::string& other, group::GroupEpoch epoch_of_other);
+  void both_own(const std::string& group, const TopicIdPartition& partition, const std::string& one,
+                group::GroupEpoch epoch_of_one, const std::string& other, group::GroupEpoch epoch_of_other);
 
   std::optional<Offset> committed(const std::string& group, const group::GroupPartition& partition) const;
 

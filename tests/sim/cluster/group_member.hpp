@@ -53,7 +53,8 @@ class GroupMember : public std::enable_shared_from_this<GroupMember> {
   void find(const Effects::Find& wanted);
   ClusterNode* leader_of(const TopicIdPartition& partition) const;
   bool is_data(const TopicIdPartition& id) const { return id.topic_id == world_.sim().topics.front().id; }
-  void serve_fetch(ClusterNode& leader, const FetchRequest& request, MonotonicMs until, const GroupWorld::Answer<FetchResponse>& answer);
+  void serve_fetch(ClusterNode& leader, const FetchRequest& request, MonotonicMs until,
+                   const GroupWorld::Answer<FetchResponse>& answer);
   void arm();
 
   // The listener.

@@ -32,7 +32,8 @@ void SimNetwork::send(int from, int to, SimWorld::Work work) {
 
 void SimNetwork::send_in_order(int from, int to, SimWorld::Work work) {
   const auto now = world_.queue.now_us();
-  auto at = now + 100 + static_cast<std::int64_t>(world_.prng.below(static_cast<std::uint64_t>(world_.settings.delay_us_max)));
+  auto at =
+      now + 100 + static_cast<std::int64_t>(world_.prng.below(static_cast<std::uint64_t>(world_.settings.delay_us_max)));
   if (const auto clogged = clogged_.find({from, to}); clogged != clogged_.end()) at = std::max(at, clogged->second);
   auto& last = last_in_order_us_[{from, to}];
   at = last = std::max(last, at);

@@ -525,9 +525,8 @@ void SimNode::produce_here(std::size_t partition, std::vector<NewBatch> batches,
   auto& role = roles_[partition];
   if (!role.leader) {
     const std::vector<Result<PlacedRecords>> refused(batches.size(), Error{Errc::not_leader_or_follower, "not the leader"});
-    return world_.queue.after_us(0, [this, run = run_, answered = std::move(answered), refused] {
-      this->run(run, [&] { answered(refused); });
-    });
+    return world_.queue.after_us(
+        0, [this, run = run_, answered = std::move(answered), refused] { this->run(run, [&] { answered(refused); }); });
   }
   const auto number = role.next_slot++;
   role.own_slots.emplace(number, std::move(answered));

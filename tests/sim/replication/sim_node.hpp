@@ -69,7 +69,8 @@ struct SimWorld {
     const auto of_groups = static_cast<std::size_t>(drawn.group_partitions);
     const auto of_data = static_cast<std::size_t>(drawn.partitions) - of_groups;
     topics.push_back({"data", 0, of_data, TopicId{std::array<std::uint8_t, 16>{1}}});
-    if (of_groups > 0) topics.push_back({"__consumer_offsets", of_data, of_groups, TopicId{std::array<std::uint8_t, 16>{2}}});
+    if (of_groups > 0)
+      topics.push_back({"__consumer_offsets", of_data, of_groups, TopicId{std::array<std::uint8_t, 16>{2}}});
   }
 
   const SimTopic& topic_of(std::size_t partition) const {
