@@ -8,12 +8,14 @@ usage: group_figures.py TROUPE join    [--members 1000] [--partitions 1000] [--n
        group_figures.py TROUPE moves   [--nodes 3]
 
 join: from the first member's request until each has its share of the partitions, and until the group calls itself stable, for which each
-member has to have said so (heartbeats every 3 s, where there is no news). groups: memory of one node for each group with one
-committed offset, and for each with one member besides. commits: acknowledgements that are answered when they are stored, each member one
-at a time, in its own partition; a second and by the nodes' processor time. hang: a member stops (SIGSTOP) without its connection closing;
-until all partitions have another owner. It asked to be pinged every 2 s (`ping_ms`): about 4 s of silence are too much. moves: three members read 12 partitions, into each of which a
-record goes every 20 ms; a fourth member comes, and goes. The longest time between two records of a partition that stays where it is, while
-others move, and the same in the second before.
+member has to have said so (heartbeats every 3 s, where there is no news).
+groups: memory of one node for each group with one committed offset, and for each member that is alone in its group.
+commits: acknowledgements that are answered when they are stored, each member one at a time, in its own partition; a second and by the
+nodes' processor time.
+hang: a member stops (SIGSTOP) without its connection closing; until all partitions have another owner. It asked to be pinged every 2 s
+(`ping_ms`): about 4 s of silence are too much.
+moves: three members read 12 partitions, into each of which a record goes every 20 ms; a fourth member comes, and goes. The longest time
+between two records of a partition that stays where it is, while others move, and the same in the second before.
 Every figure comes with the machine's load.
 """
 
