@@ -6,7 +6,9 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -218,6 +220,21 @@ class OneNode(Case):
         for partitions, code in (("4", 3), ("", 1), ("1,", 1), ("99999999999", 1)):
             ran = TROUPE.run("consume", self.topic, "-e", "-p", partitions, "--url", self.node.url)
             self.assertEqual((ran.code, ran.out), (code, b""), ran)
+
+    def test_the_readme(self):
+        with open(os.path.join(HERE, "..", "..", "..", "README.md"), encoding="utf-8") as readme:
+            block = re.search(r"## A group of workers\n.*?```bash\n(.*?)```", readme.read(), re.DOTALL).group(1)
+        # A reader waits for a second; a busy machine may want more.
+        self.assertIn("\nsleep 1; ", block)
+        wait = "until [ $(sort -nu one.txt two.txt | wc -l) = 2000 ]; do sleep 0.1; done"
+        block = block.replace("sleep 1; ", f"timeout 30 bash -c '{wait}'; ")
+        with fresh_folder() as folder:
+            os.symlink(os.path.abspath(PROGRAM), os.path.join(folder, "troupe"))
+            environment = {**os.environ, "PATH": folder + os.pathsep + os.environ["PATH"], "TROUPE_URL": self.node.url}
+            ran = subprocess.run(["bash", "-m", "-c", block + "kill %2; wait"], cwd=folder, env=environment, capture_output=True, text=True,
+                                 timeout=60, check=False)
+        self.assertEqual(ran.stdout.splitlines()[-1].strip(), "2000", ran)
+        self.assertIn("CURRENT-OFFSET", ran.stdout)
 
     def test_the_node_is_killed_and_comes_back(self):
         one = self.consume("--timeout", "20s")
