@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <charconv>
 #include <limits>
+#include <set>
 
 #include "core/record/partitioner.hpp"
 #include "http/rest/answers.hpp"
@@ -109,14 +111,35 @@ std::optional<HttpError> read_from(const Query& query, ReadPlan& plan) {
   return std::nullopt;
 }
 
+/// "0,3"
+std::optional<HttpError> read_partitions(std::string_view text, ReadPlan& plan) {
+  std::set<PartitionId> chosen;
+  for (const auto *at = text.data(), *end = at + text.size();; ++at) {
+    std::int32_t number = -1;
+    const auto parsed = std::from_chars(at, end, number);
+    at = parsed.ptr;
+    if (parsed.ec != std::errc() || number < 0 || (at != end && *at != ','))
+      return bad_request("partitions wants whole numbers with commas, as in 0,3");
+    if (number >= plan.topic->partition_count()) return unknown_partition("Partition not found: " + std::to_string(number));
+    chosen.insert(PartitionId{number});
+    if (at == end) break;
+  }
+  plan.partitions.assign(chosen.begin(), chosen.end());
+  return std::nullopt;
+}
+
 /// A key's records are where its hash says.
-void choose_partitions(const Query& query, ReadPlan& plan) {
-  if (const auto key = query.find("key")) {
+std::optional<HttpError> choose_partitions(const Query& query, ReadPlan& plan) {
+  const auto key = query.find("key"), partitions = query.find("partitions");
+  if (key && partitions) return bad_request("key and partitions exclude each other");
+  if (partitions) return read_partitions(*partitions, plan);
+  if (key) {
     plan.key = std::string(*key);
     plan.partitions = {record::partition_for_key(as_bytes(*plan.key), plan.topic->partition_count())};
-    return;
+    return std::nullopt;
   }
   for (std::int32_t number = 0; number < plan.topic->partition_count(); ++number) plan.partitions.emplace_back(number);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -127,8 +150,8 @@ void read_records(Rest& rest, const CallPtr& call, Request& request) {
   auto wrong = read_common(rest, request.query, plan);
   if (!wrong) wrong = read_order(request.query, plan);
   if (!wrong) wrong = read_from(request.query, plan);
+  if (!wrong) wrong = choose_partitions(request.query, plan);
   if (wrong) return answer_error(call, request, *wrong);
-  choose_partitions(request.query, plan);
   run(rest, call, std::move(plan), [](const CallPtr& to, const ReadPage& page) { to->answer(page_response(page)); });
 }
 

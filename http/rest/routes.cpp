@@ -74,6 +74,7 @@ void add_v1_records(std::vector<Route>& all) {
                  {{"from", "string", "earliest, latest, last:N, offset:P:O,..., time:T or ago:D"},
                   {"cursor", "string", "Goes on where another page ended; in place of from"},
                   {"key", "string", "Only records with this key"},
+                  {"partitions", "string", "Only these partitions: 0,3"},
                   limit,
                   max_bytes,
                   wait,

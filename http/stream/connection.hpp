@@ -31,6 +31,13 @@ ConnectionPtr make_websocket(std::shared_ptr<const StreamEnv> env, TcpSocket soc
 ConnectionPtr make_events(std::shared_ptr<const StreamEnv> env, const GatewayOptions& options, TcpSocket socket,
                           EmptyRequest request, std::string topic, std::string query, Gone gone);
 
+/// The address at the other end; empty: nobody is there any more.
+inline std::string peer_host_of(const TcpSocket& socket) {
+  boost::system::error_code error;
+  const auto peer = socket.remote_endpoint(error);
+  return error ? std::string() : peer.address().to_string(error);
+}
+
 /// The buffers of one write. Asio and Beast copy the sequence they are given several times: this one is two pointers.
 class BufferRange {
  public:

@@ -36,7 +36,7 @@ class Ear final : public ConsumerListener {
 }  // namespace
 
 Result<std::shared_ptr<GroupStream>> GroupStream::open(ConsumerApi& consumers, GroupDefinition definition,
-                                                       const consumer::Credit& credit, std::string client_id) {
+                                                       const consumer::Credit& credit, ClientName client) {
   ConsumerOptions options{.group = definition.group,
                           .reset = definition.otherwise,
                           .auto_commit_interval_ms = auto_commit_ms,
@@ -45,7 +45,8 @@ Result<std::shared_ptr<GroupStream>> GroupStream::open(ConsumerApi& consumers, G
                           .credit = {any_number, window_bytes},
                           .fetch_bytes_max = static_cast<std::size_t>(window_bytes)};
   options.profile.instance_id = definition.instance;
-  options.profile.client_id = std::move(client_id);
+  options.profile.client_id = std::move(client.id);
+  options.profile.client_host = std::move(client.host);
   options.profile.topics = definition.topics;
   std::ranges::sort(options.profile.topics);
   options.profile.pattern = definition.pattern;

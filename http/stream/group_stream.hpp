@@ -35,6 +35,12 @@ struct GroupDefinition {
   }
 };
 
+/// Who reads, as its group is told.
+struct ClientName {
+  std::string id = {};
+  std::string host = {};  ///< an address; empty: not known
+};
+
 /// One member of a group behind a socket: what came for it, what of that was handed on, what was acknowledged. It outlives its socket:
 /// while nobody is attached it keeps its membership, lets go of what is revoked, and gets no more than its window.
 ///
@@ -43,9 +49,9 @@ struct GroupDefinition {
 /// On one thread, that of whoever is attached, but for `on_event`.
 class GroupStream final : public ConsumerListener, public std::enable_shared_from_this<GroupStream> {
  public:
-  /// `client_id`: what the group is told of who this is. Errors: of group::check_group_name and check_profile.
+  /// Errors: of group::check_group_name and check_profile.
   static Result<std::shared_ptr<GroupStream>> open(ConsumerApi& consumers, GroupDefinition definition,
-                                                   const consumer::Credit& credit, std::string client_id);
+                                                   const consumer::Credit& credit, ClientName client);
   ~GroupStream() override;
 
   const GroupDefinition& definition() const { return definition_; }

@@ -77,6 +77,7 @@ class SseConnection final : public Connection, public SseTransport {
     telling_ = true;
     write();
   }
+  std::string peer_host() const override { return peer_host_of(socket_); }
   void end(bool at_once) override {
     ending_ = true;
     if (at_once) {

@@ -90,7 +90,8 @@ std::optional<HttpError> SseSession::join(GroupDefinition definition, GroupStrea
     group_ = std::move(node.mapped());
     group_->resume(wake, {});
   } else {
-    auto opened = GroupStream::open(env_.broker.consumer_api(), std::move(definition), {}, "events");
+    auto opened =
+        GroupStream::open(env_.broker.consumer_api(), std::move(definition), {}, {"events", transport_->peer_host()});
     if (!opened) return http_error(opened.error());
     group_ = std::move(*opened);
     group_->attach(wake);

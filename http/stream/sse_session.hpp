@@ -25,6 +25,8 @@ class SseTransport {
   virtual void send(OutMessage piece) = 0;
   /// The end of the body, behind what was handed to `send`; the last call. `at_once`: what is on its way need not arrive.
   virtual void end(bool at_once) = 0;
+  /// The peer's address; empty: not known.
+  virtual std::string peer_host() const { return {}; }
 };
 
 /// Server-sent events of one topic, without a socket. websocket-sse.md C3

@@ -32,6 +32,7 @@ class WatchedStream {
 
   executor_type get_executor() { return socket_.get_executor(); }
   TcpSocket& socket() { return socket_; }
+  const TcpSocket& socket() const { return socket_; }
 
   /// Who has this stream: nothing is called when it is gone. `objection`: once, when the watch objects. `drained`: each time that
   /// `unsent` has become 0 again, or with the error because of which it never will.

@@ -136,6 +136,7 @@ class WsConnection final : public Connection, public WsTransport {
                                       beast::string_view(reason.data(), reason.size()));
     ws_.async_close(why, [self = shared()](boost::system::error_code) { self->abort(); });
   }
+  std::string peer_host() const override { return peer_host_of(ws_.next_layer().socket()); }
   void pause_reading(bool paused) override {
     paused_ = paused;
     if (!paused && !reading_) read();

@@ -158,7 +158,8 @@ void WsSession::run(const std::optional<std::uint64_t>& id, JoinCommand&& comman
     group->stream = std::move(node.mapped());
     group->stream->resume(wake, command.credit);
   } else {
-    auto opened = GroupStream::open(env_.broker.consumer_api(), std::move(command.definition), command.credit, client_);
+    auto opened = GroupStream::open(env_.broker.consumer_api(), std::move(command.definition), command.credit,
+                                    {client_, transport_->peer_host()});
     if (!opened) return reply_error(id, opened.error());
     group->stream = std::move(*opened);
     group->stream->attach(wake);

@@ -45,6 +45,8 @@ class WsTransport {
   /// The last call. What was handed to `send` still goes out.
   virtual void close(CloseCode code, std::string_view reason) = 0;
   virtual void pause_reading(bool paused) = 0;
+  /// The peer's address; empty: not known.
+  virtual std::string peer_host() const { return {}; }
 };
 
 /// The protocol troupe.v1.json on one connection, without a socket.

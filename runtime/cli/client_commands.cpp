@@ -83,7 +83,7 @@ void add_produce_command(CLI::App& app, int& exit_code) {
 void add_consume_command(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("consume", "Print records as they come");
   const auto options = std::make_shared<ConsumeOptions>();
-  command->add_option("TOPIC", options->topic, "Where from; all partitions")->required();
+  command->add_option("TOPIC", options->topic, "Where from")->required();
   command
       ->add_option(
           "-o,--offset", options->offset,
@@ -99,6 +99,7 @@ void add_consume_command(CLI::App& app, int& exit_code) {
   command->add_option("--cursor", options->cursor, "Go on where an earlier read ended; stronger than -o");
   command->add_option("-n,--count", options->count, "End after that many records")->type_name("N");
   command->add_option("-k,--key", options->key, "Only records with this key");
+  command->add_option("-p,--partitions", options->partitions, "Only these partitions, with commas")->type_name("N,...");
   command
       ->add_option(
           "-f,--format", options->format,

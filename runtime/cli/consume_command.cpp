@@ -114,6 +114,7 @@ class Consumer {
     const auto wanted = options_.count ? std::min(page_records_max, *options_.count - records_) : page_records_max;
     auto target = topic_path(options_.topic) + "/records?" + position + "&limit=" + std::to_string(wanted);
     if (options_.key) target += "&key=" + client::percent_encoded(*options_.key);
+    if (options_.partitions) target += "&partitions=" + client::percent_encoded(*options_.partitions);
     if (!options_.exit_at_end) target += "&wait=" + std::to_string(wait_ms);
     for (auto pause = pause_ms_min;; pause = std::min(pause * 2, pause_ms_max)) {
       auto answer = session_.call_text("GET", target, "", options_.exit_at_end ? 0 : wait_ms);
@@ -191,6 +192,11 @@ int consume(const ConsumeOptions& options) {
   if (!format) return complain(format.error().message, exit_usage);
   const auto start = parse_offset(options.offset.value_or("start"));
   if (!start) return complain(start.error().message, exit_usage);
+  if (options.partitions && options.key)
+    return complain("-p and -k exclude each other: a key is in one partition", exit_usage);
+  if (options.partitions && options.partitions->find_first_not_of("0123456789,") != std::string::npos)
+    return complain("-p " + runtime::quote(*options.partitions) + ": expected partitions with commas, as in 0,3",
+                    exit_usage);
   if (options.count && *options.count < 1) return complain("-n: expected 1 or more", exit_usage);
   auto session = NodeSession::open(options.node, true);
   if (!session) return complain(session.error().message, exit_usage);

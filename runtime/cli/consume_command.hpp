@@ -16,6 +16,7 @@ struct ConsumeOptions {
   std::optional<std::string> cursor = {};
   std::optional<std::int64_t> count = {};
   std::optional<std::string> key = {};
+  std::optional<std::string> partitions = {};  ///< "0,3"
   std::string format = "%v\\n";
   bool exit_at_end = false;
 };

@@ -139,19 +139,25 @@ class GroupConsumer {
       if (exit_code == exit_interrupted) socket_.forget_interruption();
       leaving_ = true;
       const auto until = clock_.monotonic_now() + goodbye_ms;
-      const bool said = !acknowledge(true) && !send({{"id", *(goodbye_ = ++last_id_)}, {"op", "unsubscribe"}, {"sub", "c"}});
-      while (said && goodbye_ && state_ != State::away && clock_.monotonic_now() < until) {
-        const auto message = socket_.receive(until - clock_.monotonic_now());
-        if (!message || !*message) break;
-        for (const auto line : lines_of(**message)) {
-          if (take(line)) goodbye_.reset();
-        }
-      }
+      if (!acknowledge(true)) take_until(until, [this] { return open_acks_.empty(); });
+      if (state_ != State::away && !send({{"id", *(goodbye_ = ++last_id_)}, {"op", "unsubscribe"}, {"sub", "c"}}))
+        take_until(until, [this] { return !goodbye_; });
       socket_.close();
     }
     if (!heard_ || (exit_code == exit_ok && uncommitted_ == 0)) return;
     const auto again = uncommitted_ > 0 ? "; the last " + std::to_string(uncommitted_) + " may come again" : "";
     std::fprintf(stderr, "troupe: %s%s\n", counted(records_).c_str(), again.c_str());
+  }
+
+  /// What the node says, until `is_over`, the time is, or nobody is there.
+  template <class IsOver>
+  void take_until(MonotonicMs until, IsOver is_over) {
+    while (state_ != State::away && !is_over()) {
+      const auto left = until - clock_.monotonic_now();
+      const auto message = socket_.receive(std::max<Millis>(0, left));
+      if (left <= 0 || !message || !*message) return;
+      for (const auto line : lines_of(**message)) (void)take(line);
+    }
   }
 
   // --- what the node says ---------------------------------------------------------------------------------------------------------
@@ -209,6 +215,7 @@ class GroupConsumer {
       say_jump(frame);
       return std::nullopt;
     }
+    if (state == "paused" || state == "resumed") complain(named_group() + ": " + state);
     const auto partitions = frame.contains("partitions") ? frame.at("partitions") : Json::object();
     const auto& numbers = array_of(partitions, options_.topic.c_str());
     if (state == "assigned") {
@@ -395,8 +402,11 @@ class GroupConsumer {
 int consume_group(const ConsumeOptions& options) {
   auto format = RecordFormat::parse(options.format);
   if (!format) return complain(format.error().message, exit_usage);
-  if (options.cursor || options.key)
-    return complain("--group goes on where the group is, with all keys: --cursor and -k are for reading alone", exit_usage);
+  if (options.cursor || options.key || options.partitions) {
+    return complain(
+        "--group goes on where the group is, with its share of the partitions: --cursor, -k and -p are for reading alone",
+        exit_usage);
+  }
   if (options.offset && *options.offset != "start" && *options.offset != "end") {
     return complain("-o " + runtime::quote(*options.offset) +
                         ": with --group, start or end, for where the group has no position; `troupe group reset` moves it",

@@ -348,6 +348,13 @@ class Consume(Case):
             ran = TROUPE.run("consume", "chat", "-o", wrong) if wrong != "@-5" else TROUPE.run("consume", "chat", "-o", "@-5x")
             self.check(ran, 2, "", "expected start, end")
 
+    def test_some_partitions(self):
+        with FakeNode(lambda request: page(self.VALUES[:1], "c", True)) as node:
+            self.check(TROUPE.run("consume", "chat", "-e", "-p", "0,3", "--url", node.url), 0, '{"a": 1}\n')
+            self.assertEqual(node.requests[0].query, {"from": "earliest", "limit": "1000", "partitions": "0,3"})
+            self.check(TROUPE.run("consume", "chat", "-p", "a", "--url", node.url), 2, "", "as in 0,3")
+            self.check(TROUPE.run("consume", "chat", "-p", "1", "-k", "ana", "--url", node.url), 2, "", "exclude each other")
+
     def test_a_gap_is_said(self):
         body = {**page(self.VALUES[:1], "c", True)[1], "gaps": [{"p": 1, "from": 5, "to": 9}]}
         with FakeNode(lambda request: (200, body)) as node:

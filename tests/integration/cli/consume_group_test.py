@@ -6,7 +6,9 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -122,6 +124,7 @@ class OneNode(Case):
         self.assertEqual(sorted(map(int, one.lines)), list(range(8)))
         self.until(lambda: self.committed() == 8, "committed while it goes on")
         self.assertRegex(self.show()["members"][0]["client_id"], r"^consume-\d+@")
+        self.assertEqual(self.show()["members"][0]["client_host"], "127.0.0.1")
         self.write(8, 9)
         self.until(lambda: len(one.lines) == 10, "what comes")
         self.until(lambda: one.told == [f'troupe: group "{self.group}": has {self.topic} 0,1,2,3'], "what it has, once")
@@ -156,6 +159,7 @@ class OneNode(Case):
         for count in (1, 700, 499):
             ran = self.run_to_end("-n", str(count))
             self.assertEqual((ran.code, ran.out.count(b"\n")), (0, count), ran)
+            self.assertNotIn("again", ran.err)  # all that was printed is committed
             values += map(int, ran.out.split())
         self.assertEqual(sorted(values), list(range(1200)))
         for partition in range(4):
@@ -209,6 +213,29 @@ class OneNode(Case):
         self.until(lambda: self.show()["members"] == [], "it has left")
         self.assertLessEqual(self.committed(), 100)
 
+    def test_some_partitions_without_a_group(self):
+        self.write(*range(8))
+        ran = TROUPE.run("consume", self.topic, "-e", "-p", "3,1,3", "--url", self.node.url)
+        self.assertEqual((ran.code, sorted(map(int, ran.out.split()))), (0, [1, 3, 5, 7]), ran)
+        for partitions, code in (("4", 3), ("", 1), ("1,", 1), ("99999999999", 1)):
+            ran = TROUPE.run("consume", self.topic, "-e", "-p", partitions, "--url", self.node.url)
+            self.assertEqual((ran.code, ran.out), (code, b""), ran)
+
+    def test_the_readme(self):
+        with open(os.path.join(HERE, "..", "..", "..", "README.md"), encoding="utf-8") as readme:
+            block = re.search(r"## A group of workers\n.*?```bash\n(.*?)```", readme.read(), re.DOTALL).group(1)
+        # A reader waits for a second; a busy machine may want more.
+        self.assertIn("\nsleep 1; ", block)
+        wait = "until [ $(sort -nu one.txt two.txt | wc -l) = 2000 ]; do sleep 0.1; done"
+        block = block.replace("sleep 1; ", f"timeout 30 bash -c '{wait}'; ")
+        with fresh_folder() as folder:
+            os.symlink(os.path.abspath(PROGRAM), os.path.join(folder, "troupe"))
+            environment = {**os.environ, "PATH": folder + os.pathsep + os.environ["PATH"], "TROUPE_URL": self.node.url}
+            ran = subprocess.run(["bash", "-m", "-c", block + "kill %2; wait"], cwd=folder, env=environment, capture_output=True, text=True,
+                                 timeout=60, check=False)
+        self.assertEqual(ran.stdout.splitlines()[-1].strip(), "2000", ran)
+        self.assertIn("CURRENT-OFFSET", ran.stdout)
+
     def test_the_node_is_killed_and_comes_back(self):
         one = self.consume("--timeout", "20s")
         self.write(1)
@@ -230,6 +257,7 @@ class OneNode(Case):
         refused(2, "`troupe group reset` moves it", self.topic, "-g", "g", "-o", "-5")
         refused(2, "are for reading alone", self.topic, "-g", "g", "--cursor", "c")
         refused(2, "are for reading alone", self.topic, "-g", "g", "-k", "ana")
+        refused(2, "are for reading alone", self.topic, "-g", "g", "-p", "0")
         refused(2, "expected 1 or more", self.topic, "-g", "g", "-n", "0")
         refused(3, f'(did you mean "{self.topic}"?)', self.topic + "x", "-g", "g")
         refused(1, 'group "a b"', self.topic, "-g", "a b")

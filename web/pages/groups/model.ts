@@ -19,7 +19,7 @@ export interface Place {
 }
 
 export interface Board {
-  state: "empty" | "reconciling" | "stable";
+  state: "empty" | "reconciling" | "stable" | "paused";
   members: Member[];
   places: Place[];
 }
@@ -54,8 +54,8 @@ export function toBoard(answer: unknown, topic: string, count: number): Board {
     return { id, client: text(one.client_id) || id.slice(0, 8), partitions: [...partitions].sort((a, b) => a - b), leaving };
   });
   for (const place of places) place.member = members.find((one) => one.partitions.includes(place.partition))?.id;
-  const state = group.state === "stable" || group.state === "reconciling" ? group.state : "empty";
-  return { state, members, places };
+  const known = group.state === "stable" || group.state === "reconciling" ? group.state : "empty";
+  return { state: group.paused === true ? "paused" : known, members, places };
 }
 
 /** "3 partitions", "1 partition" */

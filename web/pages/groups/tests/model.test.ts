@@ -60,6 +60,11 @@ describe("the board of a group", () => {
     });
   });
 
+  test("is paused when an operator says so", () => {
+    expect(toBoard({ state: "stable", paused: true }, "Orders", 1).state).toBe("paused");
+    expect(toBoard({ state: "stable", paused: false }, "Orders", 1).state).toBe("stable");
+  });
+
   test("is empty when there is no group, whatever the answer is", () => {
     for (const answer of [undefined, null, 7, [], { state: "x", members: 1, partitions: [null, 3] }]) {
       const board = toBoard(answer, "Orders", 2);
