@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <unordered_map>
 
 #include <caf/actor_system.hpp>
 #include <caf/event_based_actor.hpp>
@@ -163,18 +164,41 @@ class GroupCoordinatorState {
       return call.ticket->answer(
           Error{Errc::coordinator_load_in_progress, "the group's coordinator reads its log: nothing was done, retry"});
     }
-    if (log_.held() >= options_.held_max) {
+    const auto waiting = log_.held() + parked_.size();
+    if (waiting >= options_.held_max) {
       return call.ticket->answer(
           Error{Errc::overloaded,
-                std::to_string(log_.held()) + " calls wait for the group's coordinator: nothing was done, retry later"});
+                std::to_string(waiting) + " calls wait for the group's coordinator: nothing was done, retry later"});
     }
     call.ticket->take();
     options_.counters.calls.add();
     group::Turn turn;
+    if (group::may_wait(*call.call)) {
+      parked_.emplace(++last_parked_, call.ticket);
+      group::ask_later(*machine_, *call.call, last_parked_, now(), turn);
+      return finish(std::move(turn));
+    }
     auto answer = group::answer_call(*machine_, *call.call, call.from, now(), turn);
     finish(std::move(turn));
-    if (auto free = log_.hold({call.ticket, std::move(answer)})) free->ticket->answer(std::move(free->answer));
+    hold({call.ticket, std::move(answer)});
+  }
+
+  void hold(HeldAnswer answer) {
+    if (auto free = log_.hold(std::move(answer))) free->ticket->answer(std::move(free->answer));
     options_.counts->held.store(log_.held(), std::memory_order_relaxed);
+  }
+
+  /// Answers of calls that waited for others.
+  void deliver(group::ClassicDelivery delivery) {
+    const auto found = parked_.find(delivery.call);
+    if (found == parked_.end()) return;
+    auto ticket = std::move(found->second);
+    parked_.erase(found);
+    if (delivery.answer) {
+      hold({std::move(ticket), group::to_answer(*std::move(delivery.answer))});
+    } else {
+      hold({std::move(ticket), std::move(delivery.answer).error()});
+    }
   }
 
   void take(const metadata::DeltaPtr& delta) {
@@ -198,6 +222,7 @@ class GroupCoordinatorState {
   /// After every call of the machine: what the turn wrote, whom it concerns, when the next one is due.
   void finish(group::Turn turn) {
     log_.write(std::move(turn.records));
+    for (auto& delivery : turn.delivered) deliver(std::move(delivery));
     nudged_.insert(turn.nudged.begin(), turn.nudged.end());
     if ((log_.has_open() || !nudged_.empty()) && !std::exchange(flushing_, true)) {
       self_->send(self_, CoordinatorWakeup{CoordinatorWakeup::Kind::flush, 0});
@@ -286,6 +311,8 @@ class GroupCoordinatorState {
   std::vector<metadata::DeltaPtr> deltas_;  ///< that came meanwhile
 
   group::TurnLog<HeldAnswer> log_;
+  std::unordered_map<group::CallToken, std::shared_ptr<CoordinatorTicket>> parked_;  ///< until others have joined, or synced
+  group::CallToken last_parked_ = 0;
   std::set<MemberName> nudged_;
   bool flushing_ = false;
 

@@ -25,6 +25,7 @@ struct GroupCounters {
 ///
 ///   a mark --> leader, committed --> the log up to the mark --> replay --> begin --> calls
 ///   CoordinatorCall --> group::GroupCoordinator --> TurnLog --> leader --> committed --> answers
+///     (join, sync: parked until a later turn has the answer)
 ///
 /// The mark, committed in the leader's epoch, is what makes the log known: everything that was written before it is committed, too. Until
 /// all is read, calls are answered with coordinator_load_in_progress.
@@ -40,7 +41,7 @@ struct GroupCoordinatorOptions {
   std::shared_ptr<const HandleSlot<caf::actor>> desk = {};
   std::shared_ptr<CoordinatorCounts> counts = {};
   GroupCounters counters = {};
-  std::size_t held_max = 50'000;  ///< answers that wait for the log; what comes then is refused: overloaded
+  std::size_t held_max = 50'000;  ///< calls that wait, for the log or for others; what comes then is refused: overloaded
 };
 
 caf::actor spawn_group_coordinator(caf::actor_system& system, GroupCoordinatorOptions options, ActorRowPtr row);

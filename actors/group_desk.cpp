@@ -31,7 +31,8 @@ namespace {
 
 constexpr Millis retry_ms = 25;
 constexpr auto tick_pause = std::chrono::milliseconds(25);
-constexpr Millis timeout_ms_max = 600'000;
+/// A join may wait for the longest rebalance timeout, an hour.
+constexpr Millis timeout_ms_max = 3'660'000;
 constexpr Millis make_again_ms = 500;
 /// A cluster that starts has not all of its nodes yet: the topic waits for them that long, then it has fewer replicas.
 constexpr Millis all_replicas_ms = 3'000;

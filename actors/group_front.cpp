@@ -115,6 +115,19 @@ void GroupFront::delete_offsets(std::string group, std::vector<group::GroupParti
 void GroupFront::describe(std::string group, Millis timeout_ms, Reply<group::GroupDescription> reply) {
   send(call_of(group::DescribeRequest{std::move(group)}, timeout_ms, std::move(reply)));
 }
+void GroupFront::join(group::ClassicJoinRequest request, Millis timeout_ms, Reply<group::ClassicJoinAnswer> reply) {
+  if (request.fresh.is_nil()) request.fresh = Uuid::random();
+  send(call_of(std::move(request), timeout_ms, std::move(reply)));
+}
+void GroupFront::sync(group::ClassicSyncRequest request, Millis timeout_ms, Reply<group::ClassicSyncAnswer> reply) {
+  send(call_of(std::move(request), timeout_ms, std::move(reply)));
+}
+void GroupFront::heartbeat(group::ClassicHeartbeatRequest request, Millis timeout_ms, Reply<Nothing> reply) {
+  send(call_of<Nothing, std::monostate>(std::move(request), timeout_ms, std::move(reply)));
+}
+void GroupFront::leave(group::ClassicLeaveRequest request, Millis timeout_ms, Reply<std::vector<Status>> reply) {
+  send(call_of(std::move(request), timeout_ms, std::move(reply)));
+}
 void GroupFront::list(Millis timeout_ms, Reply<GroupListings> reply) { send(ListGroupsCall{timeout_ms, std::move(reply)}); }
 
 }  // namespace troupe::actors

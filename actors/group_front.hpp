@@ -44,6 +44,10 @@ class GroupFront final : public GroupApi {
                       Reply<std::vector<Status>> reply) override;
   void describe(std::string group, Millis timeout_ms, Reply<group::GroupDescription> reply) override;
   void list(Millis timeout_ms, Reply<GroupListings> reply) override;
+  void join(group::ClassicJoinRequest request, Millis timeout_ms, Reply<group::ClassicJoinAnswer> reply) override;
+  void sync(group::ClassicSyncRequest request, Millis timeout_ms, Reply<group::ClassicSyncAnswer> reply) override;
+  void heartbeat(group::ClassicHeartbeatRequest request, Millis timeout_ms, Reply<Nothing> reply) override;
+  void leave(group::ClassicLeaveRequest request, Millis timeout_ms, Reply<std::vector<Status>> reply) override;
   std::unique_ptr<GroupListening> listen(std::string group, std::string member, std::function<void()> on_news) override;
 
  private:

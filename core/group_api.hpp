@@ -42,6 +42,18 @@ class GroupApi {
   virtual void describe(std::string group, Millis timeout_ms, Reply<group::GroupDescription> reply) = 0;
   virtual void list(Millis timeout_ms, Reply<GroupListings> reply) = 0;
 
+  // --- members of classic groups (Kafka's JoinGroup, SyncGroup, Heartbeat, LeaveGroup). They commit and ask for offsets as above, with
+  // their generation for an epoch.
+
+  /// Answered when the group's next generation begins, which may take the longest rebalance timeout of its members: `timeout_ms` has to be
+  /// more than that. When the coordinator moves meanwhile, the next one is asked.
+  virtual void join(group::ClassicJoinRequest request, Millis timeout_ms, Reply<group::ClassicJoinAnswer> reply) = 0;
+  /// Answered when the leader has assigned.
+  virtual void sync(group::ClassicSyncRequest request, Millis timeout_ms, Reply<group::ClassicSyncAnswer> reply) = 0;
+  virtual void heartbeat(group::ClassicHeartbeatRequest request, Millis timeout_ms, Reply<Nothing> reply) = 0;
+  /// One answer a leaver. Is not asked twice.
+  virtual void leave(group::ClassicLeaveRequest request, Millis timeout_ms, Reply<std::vector<Status>> reply) = 0;
+
   /// `on_news` is called, on any thread of the node's, when the coordinator wants that member's next heartbeat now. It posts, and returns.
   /// Nothing is promised: who hears nothing heartbeats at its interval.
   virtual std::unique_ptr<GroupListening> listen(std::string group, std::string member, std::function<void()> on_news) = 0;

@@ -27,9 +27,13 @@ std::string_view to_string(GroupState state) noexcept {
     case GroupState::empty: return "empty";
     case GroupState::reconciling: return "reconciling";
     case GroupState::stable: return "stable";
+    case GroupState::preparing_rebalance: return "preparing_rebalance";
+    case GroupState::completing_rebalance: return "completing_rebalance";
   }
   return "unknown";
 }
+
+std::string_view to_string(GroupType type) noexcept { return type == GroupType::classic ? "classic" : "consumer"; }
 
 // --- what the log says ----------------------------------------------------------------------------------------------------------------
 
@@ -109,7 +113,7 @@ void ConsumerGroup::own(const std::string& id, const MemberAssignment* before, c
 void ConsumerGroup::write(Record record, Turn& turn) {
   std::visit(
       [this](const auto& one) {
-        if constexpr (!std::is_same_v<std::decay_t<decltype(one)>, OffsetRecord>) apply(one);
+        if constexpr (requires { this->apply(one); }) this->apply(one);
       },
       record);
   turn.records.push_back(std::move(record));
@@ -390,7 +394,11 @@ std::string_view ConsumerGroup::assignor() const {
 }
 
 GroupDescription ConsumerGroup::describe() const {
-  GroupDescription description{name_, state(), value_.epoch, std::string(assignor()), {}};
+  GroupDescription description;
+  description.group = name_;
+  description.state = state();
+  description.epoch = value_.epoch;
+  description.assignor = assignor();
   for (const auto& [id, member] : members_) {
     description.members.push_back({id, member.profile, member.current, member.target});
   }

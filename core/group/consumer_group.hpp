@@ -12,23 +12,10 @@
 #include "core/group/assignor.hpp"
 #include "core/group/group_requests.hpp"
 #include "core/group/topic_pattern.hpp"
+#include "core/group/turn.hpp"
 #include "core/metadata/metadata_image.hpp"
 
 namespace troupe::group {
-
-struct MemberName {
-  std::string group = {};
-  std::string member = {};
-
-  friend auto operator<=>(const MemberName&, const MemberName&) = default;
-};
-
-/// What a turn led to: records for the log, one batch, and members who should heartbeat now, for there is news for them. The state has the
-/// records already; if they are not committed, it is thrown away and read from the log again.
-struct Turn {
-  std::vector<Record> records = {};
-  std::vector<MemberName> nudged = {};
-};
 
 /// The members of one group whose assignment the coordinator computes, and the way each is brought to its target without anybody who does
 /// not have to pausing. Pure. Only records change what a successor would find in the log: handlers write them, `apply` takes them in.

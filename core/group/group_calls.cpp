@@ -1,5 +1,7 @@
 #include "core/group/group_calls.hpp"
 
+#include "base/assert.hpp"
+#include "core/group/classic_calls.hpp"
 #include "core/group/group_place.hpp"
 #include "core/metadata/command_fields.hpp"
 
@@ -82,10 +84,14 @@ std::vector<GroupPartition> read_group_partitions(In& in) {
 void write(Out& out, const Committer& one) {
   out.text(one.member);
   out.integer(one.epoch.value());
+  out.text(one.instance_id);
 }
 Committer read_committer(In& in) {
-  auto member = in.text();
-  return {std::move(member), GroupEpoch{in.integer<std::int32_t>()}};
+  Committer one;
+  one.member = in.text();
+  one.epoch = GroupEpoch{in.integer<std::int32_t>()};
+  one.instance_id = in.text();
+  return one;
 }
 
 void write(Out& out, const MemberProfile& one) {
@@ -153,7 +159,8 @@ MemberAssignment read_assignment(In& in) {
   return one;
 }
 
-GroupState read_state(In& in) { return static_cast<GroupState>(in.integer<std::uint8_t>(0, 2)); }
+GroupState read_state(In& in) { return static_cast<GroupState>(in.integer<std::uint8_t>(0, 4)); }
+GroupType read_type(In& in) { return static_cast<GroupType>(in.integer<std::uint8_t>(0, 1)); }
 
 void write(Out& out, const Status& status) {
   out.flag(status.has_value());
@@ -325,7 +332,12 @@ void write(Out& out, const GroupDescription& one) {
     write(out, member.profile);
     write(out, member.current);
     write(out, member.target);
+    out.text(member.metadata);
+    out.text(member.assignment);
   });
+  out.integer(static_cast<std::uint8_t>(one.type));
+  out.text(one.protocol_type);
+  out.text(one.leader);
   out.flag(one.paused);
 }
 void read(In& in, GroupDescription& one) {
@@ -339,8 +351,13 @@ void read(In& in, GroupDescription& one) {
     member.profile = read_profile(in);
     member.current = read_assignment(in);
     member.target = read_partitions(in);
+    member.metadata = read_blob(in);
+    member.assignment = read_blob(in);
     return member;
   });
+  one.type = read_type(in);
+  one.protocol_type = in.text();
+  one.leader = in.text();
   one.paused = in.flag();
 }
 
@@ -351,17 +368,21 @@ void write(Out& out, const std::vector<GroupListing>& list) {
     out.integer(static_cast<std::uint32_t>(one.members));
     out.integer(one.epoch.value());
     out.text(one.assignor);
+    out.integer(static_cast<std::uint8_t>(one.type));
+    out.text(one.protocol_type);
     out.flag(one.paused);
   });
 }
 void read(In& in, std::vector<GroupListing>& list) {
-  list = read_list<GroupListing>(in, 18, [&] {
+  list = read_list<GroupListing>(in, 23, [&] {
     GroupListing one;
     one.group = in.text();
     one.state = read_state(in);
     one.members = in.integer<std::uint32_t>();
     one.epoch = GroupEpoch{in.integer<std::int32_t>()};
     one.assignor = in.text();
+    one.type = read_type(in);
+    one.protocol_type = in.text();
     one.paused = in.flag();
     return one;
   });
@@ -370,19 +391,33 @@ void read(In& in, std::vector<GroupListing>& list) {
 void write(Out&, const std::monostate&) {}
 void read(In&, std::monostate&) {}
 
+// --- which of them
+
+/// Of classic groups, at the end of the variants. Their numbers stay when others are added before them.
+constexpr std::size_t classic_count(const GroupCall*) { return 4; }
+constexpr std::size_t classic_count(const GroupAnswer*) { return 2; }
+constexpr std::size_t classic_first = 40;
+
+template <class Variant>
+constexpr std::size_t number_of(std::size_t index) {
+  const auto plain = std::variant_size_v<Variant> - classic_count(static_cast<const Variant*>(nullptr));
+  return index < plain ? index : classic_first + (index - plain);
+}
+
 template <class Variant>
 ByteBuffer encode_one_of(const Variant& value) {
   ByteBuffer bytes;
   Out out(bytes);
   out.integer(version);
-  out.integer(static_cast<std::uint8_t>(value.index()));
+  out.integer(static_cast<std::uint8_t>(number_of<Variant>(value.index())));
   std::visit([&](const auto& one) { write(out, one); }, value);
   return bytes;
 }
 
+/// False: there is no such number.
 template <class Variant, std::size_t... index>
-void read_alternative(In& in, std::uint8_t type, Variant& value, std::index_sequence<index...>) {
-  ((type == index ? read(in, value.template emplace<index>()) : void()), ...);
+bool read_alternative(In& in, std::uint8_t number, Variant& value, std::index_sequence<index...>) {
+  return ((number == number_of<Variant>(index) && (read(in, value.template emplace<index>()), true)) || ...);
 }
 
 template <class Variant>
@@ -390,10 +425,10 @@ Result<Variant> decode_one_of(ByteView bytes, const char* what) {
   In in(bytes);
   in.integer<std::uint8_t>(version, version);
   Variant value;
-  constexpr auto size = std::variant_size_v<Variant>;
-  const auto type = in.integer<std::uint8_t>(0, static_cast<std::uint8_t>(size - 1));
-  if (!in.wrong()) read_alternative(in, type, value, std::make_index_sequence<size>{});
-  if (!in.end()) return corrupt(what);
+  const auto number = in.integer<std::uint8_t>();
+  const bool known =
+      !in.wrong() && read_alternative(in, number, value, std::make_index_sequence<std::variant_size_v<Variant>>{});
+  if (!known || !in.end()) return corrupt(what);
   return value;
 }
 
@@ -423,10 +458,26 @@ bool is_question(const GroupCall& call) {
 }
 
 bool is_repeatable(const GroupCall& call) {
-  return !std::holds_alternative<DeleteGroupRequest>(call) && !std::holds_alternative<DeleteOffsetsRequest>(call);
+  return !std::holds_alternative<DeleteGroupRequest>(call) && !std::holds_alternative<DeleteOffsetsRequest>(call) &&
+         !std::holds_alternative<ClassicLeaveRequest>(call);
+}
+
+bool may_wait(const GroupCall& call) {
+  return std::holds_alternative<ClassicJoinRequest>(call) || std::holds_alternative<ClassicSyncRequest>(call);
+}
+
+void ask_later(GroupCoordinator& coordinator, const GroupCall& call, CallToken token, Now now, Turn& turn) {
+  TROUPE_ASSERT(may_wait(call));
+  if (const auto* join = std::get_if<ClassicJoinRequest>(&call)) coordinator.join(*join, token, now, turn);
+  if (const auto* sync = std::get_if<ClassicSyncRequest>(&call)) coordinator.sync(*sync, token, now, turn);
+}
+
+GroupAnswer to_answer(ClassicAnswer answer) {
+  return std::visit([](auto&& one) { return GroupAnswer{std::forward<decltype(one)>(one)}; }, std::move(answer));
 }
 
 Result<GroupAnswer> answer_call(GroupCoordinator& coordinator, const GroupCall& call, BrokerId from, Now now, Turn& turn) {
+  TROUPE_ASSERT(!may_wait(call));
   return std::visit(
       [&](const auto& one) -> Result<GroupAnswer> {
         using Call = std::decay_t<decltype(one)>;
@@ -444,6 +495,10 @@ Result<GroupAnswer> answer_call(GroupCoordinator& coordinator, const GroupCall& 
         }
         if constexpr (std::is_same_v<Call, DescribeRequest>) return answer_of(coordinator.describe(one.group));
         if constexpr (std::is_same_v<Call, ListRequest>) return GroupAnswer{coordinator.list()};
+        if constexpr (std::is_same_v<Call, ClassicHeartbeatRequest>) {
+          TROUPE_TRY(coordinator.heartbeat(one, now, turn));
+        }
+        if constexpr (std::is_same_v<Call, ClassicLeaveRequest>) return GroupAnswer{coordinator.leave(one, now, turn)};
         if constexpr (std::is_same_v<Call, DeleteGroupRequest>) {
           TROUPE_TRY(coordinator.delete_group(one.group, turn));
         }

@@ -26,12 +26,14 @@ struct ListRequest {
   PartitionId partition{0};
 };
 
-/// The order is part of the wire: new ones go to the end.
+/// The order is part of the wire: new ones go to the end, but those of classic groups stay behind them. These count from 40.
 using GroupCall = std::variant<HeartbeatRequest, CommitRequest, OffsetsRequest, ResetRequest, DeleteGroupRequest,
-                               DeleteOffsetsRequest, DescribeRequest, ListRequest, PauseRequest>;
-/// The last alternative is for calls that are answered with nothing. The order is part of the wire, too.
+                               DeleteOffsetsRequest, DescribeRequest, ListRequest, PauseRequest,  // 0 to 8
+                               ClassicJoinRequest, ClassicSyncRequest, ClassicHeartbeatRequest, ClassicLeaveRequest>;
+/// std::monostate is for calls that are answered with nothing. The order is part of the wire, as above.
 using GroupAnswer = std::variant<HeartbeatAnswer, std::vector<Status>, std::vector<Position>, GroupDescription,
-                                 std::vector<GroupListing>, std::monostate>;
+                                 std::vector<GroupListing>, std::monostate,  // 0 to 5
+                                 ClassicJoinAnswer, ClassicSyncAnswer>;
 
 /// The partition of the groups' topic whose leader answers.
 PartitionId partition_of(const GroupCall& call);
@@ -40,7 +42,13 @@ bool is_repeatable(const GroupCall& call);
 /// It changes nothing: where there is no groups' topic, there is an answer all the same.
 bool is_question(const GroupCall& call);
 
-/// Asks the coordinator.
+/// It may have to wait for what others ask: it is for `ask_later`.
+bool may_wait(const GroupCall& call);
+/// Asks the coordinator. The answer is in `turn.delivered`, of this turn or of a later one. Of `may_wait` calls only.
+void ask_later(GroupCoordinator& coordinator, const GroupCall& call, CallToken token, Now now, Turn& turn);
+GroupAnswer to_answer(ClassicAnswer answer);
+
+/// Asks the coordinator. Not of `may_wait` calls.
 Result<GroupAnswer> answer_call(GroupCoordinator& coordinator, const GroupCall& call, BrokerId from, Now now, Turn& turn);
 
 ByteBuffer encode_call(const GroupCall& call);

@@ -51,10 +51,17 @@ Result<GroupCoordinator::Group*> GroupCoordinator::find_or_make(const std::strin
 
 void GroupCoordinator::drop_if_void(const std::string& name) {
   const auto* group = find(name);
-  if (group != nullptr && group->members.empty() && group->offsets.empty() &&
-      group->members.value().epoch == GroupEpoch{0} && !group->members.value().is_paused()) {
-    groups_.erase(name);
-  }
+  const bool is_void = group != nullptr && group->members.empty() && group->offsets.empty() &&
+                       group->members.value().epoch == GroupEpoch{0} && !group->members.value().is_paused() &&
+                       group->classic == nullptr;
+  if (is_void) groups_.erase(name);
+}
+
+void GroupCoordinator::erase(const std::string& name, Turn& turn) {
+  const auto found = groups_.find(name);
+  end_classic(found->second, turn);
+  turn.records.push_back(GroupRecord{name, std::nullopt});
+  groups_.erase(found);
 }
 
 // --- the log --------------------------------------------------------------------------------------------------------------------------
@@ -70,8 +77,11 @@ void GroupCoordinator::replay(const Record& record) {
           } else {
             group.offsets.erase(partition);
           }
-        } else {
+        } else if constexpr (requires { group.members.apply(one); }) {
           group.members.apply(one);
+        } else {
+          classic_of(group).apply(one);
+          if (!one.value && group.classic->is_nothing()) group.classic.reset();
         }
         if (!one.value) drop_if_void(one.group);
       },
@@ -85,6 +95,7 @@ void GroupCoordinator::begin(Now now, Turn& turn) {
     for (const auto& [id, member] : group.members.members()) deadlines_.heard({name, id}, member, now.monotonic);
     group.members.refresh(*image_, now.wall, turn);
   }
+  begin_classic(now, turn);
   remove_if_gone(
       [this](const MemberProfile& profile) {
         const auto* node = image_->find_broker(profile.node);
@@ -136,6 +147,11 @@ Result<HeartbeatAnswer> GroupCoordinator::heartbeat(const HeartbeatRequest& requ
   if (joins && group == nullptr) {
     TROUPE_TRY_ASSIGN(group, find_or_make(request.group));
   }
+  if (joins && group->has_classic_members()) {
+    return Error{Errc::inconsistent_group_protocol, "the group '" + request.group +
+                                                        "' has members that assign among themselves (Kafka's classic "
+                                                        "protocol): stop them, or use another group"};
+  }
   if (group == nullptr) {
     return Error{Errc::unknown_member_id,
                  "the group '" + request.group + "' has no member '" + request.member + "': join again"};
@@ -167,6 +183,7 @@ Result<HeartbeatAnswer> GroupCoordinator::heartbeat(const HeartbeatRequest& requ
 }
 
 Status GroupCoordinator::join(Group& group, const HeartbeatRequest& request, Now now, Turn& turn) {
+  end_classic(group, turn);
   const auto& instance = request.profile->instance_id;
   std::vector<std::string> replaced;
   if (!instance.empty()) {
@@ -264,11 +281,18 @@ Status GroupCoordinator::check_member(const std::string& name, const Committer& 
                                              " of the group, not at " + to_string(committer.epoch)};
 }
 
+Status GroupCoordinator::check_committer(const std::string& name, const Committer& committer) const {
+  const auto* group = find(name);
+  if (group != nullptr && group->has_classic_members()) return group->classic->check_commit(committer);
+  return committer.member.empty() ? Status{} : check_member(name, committer);
+}
+
 Result<std::vector<Status>> GroupCoordinator::commit(const CommitRequest& request, Now now, Turn& turn) {
   TROUPE_TRY(check_group_name(request.group));
-  if (!request.committer.member.empty()) TROUPE_TRY(check_member(request.group, request.committer));
+  TROUPE_TRY(check_committer(request.group, request.committer));
   Group* group = nullptr;
   TROUPE_TRY_ASSIGN(group, find_or_make(request.group));
+  if (group->has_classic_members()) group->classic->heard(request.committer.member, now);
   if (request.committer.member.empty() && !group->members.empty()) {
     return Error{Errc::unknown_member_id,
                  "the group '" + request.group + "' has members: only they commit, or an operator resets its offsets"};
@@ -294,7 +318,7 @@ Status GroupCoordinator::commit_one(Group& group, const Committer& committer, co
   }
   const auto* before = committed(group, partition, topic->id);
   const auto reset_epoch = before == nullptr ? 0 : before->reset_epoch;
-  if (!committer.member.empty()) {
+  if (!committer.member.empty() && !group.has_classic_members()) {
     const auto* owner = group.members.owner({topic->id, offset.partition});
     if (owner == nullptr || *owner != committer.member) {
       return not_its_own(partition, committer);
@@ -313,6 +337,11 @@ Result<std::vector<Status>> GroupCoordinator::reset(const ResetRequest& request,
   TROUPE_TRY(check_group_name(request.group));
   Group* group = nullptr;
   TROUPE_TRY_ASSIGN(group, find_or_make(request.group));
+  if (group->has_classic_members()) {
+    return Error{Errc::non_empty_group, "the group '" + request.group +
+                                            "' has members that assign among themselves (Kafka's classic protocol), "
+                                            "and they cannot be told: stop them first"};
+  }
   std::vector<Status> answers;
   for (const auto& [partition, offset] : request.positions) {
     const auto topic = topic_of(*image_, partition);
@@ -341,6 +370,11 @@ Status GroupCoordinator::pause(const PauseRequest& request, Turn& turn) {
   TROUPE_TRY(check_group_name(request.group));
   auto* group = find(request.group);
   if (group == nullptr) return no_such_group(request.group);
+  if (group->is_classic()) {
+    return Error{
+        Errc::inconsistent_group_protocol,
+        "the group '" + request.group + "' is a classic one: its members fetch by themselves, and cannot be paused"};
+  }
   group->members.pause(request.paused, turn);
   return {};
 }
@@ -361,8 +395,9 @@ const CommittedOffset* GroupCoordinator::committed(const Group& group, const Gro
 }
 
 Status GroupCoordinator::check_asker(const OffsetsRequest& request) const {
-  TROUPE_TRY(check_member(request.group, request.asker));
+  TROUPE_TRY(check_committer(request.group, request.asker));
   const auto& members = find(request.group)->members;
+  if (members.empty()) return {};  // a classic group: the coordinator does not know who owns what
   if (!request.partitions) return {};
   for (const auto& partition : *request.partitions) {
     const auto topic = image_->find_topic(partition.topic);
@@ -395,13 +430,13 @@ Result<std::vector<Position>> GroupCoordinator::offsets(const OffsetsRequest& re
 Status GroupCoordinator::delete_group(const std::string& name, Turn& turn) {
   auto* group = find(name);
   if (group == nullptr) return no_such_group(name);
-  if (!group->members.empty()) {
+  if (group->has_members()) {
+    const auto count = group->members.size() + (group->classic ? group->classic->size() : 0);
     return Error{Errc::non_empty_group,
-                 "the group '" + name + "' has " + std::to_string(group->members.size()) + " members: stop them first"};
+                 "the group '" + name + "' has " + std::to_string(count) + " members: stop them first"};
   }
   while (!group->offsets.empty()) put(*group, GroupPartition{group->offsets.begin()->first}, std::nullopt, turn);
-  turn.records.push_back(GroupRecord{name, std::nullopt});
-  groups_.erase(name);
+  erase(name, turn);
   return {};
 }
 
@@ -411,7 +446,9 @@ Result<std::vector<Status>> GroupCoordinator::delete_offsets(const std::string& 
   if (group == nullptr) return no_such_group(name);
   std::vector<Status> answers;
   for (const auto& partition : partitions) {
-    if (group->members.subscribes_to(partition.topic)) {
+    const bool is_read =
+        group->members.subscribes_to(partition.topic) || (group->classic && group->classic->may_read(partition.topic));
+    if (is_read) {
       answers.emplace_back(Error{Errc::group_subscribed_to_topic,
                                  "members of the group '" + name + "' read '" + partition.topic + "': its offsets stay"});
     } else if (!group->offsets.contains(partition)) {
@@ -429,10 +466,11 @@ void GroupCoordinator::expire(Now now, Turn& turn) {
   const auto is_old = [&](TimestampMs since) { return now.wall - since >= options_.offsets_retention_ms; };
   std::vector<std::string> dead;
   for (auto& [name, group] : groups_) {
-    if (!group.members.empty()) continue;
+    if (!group.members.empty() || (group.classic && !group.classic->is_unused())) continue;
     const auto& value = group.members.value();
     const bool had_members = value.epoch != GroupEpoch{0};
     if (had_members && !is_old(value.empty_since)) continue;
+    if (group.is_classic() && !is_old(group.classic->value()->empty_since)) continue;
     std::vector<GroupPartition> old;
     for (const auto& [partition, offset] : group.offsets) {
       if (is_old(offset.committed_at)) old.push_back(partition);
@@ -440,18 +478,23 @@ void GroupCoordinator::expire(Now now, Turn& turn) {
     for (const auto& partition : old) put(group, partition, std::nullopt, turn);
     if (group.offsets.empty()) dead.push_back(name);
   }
-  for (const auto& name : dead) {
-    turn.records.push_back(GroupRecord{name, std::nullopt});
-    groups_.erase(name);
-  }
+  for (const auto& name : dead) erase(name, turn);
 }
 
 std::vector<GroupListing> GroupCoordinator::list() const {
   std::vector<GroupListing> all;
   for (const auto& [name, group] : groups_) {
     const auto& members = group.members;
-    all.push_back({name, members.state(), members.size(), members.value().epoch, std::string(members.assignor()),
-                   members.value().is_paused()});
+    if (group.is_classic()) {
+      all.push_back(group.classic->list());
+      continue;
+    }
+    all.push_back({.group = name,
+                   .state = members.state(),
+                   .members = members.size(),
+                   .epoch = members.value().epoch,
+                   .assignor = std::string(members.assignor()),
+                   .paused = members.value().is_paused()});
   }
   return all;
 }
@@ -459,16 +502,19 @@ std::vector<GroupListing> GroupCoordinator::list() const {
 Result<GroupDescription> GroupCoordinator::describe(const std::string& name) const {
   const auto* group = find(name);
   if (group == nullptr) return no_such_group(name);
-  return group->members.describe();
+  return group->is_classic() ? group->classic->describe(*image_) : group->members.describe();
 }
 
 std::optional<MonotonicMs> GroupCoordinator::next_deadline() const {
-  const auto member = deadlines_.next();
-  return member && *member < next_expiry_ ? member : next_expiry_;
+  auto due = next_expiry_;
+  if (const auto member = deadlines_.next()) due = std::min(due, *member);
+  if (!classic_queue_.empty()) due = std::min(due, classic_queue_.begin()->first);
+  return due;
 }
 
 void GroupCoordinator::on_deadline(Now now, Turn& turn) {
   lost(deadlines_.take_expired(now.monotonic), now, turn);
+  look_at_classic(now, turn);
   if (now.monotonic < next_expiry_) return;
   expire(now, turn);
   next_expiry_ = now.monotonic + options_.expiry_interval_ms;

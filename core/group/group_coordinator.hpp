@@ -1,20 +1,18 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "core/group/classic_group.hpp"
 #include "core/group/consumer_group.hpp"
 #include "core/group/group_rules.hpp"
 #include "core/group/member_deadlines.hpp"
 
 namespace troupe::group {
-
-struct Now {
-  MonotonicMs monotonic{0};
-  TimestampMs wall{0};
-};
 
 /// All groups of one partition of `__consumer_offsets`: their members, their assignments, their offsets. Pure.
 ///
@@ -32,6 +30,7 @@ class GroupCoordinator {
     Millis heartbeat_interval_ms = 3'000;       ///< or a third of the session timeout, when that is less
     Millis offsets_retention_ms = 604'800'000;  ///< of a group without members; a week
     Millis expiry_interval_ms = 60'000;         ///< how often that is looked for
+    Millis initial_rebalance_delay_ms = 500;    ///< of a classic group: ClassicRules::initial_delay_ms
   };
 
   explicit GroupCoordinator(Options options, metadata::ImagePtr image) : options_(options), image_(std::move(image)) {}
@@ -43,7 +42,8 @@ class GroupCoordinator {
   void update(const metadata::ImageDelta& delta, Now now, Turn& turn);
 
   /// Errors: invalid_group_id, unknown_member_id, fenced_member_epoch, fenced_instance_id, unreleased_instance_id,
-  /// group_max_size_reached, policy_violation (as many groups as there may be), and those of check_profile.
+  /// group_max_size_reached, inconsistent_group_protocol (a classic group with members), policy_violation (as many groups as there may be),
+  /// and those of check_profile.
   Result<HeartbeatAnswer> heartbeat(const HeartbeatRequest& request, Now now, Turn& turn);
   /// That node is fenced, or its process is gone, and its members with it: they are out before their deadlines. Static members have their
   /// session timeout to come back (KIP-345).
@@ -53,17 +53,31 @@ class GroupCoordinator {
   /// -1: not known.
   BrokerId node_of(const MemberName& member) const;
 
+  // --- members of classic groups: core/group/classic_group.hpp. A group without members can become one of the other type.
+
+  /// The answer is in this turn or in a later one. Errors: those of ClassicGroup::join and check_join; invalid_group_id, policy_violation;
+  /// inconsistent_group_protocol for a group with members whose coordinator assigns.
+  void join(const ClassicJoinRequest& request, CallToken call, Now now, Turn& turn);
+  /// As above. Errors: those of ClassicGroup::sync.
+  void sync(const ClassicSyncRequest& request, CallToken call, Now now, Turn& turn);
+  /// Errors: those of ClassicGroup::heartbeat.
+  Status heartbeat(const ClassicHeartbeatRequest& request, Now now, Turn& turn);
+  /// One answer a leaver: unknown_member_id, fenced_instance_id.
+  std::vector<Status> leave(const ClassicLeaveRequest& request, Now now, Turn& turn);
+
   /// One answer an offset: unknown_topic_or_partition, offset_metadata_too_large, invalid_argument (a negative offset), fenced_member_epoch
   /// (the member does not own the partition), stale_member_epoch (the position was reset meanwhile).
   /// Errors for all: invalid_group_id, unknown_member_id, stale_member_epoch (not the member's epoch), policy_violation.
+  /// In a classic group any member commits what it wants. Errors for all there: those of ClassicGroup::check_commit.
   Result<std::vector<Status>> commit(const CommitRequest& request, Now now, Turn& turn);
 
-  /// Errors, for members only: unknown_member_id, stale_member_epoch, fenced_member_epoch (not its partition).
+  /// Errors, for members only: unknown_member_id, stale_member_epoch, fenced_member_epoch (not its partition); those of `commit` in a
+  /// classic group.
   Result<std::vector<Position>> offsets(const OffsetsRequest& request) const;
-  /// As `commit`, by an operator, whatever members there are.
+  /// As `commit`, by an operator, whatever members there are. Errors for all: non_empty_group (members of a classic group cannot be told).
   Result<std::vector<Status>> reset(const ResetRequest& request, Now now, Turn& turn);
 
-  /// Errors: group_id_not_found.
+  /// Errors: group_id_not_found, inconsistent_group_protocol (a classic group).
   Status pause(const PauseRequest& request, Turn& turn);
 
   /// With its offsets. Errors: group_id_not_found, non_empty_group.
@@ -86,6 +100,12 @@ class GroupCoordinator {
     explicit Group(const std::string& name) : members(name) {}
     ConsumerGroup members;
     std::map<GroupPartition, CommittedOffset> offsets = {};
+    std::unique_ptr<ClassicGroup> classic = {};  ///< null: it is none
+    std::optional<MonotonicMs> looked_at = {};   ///< when `classic` is, its place in classic_queue_
+
+    bool has_members() const { return !members.empty() || has_classic_members(); }
+    bool has_classic_members() const { return classic && !classic->empty(); }
+    bool is_classic() const { return classic && (!classic->empty() || classic->value()); }
   };
 
   Group* find(const std::string& name);
@@ -93,6 +113,16 @@ class GroupCoordinator {
   Result<Group*> find_or_make(const std::string& name);
   Group& entry(const std::string& name);
   void drop_if_void(const std::string& name);
+  void erase(const std::string& name, Turn& turn);
+
+  ClassicGroup& classic_of(Group& group);
+  Result<ClassicGroup*> find_classic(const std::string& group, const std::string& member);
+  void begin_classic(Now now, Turn& turn);
+  void look_at_classic(Now now, Turn& turn);
+  /// After every call of a classic group: what it became of the group, and when it is looked at again.
+  void settle(const std::string& name, Turn& turn);
+  /// It is to have members of the other type.
+  void end_classic(Group& group, Turn& turn);
 
   Status join(Group& group, const HeartbeatRequest& request, Now now, Turn& turn);
   Result<HeartbeatAnswer> leave(Group& group, const HeartbeatRequest& request, Now now, Turn& turn);
@@ -104,6 +134,7 @@ class GroupCoordinator {
 
   /// A member of that epoch, or of the one before: the answer that told it of its new one may be on its way.
   Status check_member(const std::string& name, const Committer& committer) const;
+  Status check_committer(const std::string& name, const Committer& committer) const;
   /// A member that owns what it asks for.
   Status check_asker(const OffsetsRequest& request) const;
   Status commit_one(Group& group, const Committer& committer, const OffsetToCommit& offset, Now now, Turn& turn);
@@ -117,6 +148,7 @@ class GroupCoordinator {
   std::map<std::string, Group> groups_;
   MemberDeadlines deadlines_;
   MonotonicMs next_expiry_{0};
+  std::set<std::pair<MonotonicMs, std::string>> classic_queue_;  ///< classic groups by when they are to be looked at
 };
 
 }  // namespace troupe::group

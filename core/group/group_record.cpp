@@ -18,7 +18,10 @@ enum class KeyType : std::int16_t {
   group = 1'000,
   member = 1'001,
   target = 1'002,
-  assignment = 1'003
+  assignment = 1'003,
+  classic_group = classic_group_type,
+  classic_member = classic_member_type,
+  classic_share = classic_share_type,
 };
 
 constexpr std::int16_t offset_value_version = 4;
@@ -299,6 +302,22 @@ EncodedRecord encode_one(const AssignmentRecord& record) {
   return {member_key(KeyType::assignment, record.group, record.member), encoded(record.value)};
 }
 
+template <class Value>
+std::optional<ByteBuffer> encoded_classic(const std::optional<Value>& value) {
+  return value ? std::optional{encode_classic(*value)} : std::nullopt;
+}
+EncodedRecord encode_one(const ClassicGroupRecord& record) {
+  Out key;
+  put_key(key, KeyType::classic_group, record.group);
+  return {key.take(), encoded_classic(record.value)};
+}
+EncodedRecord encode_one(const ClassicMemberRecord& record) {
+  return {member_key(KeyType::classic_member, record.group, record.member), encoded_classic(record.value)};
+}
+EncodedRecord encode_one(const ClassicShareRecord& record) {
+  return {member_key(KeyType::classic_share, record.group, record.member), encoded_classic(record.value)};
+}
+
 /// Fills in what the record is without a value.
 template <class Get>
 bool get_value(std::optional<ByteView> bytes, Get get, auto& value) {
@@ -327,6 +346,12 @@ Result<std::optional<Record>> decode(ByteView key, std::optional<ByteView> value
     good = in.ended() && get_value(value, get, one.value);
     record = std::move(one);
   };
+  const auto fill_classic = [&](auto one, auto... more) {
+    one.group = in.text();
+    (more(one), ...);
+    good = in.ended() && (!value || decode_classic(*value, one.value.emplace()));
+    record = std::move(one);
+  };
   const auto member = [&](auto& one) { one.member = in.text(); };
   switch (type) {
     case KeyType::offset_0:
@@ -340,6 +365,9 @@ Result<std::optional<Record>> decode(ByteView key, std::optional<ByteView> value
     case KeyType::member: fill(MemberRecord{}, get_member, member); break;
     case KeyType::target: fill(TargetRecord{}, get_target, member); break;
     case KeyType::assignment: fill(AssignmentRecord{}, get_assignment, member); break;
+    case KeyType::classic_group: fill_classic(ClassicGroupRecord{}); break;
+    case KeyType::classic_member: fill_classic(ClassicMemberRecord{}, member); break;
+    case KeyType::classic_share: fill_classic(ClassicShareRecord{}, member); break;
     default: return std::optional<Record>{};
   }
   if (!good) return damaged;

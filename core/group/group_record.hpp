@@ -6,6 +6,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "core/group/classic_record.hpp"
 #include "core/group/group_member.hpp"
 
 /// What `__consumer_offsets` says, one fact a record. The key names the fact, so that compaction keeps the last of each; a record without
@@ -79,7 +80,8 @@ struct AssignmentRecord {
   friend bool operator==(const AssignmentRecord&, const AssignmentRecord&) = default;
 };
 
-using Record = std::variant<OffsetRecord, GroupRecord, MemberRecord, TargetRecord, AssignmentRecord>;
+using Record = std::variant<OffsetRecord, GroupRecord, MemberRecord, TargetRecord, AssignmentRecord, ClassicGroupRecord,
+                            ClassicMemberRecord, ClassicShareRecord>;
 
 struct EncodedRecord {
   ByteBuffer key = {};

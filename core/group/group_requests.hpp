@@ -50,7 +50,8 @@ struct HeartbeatAnswer {
 /// Who commits. Without a member: somebody who reads the topic without being one of the group, which may have no members then.
 struct Committer {
   std::string member = {};
-  GroupEpoch epoch{-1};
+  GroupEpoch epoch{-1};          ///< a classic member's generation
+  std::string instance_id = {};  ///< of a classic static member, if it says so
 };
 
 struct OffsetToCommit {
@@ -102,26 +103,41 @@ struct PauseRequest {
 
 // --- for those who watch ------------------------------------------------------------------------------------------------------------
 
-/// Kafka's words. Source: KIP-848.
+/// Kafka's words. Source: KIP-848. Part of the wire between nodes: never renumber.
 enum class GroupState : std::uint8_t {
-  empty,        ///< no members
-  reconciling,  ///< some member is not yet where it shall be
-  stable,
+  empty = 0,        ///< no members
+  reconciling = 1,  ///< some member is not yet where it shall be
+  stable = 2,
+  preparing_rebalance = 3,   ///< of a classic group: its members are called together
+  completing_rebalance = 4,  ///< of a classic group: its leader is to assign
 };
 std::string_view to_string(GroupState state) noexcept;
+
+/// Who assigns. Kafka's words. Part of the wire between nodes: never renumber.
+enum class GroupType : std::uint8_t {
+  consumer = 0,  ///< the coordinator
+  classic = 1,   ///< the members among themselves
+};
+std::string_view to_string(GroupType type) noexcept;
 
 struct MemberDescription {
   std::string member = {};
   MemberProfile profile = {};
   MemberAssignment current = {};
   PartitionList target = {};
+  // Of a classic group, as the members sent them. What can be read of them is above, too.
+  std::string metadata = {};
+  std::string assignment = {};
 };
 struct GroupDescription {
   std::string group = {};
   GroupState state = GroupState::empty;
-  GroupEpoch epoch{0};
-  std::string assignor = {};
+  GroupEpoch epoch{0};        ///< a classic group's generation
+  std::string assignor = {};  ///< a classic group's protocol; empty: none was chosen yet
   std::vector<MemberDescription> members = {};
+  GroupType type = GroupType::consumer;
+  std::string protocol_type = {};  ///< of a classic group
+  std::string leader = {};         ///< as above; a member's id
   bool paused = false;
 };
 struct GroupListing {
@@ -130,6 +146,8 @@ struct GroupListing {
   std::size_t members = 0;
   GroupEpoch epoch{0};        ///< 0: it never had members, somebody commits in its name
   std::string assignor = {};  ///< of its members
+  GroupType type = GroupType::consumer;
+  std::string protocol_type = {};  ///< of a classic group
   bool paused = false;
 };
 

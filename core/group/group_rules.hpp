@@ -17,6 +17,10 @@ struct GroupLimits {
   Millis session_timeout_ms_max = 1'800'000;
   Millis rebalance_timeout_ms_min = 1'000;
   Millis rebalance_timeout_ms_max = 3'600'000;
+  std::size_t classic_protocols_max = 64;                                 ///< that one member of a classic group names
+  std::size_t classic_metadata_bytes_max = std::size_t{1} << 20;          ///< of one member, for all its protocols
+  std::size_t classic_group_metadata_bytes_max = std::size_t{6} << 20;    ///< of all members
+  std::size_t classic_group_assignment_bytes_max = std::size_t{6} << 20;  ///< of all members
 };
 
 /// 1 to 249 of a-z A-Z 0-9 . _ -. Errors: invalid_group_id.

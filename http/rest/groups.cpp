@@ -78,7 +78,9 @@ void list_groups(Rest& rest, const CallPtr& call, Request&) {
                         {"paused", one.paused},
                         {"members", one.members},
                         {"epoch", one.epoch.value()},
-                        {"assignor", one.assignor}});
+                        {"assignor", one.assignor},
+                        {"type", group::to_string(one.type)},
+                        {"protocol_type", text_or_null(one.protocol_type)}});
     }
     Json silent = Json::array();
     for (const auto partition : listings->silent) silent.push_back(partition.value());
@@ -98,6 +100,9 @@ void describe_group(Rest& rest, const CallPtr& call, Request& request) {
                               {"paused", view->group.paused},
                               {"epoch", view->group.epoch.value()},
                               {"assignor", view->group.assignor},
+                              {"type", group::to_string(view->group.type)},
+                              {"protocol_type", text_or_null(view->group.protocol_type)},
+                              {"leader", text_or_null(view->group.leader)},
                               {"coordinator", broker_json(coordinator_of(rest, view->group.group))},
                               {"lag", group::summarise(view->partitions).total},
                               {"members", std::move(members)},

@@ -44,6 +44,8 @@ std::string_view state_name(group::GroupState state) {
     case group::GroupState::empty: return "EMPTY";
     case group::GroupState::reconciling: return "RECONCILING";
     case group::GroupState::stable: return "STABLE";
+    case group::GroupState::preparing_rebalance: return "PREPARING_REBALANCE";
+    case group::GroupState::completing_rebalance: return "COMPLETING_REBALANCE";
   }
   return "UNKNOWN";
 }
@@ -53,6 +55,7 @@ struct Summary {
   group::GroupState state;
   group::GroupEpoch epoch;
   const std::string& assignor;
+  group::GroupType type;
 };
 
 Json group_json(Rest& rest, const Origin& origin, const Summary& one) {
@@ -61,7 +64,7 @@ Json group_json(Rest& rest, const Origin& origin, const Summary& one) {
   json["is_simple"] = one.epoch == group::GroupEpoch{0};
   json["partition_assignor"] = one.assignor;
   json["state"] = state_name(one.state);
-  json["type"] = "CONSUMER";
+  json["type"] = one.type == group::GroupType::classic ? "CLASSIC" : "CONSUMER";
   json["is_mixed_consumer_group"] = false;
   const auto coordinator = coordinator_of(rest, one.group);
   if (coordinator.value() >= 0) json["coordinator"] = related(origin, "/brokers/" + to_string(coordinator));
@@ -179,7 +182,7 @@ void list_consumer_groups(Rest& rest, const CallPtr& call, Request&, const Origi
     if (!listings) return refuse(to, listings.error());
     Json data = Json::array();
     for (const auto& one : listings->groups)
-      data.push_back(group_json(rest, origin, {one.group, one.state, one.epoch, one.assignor}));
+      data.push_back(group_json(rest, origin, {one.group, one.state, one.epoch, one.assignor, one.type}));
     answer(to, list(origin, "KafkaConsumerGroupList", "/consumer-groups", std::move(data)));
   };
   rest.broker.group_api().list(group_timeout_ms, reply_on<GroupListings>(call, std::move(take)));
@@ -187,7 +190,7 @@ void list_consumer_groups(Rest& rest, const CallPtr& call, Request&, const Origi
 
 void show_consumer_group(Rest& rest, const CallPtr& call, Request& request, const Origin& origin) {
   with_description(rest, call, request, [&rest, origin](const CallPtr& to, const group::GroupDescription& one) {
-    answer(to, group_json(rest, origin, {one.group, one.state, one.epoch, one.assignor}));
+    answer(to, group_json(rest, origin, {one.group, one.state, one.epoch, one.assignor, one.type}));
   });
 }
 

@@ -50,10 +50,14 @@ void print_paused(Output& out, const Json& group) {
 }
 
 void print_description(Output& out, const Json& group) {
+  const bool classic = text_of(group, "type") == "classic";
   out.line(plain(text_of(group, "group")) + "  " + plain(text_of(group, "state")) +
            (is_paused(group) ? ", PAUSED, " : ", ") + std::to_string(array_of(group, "members").size()) +
            (array_of(group, "members").size() == 1 ? " member, assignor " : " members, assignor ") +
-           plain(text_of(group, "assignor")) + ", coordinator " + plain(text_of(group, "coordinator")));
+           plain(text_of(group, "assignor")) + ", coordinator " + plain(text_of(group, "coordinator")) +
+           (classic ? ", classic " + plain(text_of(group, "protocol_type")) + " protocol, generation " +
+                          plain(text_of(group, "epoch"))
+                    : std::string()));
   Table table(
       {"GROUP", "TOPIC", "PARTITION>", "CURRENT-OFFSET>", "LOG-END-OFFSET>", "LAG>", "CONSUMER-ID", "HOST", "CLIENT-ID"});
   for (const auto& one : array_of(group, "partitions")) {

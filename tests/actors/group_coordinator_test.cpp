@@ -128,6 +128,16 @@ struct CoordinatorFixture {
   static group::HeartbeatRequest joins(const std::string& member) {
     return {"g", member, group::joining, GroupClient::reads({"orders"}), {}};
   }
+  static group::ClassicJoinRequest joins_classic(const std::string& member = {}) {
+    static std::uint8_t fresh = 0;
+    group::ClassicJoinRequest join;
+    join.group = "c";
+    join.member = member;
+    join.protocol_type = "consumer";
+    join.protocols = {{"range", "m"}};
+    join.fresh = Uuid{{++fresh}};
+    return join;
+  }
   static group::CommitRequest commits(std::int64_t offset) {
     return {"plain", {}, {{"orders", PartitionId{0}, Offset{offset}, no_leader_epoch, {}, 0}}};
   }
@@ -290,4 +300,53 @@ TEST_CASE("a member that falls silent is out when its session is over", "[groups
   fixture.commit_one();
   fixture.send(2, group::DescribeRequest{"g"});
   CHECK(std::get<group::GroupDescription>(*fixture.answers.at(2)).members.empty());
+}
+
+TEST_CASE("members of a classic group wait for each other, and hear of a generation when it is committed", "[groups]") {
+  CoordinatorFixture fixture;
+  fixture.load();
+  fixture.send(1, fixture.joins_classic());
+  CHECK(fixture.script->asked.empty());
+  fixture.scheduler.advance(500);  // the group's first members wait for others
+  REQUIRE(fixture.script->asked.size() == 1);
+  CHECK_FALSE(fixture.is_done(1));
+  fixture.commit_one();
+  REQUIRE(fixture.is_done(1));
+  const auto first = std::get<group::ClassicJoinAnswer>(*fixture.answers.at(1)).member;
+
+  fixture.send(2, fixture.joins_classic());
+  CHECK(fixture.answers.size() == 1);
+  CHECK(fixture.script->asked.empty());
+  fixture.send(3, fixture.joins_classic(first));
+  CHECK(fixture.answers.size() == 1);
+  fixture.commit_one();
+  REQUIRE(fixture.is_done(2));
+  REQUIRE(fixture.is_done(3));
+  const auto second = std::get<group::ClassicJoinAnswer>(*fixture.answers.at(2)).member;
+  CHECK(std::get<group::ClassicJoinAnswer>(*fixture.answers.at(3)).members.size() == 2);
+
+  fixture.send(4, group::ClassicSyncRequest{"c", second, {}, group::GroupEpoch{2}, {}, {}, {}});
+  CHECK(fixture.script->asked.empty());
+  fixture.send(5, group::ClassicSyncRequest{"c", first, {}, group::GroupEpoch{2}, {}, {}, {{first, "0"}, {second, "1"}}});
+  fixture.send(6, group::ClassicHeartbeatRequest{"c", first, {}, group::GroupEpoch{2}});
+  CHECK(fixture.answers.size() == 3);
+  fixture.commit_one();
+  REQUIRE(fixture.is_done(4));
+  CHECK(std::get<group::ClassicSyncAnswer>(*fixture.answers.at(4)).assignment == "1");
+  CHECK(fixture.is_done(5));
+  CHECK(fixture.is_done(6));
+}
+
+TEST_CASE("who waits for others when the coordinator ends does not know", "[groups]") {
+  CoordinatorFixture fixture;
+  fixture.options.held_max = 2;
+  fixture.load();
+  fixture.send(1, fixture.joins_classic());
+  fixture.send(2, fixture.joins_classic());
+  fixture.send(3, fixture.joins_classic());
+  CHECK(fixture.code_of(3) == Errc::overloaded);  // who waits counts
+  fixture.scheduler.advance(1'100);
+  fixture.refuse_one(Errc::leadership_lost);
+  CHECK(fixture.code_of(1) == Errc::leadership_lost);
+  CHECK(fixture.code_of(2) == Errc::leadership_lost);
 }

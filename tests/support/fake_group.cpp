@@ -36,6 +36,12 @@ void FakeGroups::take(group::Turn turn, News& news) {
     if (found == listeners_.end()) continue;
     for (const auto& [number, on_news] : found->second) news.push_back(on_news);
   }
+  for (auto& delivery : turn.delivered) {
+    const auto found = parked_.find(delivery.call);
+    if (found == parked_.end()) continue;
+    news.push_back([take = std::move(found->second), answer = std::move(delivery.answer)] { take(answer); });
+    parked_.erase(found);
+  }
 }
 
 void FakeGroups::follow_image(News& news) {
@@ -75,6 +81,29 @@ void FakeGroups::answer(Reply<T>& reply, Handler handler) {
   for (const auto& tell : news) tell();
 }
 
+template <class T, class Handler>
+void FakeGroups::answer_later(Reply<T> reply, Handler handler) {
+  News news;
+  const auto shared = std::make_shared<Reply<T>>(std::move(reply));
+  const auto give = [shared](Result<group::ClassicAnswer> answer) {
+    if (!answer) return (*shared)(std::move(answer).error());
+    (*shared)(std::get<T>(*std::move(answer)));
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    if (away_) {
+      news.push_back([give, code = *away_] { give(Error{code, "the fake coordinator is away"}); });
+    } else {
+      follow_image(news);
+      group::Turn turn;
+      parked_.emplace(++last_parked_, give);
+      handler(last_parked_, turn);
+      take(std::move(turn), news);
+    }
+  }
+  for (const auto& tell : news) tell();
+}
+
 void FakeGroups::advance(Millis time) {
   News news;
   {
@@ -91,8 +120,13 @@ void FakeGroups::advance(Millis time) {
 }
 
 void FakeGroups::go_away(Errc code) {
-  const std::lock_guard lock(mutex_);
-  away_ = code;
+  decltype(parked_) parked;
+  {
+    const std::lock_guard lock(mutex_);
+    away_ = code;
+    parked.swap(parked_);
+  }
+  for (const auto& [token, give] : parked) give(Error{code, "the fake coordinator is away"});
 }
 
 void FakeGroups::come_back() {
@@ -181,6 +215,28 @@ void FakeGroups::describe(std::string group, Millis /*timeout_ms*/, Reply<group:
 
 void FakeGroups::list(Millis /*timeout_ms*/, Reply<GroupListings> reply) {
   answer(reply, [&](group::Turn&) -> Result<GroupListings> { return GroupListings{coordinator_->list(), {}}; });
+}
+
+void FakeGroups::join(group::ClassicJoinRequest request, Millis /*timeout_ms*/, Reply<group::ClassicJoinAnswer> reply) {
+  if (request.fresh.is_nil()) request.fresh = Uuid::random();
+  answer_later(std::move(reply),
+               [&](group::CallToken call, group::Turn& turn) { coordinator_->join(request, call, now_, turn); });
+}
+
+void FakeGroups::sync(group::ClassicSyncRequest request, Millis /*timeout_ms*/, Reply<group::ClassicSyncAnswer> reply) {
+  answer_later(std::move(reply),
+               [&](group::CallToken call, group::Turn& turn) { coordinator_->sync(request, call, now_, turn); });
+}
+
+void FakeGroups::heartbeat(group::ClassicHeartbeatRequest request, Millis /*timeout_ms*/, Reply<Nothing> reply) {
+  answer(reply, [&](group::Turn& turn) -> Result<Nothing> {
+    TROUPE_TRY(coordinator_->heartbeat(request, now_, turn));
+    return Nothing{};
+  });
+}
+
+void FakeGroups::leave(group::ClassicLeaveRequest request, Millis /*timeout_ms*/, Reply<std::vector<Status>> reply) {
+  answer(reply, [&](group::Turn& turn) -> Result<std::vector<Status>> { return coordinator_->leave(request, now_, turn); });
 }
 
 std::unique_ptr<GroupListening> FakeGroups::listen(std::string group, std::string member, std::function<void()> on_news) {

@@ -13,7 +13,8 @@
 namespace troupe::test {
 
 /// The coordinator of all groups, in memory: the real rules, whose turns are committed at once. Answers at once, on the caller's thread,
-/// and so does the news that it has. Time stands still but for `advance`. Thread-safe.
+/// and so does the news that it has; joins and syncs are answered on the thread of who they waited for. Time stands still but for
+/// `advance`. Thread-safe.
 class FakeGroups final : public GroupApi {
  public:
   using Image = std::function<metadata::ImagePtr()>;
@@ -42,6 +43,10 @@ class FakeGroups final : public GroupApi {
                       Reply<std::vector<Status>> reply) override;
   void describe(std::string group, Millis timeout_ms, Reply<group::GroupDescription> reply) override;
   void list(Millis timeout_ms, Reply<GroupListings> reply) override;
+  void join(group::ClassicJoinRequest request, Millis timeout_ms, Reply<group::ClassicJoinAnswer> reply) override;
+  void sync(group::ClassicSyncRequest request, Millis timeout_ms, Reply<group::ClassicSyncAnswer> reply) override;
+  void heartbeat(group::ClassicHeartbeatRequest request, Millis timeout_ms, Reply<Nothing> reply) override;
+  void leave(group::ClassicLeaveRequest request, Millis timeout_ms, Reply<std::vector<Status>> reply) override;
   std::unique_ptr<GroupListening> listen(std::string group, std::string member, std::function<void()> on_news) override;
 
  private:
@@ -52,6 +57,8 @@ class FakeGroups final : public GroupApi {
   void take(group::Turn turn, News& news);
   template <class T, class Handler>
   void answer(Reply<T>& reply, Handler handler);
+  template <class T, class Handler>
+  void answer_later(Reply<T> reply, Handler handler);
 
   const Image image_of_;
   const group::GroupCoordinator::Options options_;
@@ -63,6 +70,8 @@ class FakeGroups final : public GroupApi {
   std::vector<group::EncodedRecord> log_;
   std::map<group::MemberName, std::map<std::uint64_t, std::function<void()>>> listeners_;
   std::uint64_t next_listener_ = 1;
+  std::map<group::CallToken, std::function<void(Result<group::ClassicAnswer>)>> parked_;
+  group::CallToken last_parked_ = 0;
   std::size_t heartbeats_ = 0;
   std::size_t commits_ = 0;
 };

@@ -69,9 +69,10 @@ TEST_CASE("a call to a coordinator comes out as it went in", "[group_calls]") {
   CHECK_FALSE(bare.owned);
 
   const auto commit = read_back(
-      CommitRequest{"g", {"m", GroupEpoch{3}}, {{"orders", PartitionId{1}, Offset{9}, LeaderEpoch{2}, "note", 4}}});
+      CommitRequest{"g", {"m", GroupEpoch{3}, "i"}, {{"orders", PartitionId{1}, Offset{9}, LeaderEpoch{2}, "note", 4}}});
   REQUIRE(commit.offsets.size() == 1);
   CHECK(commit.committer.epoch == GroupEpoch{3});
+  CHECK(commit.committer.instance_id == "i");
   CHECK(commit.offsets[0].offset == Offset{9});
   CHECK(commit.offsets[0].leader_epoch == LeaderEpoch{2});
   CHECK(commit.offsets[0].metadata == "note");
@@ -91,6 +92,65 @@ TEST_CASE("a call to a coordinator comes out as it went in", "[group_calls]") {
   auto unknown = encode_call(ListRequest{});
   unknown[1] = std::byte{8};
   CHECK_FALSE(decode_call(unknown));
+}
+
+TEST_CASE("a classic member's call comes out as it went in", "[group_calls]") {
+  ClassicJoinRequest join;
+  join.group = "g";
+  join.member = "m";
+  join.instance_id = "i";
+  join.client_id = "app";
+  join.client_host = "/::1";
+  join.protocol_type = "consumer";
+  join.protocols = {{"range", std::string("\0\xff", 2)}, {"sticky", std::string(300'000, 'x')}};
+  join.session_timeout_ms = 7;
+  join.rebalance_timeout_ms = 8;
+  join.takes_id_first = true;
+  join.fresh = Uuid{{9}};
+  // Cut at each byte it would take long.
+  const auto read = decode_call(encode_call(join));
+  REQUIRE(read);
+  const auto& joins = std::get<ClassicJoinRequest>(*read);
+  CHECK(joins.protocols == join.protocols);
+  CHECK(joins.instance_id == "i");
+  CHECK(joins.takes_id_first);
+  CHECK_FALSE(joins.can_skip_assignment);
+  CHECK(joins.fresh == join.fresh);
+  CHECK(joins.session_timeout_ms == 7);
+  CHECK(joins.rebalance_timeout_ms == 8);
+  join.protocols.pop_back();
+  CHECK(read_back(join).client_host == "/::1");
+
+  const auto sync = read_back(ClassicSyncRequest{"g", "m", "i", GroupEpoch{4}, "consumer", "range", {{"n", "bytes"}}});
+  CHECK(sync.generation == GroupEpoch{4});
+  CHECK(sync.protocol == "range");
+  CHECK(sync.assignments.at(0).assignment == "bytes");
+  CHECK(read_back(ClassicHeartbeatRequest{"g", "m", "i", GroupEpoch{4}}).instance_id == "i");
+  CHECK(read_back(ClassicLeaveRequest{"g", {{"m", "i"}, {{}, "j"}}}).members.at(1).instance_id == "j");
+  // Their numbers do not depend on what comes before them.
+  CHECK(encode_call(ClassicJoinRequest{}).at(1) == std::byte{40});
+  CHECK(encode_call(ClassicLeaveRequest{}).at(1) == std::byte{43});
+  CHECK(encode_answer(ClassicSyncAnswer{}).at(1) == std::byte{41});
+
+  ClassicJoinAnswer joined;
+  joined.member = "m";
+  joined.generation = GroupEpoch{4};
+  joined.leader = "m";
+  joined.skip_assignment = true;
+  joined.members = {{"m", "i", "abc"}};
+  CHECK(answer_back(joined) == joined);
+  const ClassicSyncAnswer synced{"consumer", "range", "bytes"};
+  CHECK(answer_back(synced) == synced);
+  GroupDescription described;
+  described.state = GroupState::completing_rebalance;
+  described.type = GroupType::classic;
+  described.protocol_type = "consumer";
+  described.leader = "m";
+  described.members.emplace_back().assignment = "bytes";
+  const auto shown = answer_back(described);
+  CHECK(shown.type == GroupType::classic);
+  CHECK(shown.leader == "m");
+  CHECK(shown.members.at(0).assignment == "bytes");
 }
 
 TEST_CASE("what a member says that it owns is a sorted set, however it was sent", "[group_calls]") {
@@ -165,6 +225,24 @@ TEST_CASE("a call asks the coordinator what it says", "[group_calls]") {
   CHECK(ask(HeartbeatRequest{"g", "m", leaving, {}, {}}));
   CHECK(std::holds_alternative<std::monostate>(*ask(DeleteGroupRequest{"g"})));
   CHECK(ask(DescribeRequest{"g"}).error().code == Errc::group_id_not_found);
+
+  Turn turn;
+  ClassicJoinRequest classic;
+  classic.group = "g";
+  classic.protocol_type = "consumer";
+  classic.protocols = {{"range", {}}};
+  REQUIRE(may_wait(classic));
+  ask_later(*group.coordinator, classic, 7, group.now, turn);
+  CHECK(turn.delivered.empty());
+  group.now.monotonic = group.now.monotonic + 500;
+  group.coordinator->on_deadline(group.now, turn);
+  REQUIRE(turn.delivered.size() == 1);
+  CHECK(turn.delivered[0].call == 7);
+  const auto member = std::get<ClassicJoinAnswer>(to_answer(*turn.delivered[0].answer)).member;
+  ask_later(*group.coordinator, ClassicSyncRequest{"g", member, {}, GroupEpoch{1}, {}, {}, {}}, 8, group.now, turn);
+  CHECK(turn.delivered.at(1).call == 8);
+  CHECK(ask(ClassicHeartbeatRequest{"g", member, {}, GroupEpoch{1}}));
+  CHECK(std::get<std::vector<Status>>(*ask(ClassicLeaveRequest{"g", {{member, {}}}})).at(0));
 }
 
 TEST_CASE("a group's partition is the one that Kafka gives it", "[group_calls]") {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -123,11 +124,13 @@ class GroupFixture {
   std::unique_ptr<group::GroupCoordinator> coordinator;
   std::vector<group::EncodedRecord> log;
   std::vector<group::MemberName> nudged;  ///< by the last turn
+  std::map<group::CallToken, Result<group::ClassicAnswer>> delivered;
 
  private:
   void take(group::Turn turn) {
     for (const auto& record : turn.records) log.push_back(group::encode(record));
     nudged = std::move(turn.nudged);
+    for (auto& one : turn.delivered) REQUIRE(delivered.emplace(one.call, std::move(one.answer)).second);
   }
 };
 
