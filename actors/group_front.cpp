@@ -112,6 +112,9 @@ void GroupFront::delete_offsets(std::string group, std::vector<group::GroupParti
 void GroupFront::describe(std::string group, Millis timeout_ms, Reply<group::GroupDescription> reply) {
   send(call_of(group::DescribeRequest{std::move(group)}, timeout_ms, std::move(reply)));
 }
+void GroupFront::instance(group::InstanceRequest request, Millis timeout_ms, Reply<group::InstanceEntry> reply) {
+  send(call_of(std::move(request), timeout_ms, std::move(reply)));
+}
 void GroupFront::list(Millis timeout_ms, Reply<GroupListings> reply) { send(ListGroupsCall{timeout_ms, std::move(reply)}); }
 
 }  // namespace troupe::actors

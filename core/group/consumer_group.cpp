@@ -106,7 +106,7 @@ void ConsumerGroup::own(const std::string& id, const MemberAssignment* before, c
 void ConsumerGroup::write(Record record, Turn& turn) {
   std::visit(
       [this](const auto& one) {
-        if constexpr (!std::is_same_v<std::decay_t<decltype(one)>, OffsetRecord>) apply(one);
+        if constexpr (requires { this->apply(one); }) this->apply(one);
       },
       record);
   turn.records.push_back(std::move(record));

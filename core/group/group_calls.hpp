@@ -28,10 +28,10 @@ struct ListRequest {
 
 /// The order is part of the wire: new ones go to the end.
 using GroupCall = std::variant<HeartbeatRequest, CommitRequest, OffsetsRequest, ResetRequest, DeleteGroupRequest,
-                               DeleteOffsetsRequest, DescribeRequest, ListRequest>;
-/// The last alternative is for calls that are answered with nothing. The order is part of the wire, too.
+                               DeleteOffsetsRequest, DescribeRequest, ListRequest, InstanceRequest>;
+/// `std::monostate` is for calls that are answered with nothing. The order is part of the wire, too.
 using GroupAnswer = std::variant<HeartbeatAnswer, std::vector<Status>, std::vector<Position>, GroupDescription,
-                                 std::vector<GroupListing>, std::monostate>;
+                                 std::vector<GroupListing>, std::monostate, InstanceEntry>;
 
 /// The partition of the groups' topic whose leader answers.
 PartitionId partition_of(const GroupCall& call);

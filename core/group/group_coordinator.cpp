@@ -62,23 +62,33 @@ void GroupCoordinator::drop_if_void(const std::string& name) {
 void GroupCoordinator::replay(const Record& record) {
   std::visit(
       [this](const auto& one) {
-        auto& group = entry(one.group);
-        if constexpr (std::is_same_v<std::decay_t<decltype(one)>, OffsetRecord>) {
-          const GroupPartition partition{one.topic, one.partition};
-          if (one.value) {
-            group.offsets[partition] = *one.value;
-          } else {
-            group.offsets.erase(partition);
-          }
+        if constexpr (std::is_same_v<std::decay_t<decltype(one)>, InstanceRecord>) {
+          return instances_.apply(one, MonotonicMs{0});
         } else {
-          group.members.apply(one);
+          return replay_of_group(one);
         }
-        if (!one.value) drop_if_void(one.group);
       },
       record);
 }
 
+template <class One>
+void GroupCoordinator::replay_of_group(const One& one) {
+  auto& group = entry(one.group);
+  if constexpr (std::is_same_v<std::decay_t<decltype(one)>, OffsetRecord>) {
+    const GroupPartition partition{one.topic, one.partition};
+    if (one.value) {
+      group.offsets[partition] = *one.value;
+    } else {
+      group.offsets.erase(partition);
+    }
+  } else {
+    group.members.apply(one);
+  }
+  if (!one.value) drop_if_void(one.group);
+}
+
 void GroupCoordinator::begin(Now now, Turn& turn) {
+  instances_.begin(now.monotonic);
   for (auto& [name, group] : groups_) {
     group.members.drop_unknown();
     for (const auto& [id, member] : group.members.members()) deadlines_.heard({name, id}, member, now.monotonic);
@@ -391,7 +401,25 @@ Status GroupCoordinator::delete_group(const std::string& name, Turn& turn) {
   while (!group->offsets.empty()) put(*group, GroupPartition{group->offsets.begin()->first}, std::nullopt, turn);
   turn.records.push_back(GroupRecord{name, std::nullopt});
   groups_.erase(name);
+  instances_.forget_group(name, turn);
   return {};
+}
+
+Result<InstanceEntry> GroupCoordinator::instance(const InstanceRequest& request, BrokerId from, Now now, Turn& turn) {
+  MemberProfile asker;
+  place(asker, from);
+  const auto written = turn.records.size();
+  auto entry = instances_.answer(request, asker.node, asker.node_epoch, now.monotonic, turn);
+  const bool begins = request.kind == InstanceRequest::Kind::make || request.kind == InstanceRequest::Kind::claim;
+  auto* group = find(request.group);
+  if (!begins || turn.records.size() == written || group == nullptr) return entry;
+  // The member that it was before, which may not have left, or may not live any more, makes way.
+  const auto instance_id = member_instance_of(request.name);
+  const auto& members = group->members.members();
+  const auto before =
+      std::ranges::find_if(members, [&](const auto& one) { return one.second.profile.instance_id == instance_id; });
+  if (before != members.end()) group->members.set_aside(std::string(before->first), turn);
+  return entry;
 }
 
 Result<std::vector<Status>> GroupCoordinator::delete_offsets(const std::string& name,
@@ -458,6 +486,7 @@ std::optional<MonotonicMs> GroupCoordinator::next_deadline() const {
 void GroupCoordinator::on_deadline(Now now, Turn& turn) {
   lost(deadlines_.take_expired(now.monotonic), now, turn);
   if (now.monotonic < next_expiry_) return;
+  instances_.expire(now.monotonic, turn);
   expire(now, turn);
   next_expiry_ = now.monotonic + options_.expiry_interval_ms;
 }

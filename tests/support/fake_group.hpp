@@ -40,6 +40,9 @@ class FakeGroups final : public GroupApi {
   void delete_offsets(std::string group, std::vector<group::GroupPartition> partitions, Millis timeout_ms,
                       Reply<std::vector<Status>> reply) override;
   void describe(std::string group, Millis timeout_ms, Reply<group::GroupDescription> reply) override;
+  /// As `instance`, of that node; others are node 1.
+  void instance_of(BrokerId from, group::InstanceRequest request, Reply<group::InstanceEntry> reply);
+  void instance(group::InstanceRequest request, Millis timeout_ms, Reply<group::InstanceEntry> reply) override;
   void list(Millis timeout_ms, Reply<GroupListings> reply) override;
   std::unique_ptr<GroupListening> listen(std::string group, std::string member, std::function<void()> on_news) override;
 
