@@ -25,10 +25,13 @@ class Consumers final : public ConsumerApi {
     ActorTable* table = nullptr;       ///< outlives the consumers
     std::string parent = "consumers";  ///< the manager's name in the table
     std::size_t consumers_max = 10'000;
+    std::function<InstanceLinks*()> instances =
+        {};  ///< what it gives outlives the consumers; null: there are no other nodes
   };
   explicit Consumers(Options options) : options_(std::move(options)) {}
 
   std::unique_ptr<Consumer> open(ConsumerOptions options, std::shared_ptr<ConsumerListener> listener) override;
+  InstanceLinks* instance_links() override { return options_.instances ? options_.instances() : nullptr; }
   /// Those that live now.
   std::size_t count() const { return count_->load(); }
 

@@ -128,6 +128,9 @@ void GroupFront::heartbeat(group::ClassicHeartbeatRequest request, Millis timeou
 void GroupFront::leave(group::ClassicLeaveRequest request, Millis timeout_ms, Reply<std::vector<Status>> reply) {
   send(call_of(std::move(request), timeout_ms, std::move(reply)));
 }
+void GroupFront::instance(group::InstanceRequest request, Millis timeout_ms, Reply<group::InstanceEntry> reply) {
+  send(call_of(std::move(request), timeout_ms, std::move(reply)));
+}
 void GroupFront::list(Millis timeout_ms, Reply<GroupListings> reply) { send(ListGroupsCall{timeout_ms, std::move(reply)}); }
 
 }  // namespace troupe::actors

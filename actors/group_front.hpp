@@ -43,6 +43,7 @@ class GroupFront final : public GroupApi {
   void delete_offsets(std::string group, std::vector<group::GroupPartition> partitions, Millis timeout_ms,
                       Reply<std::vector<Status>> reply) override;
   void describe(std::string group, Millis timeout_ms, Reply<group::GroupDescription> reply) override;
+  void instance(group::InstanceRequest request, Millis timeout_ms, Reply<group::InstanceEntry> reply) override;
   void list(Millis timeout_ms, Reply<GroupListings> reply) override;
   void join(group::ClassicJoinRequest request, Millis timeout_ms, Reply<group::ClassicJoinAnswer> reply) override;
   void sync(group::ClassicSyncRequest request, Millis timeout_ms, Reply<group::ClassicSyncAnswer> reply) override;

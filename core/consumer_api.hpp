@@ -52,7 +52,8 @@ struct ConsumerOptions {
 struct ConsumerPosition {
   TopicIdPartition partition = {};
   std::string topic = {};
-  Offset next{0};  ///< the next record to be read
+  Offset next{0};       ///< the next record to be read
+  bool chosen = false;  ///< nothing was committed: it begins where its reset policy says
 
   friend bool operator==(const ConsumerPosition&, const ConsumerPosition&) = default;
 };
@@ -167,9 +168,14 @@ class Consumer {
   virtual void close(Reply<std::monostate> reply) = 0;
 };
 
+class InstanceLinks;
+
 class ConsumerApi {
  public:
   virtual ~ConsumerApi() = default;
+
+  /// To the REST proxy's instances on other nodes; null: there are none. core/consumer/instance_links.hpp
+  virtual InstanceLinks* instance_links() { return nullptr; }
 
   /// Begins at once. What is wrong with it comes as `ConsumerFailed`. Any thread.
   virtual std::unique_ptr<Consumer> open(ConsumerOptions options, std::shared_ptr<ConsumerListener> listener) = 0;

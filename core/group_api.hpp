@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/broker_api.hpp"
+#include "core/group/group_instances.hpp"
 #include "core/group/group_requests.hpp"
 
 /// What may be asked of groups, on any node: whoever coordinates the group answers.
@@ -40,6 +41,8 @@ class GroupApi {
   virtual void delete_offsets(std::string group, std::vector<group::GroupPartition> partitions, Millis timeout_ms,
                               Reply<std::vector<Status>> reply) = 0;
   virtual void describe(std::string group, Millis timeout_ms, Reply<group::GroupDescription> reply) = 0;
+  /// Consumer instances of the REST proxy, which node has them: core/group/group_instances.hpp
+  virtual void instance(group::InstanceRequest request, Millis timeout_ms, Reply<group::InstanceEntry> reply) = 0;
   virtual void list(Millis timeout_ms, Reply<GroupListings> reply) = 0;
 
   // --- members of classic groups (Kafka's JoinGroup, SyncGroup, Heartbeat, LeaveGroup). They commit and ask for offsets as above, with

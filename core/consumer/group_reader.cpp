@@ -173,17 +173,17 @@ void GroupReader::begin(const GroupConsumerEffects::Assigned& assigned, Effects&
     move(at->first, lane, *assigned.from, ConsumerReset::Reason::group, effects);
   } else {
     lane.position = lane.since = *assigned.from;
-    tell_assigned(at->first, lane, effects);
+    tell_assigned(at->first, lane, false, effects);
   }
   lane.state = State::ready;
 }
 
-void GroupReader::tell_assigned(const TopicIdPartition& id, Lane& lane, Effects& effects) {
+void GroupReader::tell_assigned(const TopicIdPartition& id, Lane& lane, bool chosen, Effects& effects) {
   lane.told = true;
   if (abandoned_) return;
   auto* last = effects.events.empty() ? nullptr : std::get_if<ConsumerAssigned>(&effects.events.back());
   if (last == nullptr) last = &std::get<ConsumerAssigned>(effects.events.emplace_back(ConsumerAssigned{group_.epoch(), {}}));
-  last->partitions.push_back({id, lane.topic, lane.position});
+  last->partitions.push_back({id, lane.topic, lane.position, chosen});
 }
 
 void GroupReader::leave(const group::PartitionList& partitions, group::PartitionList& to_release, MonotonicMs now,
@@ -331,7 +331,7 @@ void GroupReader::on_found(std::uint64_t token, const Result<OffsetAnswer>& answ
         move(id, *lane, answer->offset, ConsumerReset::Reason::group, effects);
       } else {
         lane->position = lane->since = answer->offset;
-        tell_assigned(id, *lane, effects);
+        tell_assigned(id, *lane, true, effects);
       }
       // Where it began is a position like any other: who comes after it must not begin later.
       if (options_.auto_commit) group_.consumed(id, answer->offset, no_leader_epoch);

@@ -156,7 +156,7 @@ class GroupReader {
   void find(const TopicIdPartition& id, Lane& lane, Purpose purpose, Effects& effects);
   void found_range(const TopicIdPartition& id, Lane& lane, const OffsetAnswer& range, MonotonicMs now, Effects& effects);
   void move(const TopicIdPartition& id, Lane& lane, Offset to, ConsumerReset::Reason reason, Effects& effects);
-  void tell_assigned(const TopicIdPartition& id, Lane& lane, Effects& effects);
+  void tell_assigned(const TopicIdPartition& id, Lane& lane, bool chosen, Effects& effects);
   void try_later(Lane& lane, State then, MonotonicMs now);
   void fail(Error error, Effects& effects);
   /// Nothing to begin with, and it is not to choose: it leaves.

@@ -51,6 +51,12 @@ std::vector<std::string> read_texts(In& in) {
   return read_list<std::string>(in, 4, [&] { return in.text(); });
 }
 
+ByteBuffer read_definition(In& in) {
+  const auto text = in.text(GroupInstances::Limits{}.definition_bytes_max);
+  const auto bytes = as_bytes(text);
+  return {bytes.begin(), bytes.end()};
+}
+
 void write(Out& out, const PartitionList& list) {
   write_list(out, list, [&](const TopicIdPartition& one) { out.id(one); });
 }
@@ -277,7 +283,36 @@ void read(In& in, PauseRequest& one) {
   one.paused = in.flag();
 }
 
+void write(Out& out, const InstanceRequest& one) {
+  out.integer(static_cast<std::uint8_t>(one.kind));
+  out.text(one.group);
+  out.text(one.name);
+  out.integer(one.epoch);
+  out.text(as_text(one.definition));
+}
+void read(In& in, InstanceRequest& one) {
+  using Kind = InstanceRequest::Kind;
+  one.kind = static_cast<Kind>(in.integer<std::uint8_t>(0, static_cast<std::uint8_t>(Kind::remove)));
+  one.group = in.text();
+  one.name = in.text();
+  one.epoch = in.integer<std::int32_t>(0);
+  one.definition = read_definition(in);
+}
+
 // --- answers
+
+void write(Out& out, const InstanceEntry& one) {
+  out.integer(one.host.value());
+  out.integer(one.host_epoch.value());
+  out.integer(one.epoch);
+  out.text(as_text(one.definition));
+}
+void read(In& in, InstanceEntry& one) {
+  one.host = in.broker();
+  one.host_epoch = Offset{in.integer<std::int64_t>(-1)};
+  one.epoch = in.integer<std::int32_t>(1);
+  one.definition = read_definition(in);
+}
 
 void write(Out& out, const HeartbeatAnswer& one) {
   out.integer(one.epoch.value());
@@ -453,6 +488,8 @@ PartitionId partition_of(const GroupCall& call) {
 }
 
 bool is_question(const GroupCall& call) {
+  const auto* instance = std::get_if<InstanceRequest>(&call);
+  if (instance != nullptr) return instance->kind == InstanceRequest::Kind::find;
   return std::holds_alternative<OffsetsRequest>(call) || std::holds_alternative<DescribeRequest>(call) ||
          std::holds_alternative<ListRequest>(call);
 }
@@ -487,6 +524,7 @@ Result<GroupAnswer> answer_call(GroupCoordinator& coordinator, const GroupCall& 
           coordinator.place(*placed.profile, from);
           return answer_of(coordinator.heartbeat(placed, now, turn));
         }
+        if constexpr (std::is_same_v<Call, InstanceRequest>) return answer_of(coordinator.instance(one, from, now, turn));
         if constexpr (std::is_same_v<Call, CommitRequest>) return answer_of(coordinator.commit(one, now, turn));
         if constexpr (std::is_same_v<Call, OffsetsRequest>) return answer_of(coordinator.offsets(one));
         if constexpr (std::is_same_v<Call, ResetRequest>) return answer_of(coordinator.reset(one, now, turn));

@@ -28,11 +28,11 @@ struct ListRequest {
 
 /// The order is part of the wire: new ones go to the end, but those of classic groups stay behind them. These count from 40.
 using GroupCall = std::variant<HeartbeatRequest, CommitRequest, OffsetsRequest, ResetRequest, DeleteGroupRequest,
-                               DeleteOffsetsRequest, DescribeRequest, ListRequest, PauseRequest,  // 0 to 8
+                               DeleteOffsetsRequest, DescribeRequest, ListRequest, PauseRequest, InstanceRequest,  // 0 to 9
                                ClassicJoinRequest, ClassicSyncRequest, ClassicHeartbeatRequest, ClassicLeaveRequest>;
 /// std::monostate is for calls that are answered with nothing. The order is part of the wire, as above.
 using GroupAnswer = std::variant<HeartbeatAnswer, std::vector<Status>, std::vector<Position>, GroupDescription,
-                                 std::vector<GroupListing>, std::monostate,  // 0 to 5
+                                 std::vector<GroupListing>, std::monostate, InstanceEntry,  // 0 to 6
                                  ClassicJoinAnswer, ClassicSyncAnswer>;
 
 /// The partition of the groups' topic whose leader answers.

@@ -69,26 +69,36 @@ void GroupCoordinator::erase(const std::string& name, Turn& turn) {
 void GroupCoordinator::replay(const Record& record) {
   std::visit(
       [this](const auto& one) {
-        auto& group = entry(one.group);
-        if constexpr (std::is_same_v<std::decay_t<decltype(one)>, OffsetRecord>) {
-          const GroupPartition partition{one.topic, one.partition};
-          if (one.value) {
-            group.offsets[partition] = *one.value;
-          } else {
-            group.offsets.erase(partition);
-          }
-        } else if constexpr (requires { group.members.apply(one); }) {
-          group.members.apply(one);
+        if constexpr (std::is_same_v<std::decay_t<decltype(one)>, InstanceRecord>) {
+          return instances_.apply(one, MonotonicMs{0});
         } else {
-          classic_of(group).apply(one);
-          if (!one.value && group.classic->is_nothing()) group.classic.reset();
+          return replay_of_group(one);
         }
-        if (!one.value) drop_if_void(one.group);
       },
       record);
 }
 
+template <class One>
+void GroupCoordinator::replay_of_group(const One& one) {
+  auto& group = entry(one.group);
+  if constexpr (std::is_same_v<std::decay_t<decltype(one)>, OffsetRecord>) {
+    const GroupPartition partition{one.topic, one.partition};
+    if (one.value) {
+      group.offsets[partition] = *one.value;
+    } else {
+      group.offsets.erase(partition);
+    }
+  } else if constexpr (requires { group.members.apply(one); }) {
+    group.members.apply(one);
+  } else {
+    classic_of(group).apply(one);
+    if (!one.value && group.classic->is_nothing()) group.classic.reset();
+  }
+  if (!one.value) drop_if_void(one.group);
+}
+
 void GroupCoordinator::begin(Now now, Turn& turn) {
+  instances_.begin(now.monotonic);
   for (auto& [name, group] : groups_) {
     group.members.drop_unknown();
     group.members.tell_pauses();
@@ -437,7 +447,25 @@ Status GroupCoordinator::delete_group(const std::string& name, Turn& turn) {
   }
   while (!group->offsets.empty()) put(*group, GroupPartition{group->offsets.begin()->first}, std::nullopt, turn);
   erase(name, turn);
+  instances_.forget_group(name, turn);
   return {};
+}
+
+Result<InstanceEntry> GroupCoordinator::instance(const InstanceRequest& request, BrokerId from, Now now, Turn& turn) {
+  MemberProfile asker;
+  place(asker, from);
+  const auto written = turn.records.size();
+  auto entry = instances_.answer(request, asker.node, asker.node_epoch, now.monotonic, turn);
+  const bool begins = request.kind == InstanceRequest::Kind::make || request.kind == InstanceRequest::Kind::claim;
+  auto* group = find(request.group);
+  if (!begins || turn.records.size() == written || group == nullptr) return entry;
+  // The member that it was before, which may not have left, or may not live any more, makes way.
+  const auto instance_id = member_instance_of(request.name);
+  const auto& members = group->members.members();
+  const auto before =
+      std::ranges::find_if(members, [&](const auto& one) { return one.second.profile.instance_id == instance_id; });
+  if (before != members.end()) group->members.set_aside(std::string(before->first), turn);
+  return entry;
 }
 
 Result<std::vector<Status>> GroupCoordinator::delete_offsets(const std::string& name,
@@ -516,6 +544,7 @@ void GroupCoordinator::on_deadline(Now now, Turn& turn) {
   lost(deadlines_.take_expired(now.monotonic), now, turn);
   look_at_classic(now, turn);
   if (now.monotonic < next_expiry_) return;
+  instances_.expire(now.monotonic, turn);
   expire(now, turn);
   next_expiry_ = now.monotonic + options_.expiry_interval_ms;
 }

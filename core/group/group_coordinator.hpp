@@ -9,6 +9,7 @@
 
 #include "core/group/classic_group.hpp"
 #include "core/group/consumer_group.hpp"
+#include "core/group/group_instances.hpp"
 #include "core/group/group_rules.hpp"
 #include "core/group/member_deadlines.hpp"
 
@@ -27,13 +28,15 @@ class GroupCoordinator {
  public:
   struct Options {
     GroupLimits limits = {};
+    GroupInstances::Limits instances = {};
     Millis heartbeat_interval_ms = 3'000;       ///< or a third of the session timeout, when that is less
     Millis offsets_retention_ms = 604'800'000;  ///< of a group without members; a week
     Millis expiry_interval_ms = 60'000;         ///< how often that is looked for
     Millis initial_rebalance_delay_ms = 500;    ///< of a classic group: ClassicRules::initial_delay_ms
   };
 
-  explicit GroupCoordinator(Options options, metadata::ImagePtr image) : options_(options), image_(std::move(image)) {}
+  explicit GroupCoordinator(Options options, metadata::ImagePtr image)
+      : options_(options), image_(std::move(image)), instances_(options_.instances) {}
 
   void replay(const Record& record);
   /// All records are in. Members have their full time from now on, but for those whose nodes have gone meanwhile.
@@ -86,6 +89,10 @@ class GroupCoordinator {
   Result<std::vector<Status>> delete_offsets(const std::string& group, const std::vector<GroupPartition>& partitions,
                                              Turn& turn);
 
+  /// Consumer instances of the REST proxy. Who makes one or takes one over is the member that the instance was before, and has at once
+  /// what that had (KIP-345). Errors: those of GroupInstances::answer.
+  Result<InstanceEntry> instance(const InstanceRequest& request, BrokerId from, Now now, Turn& turn);
+
   std::vector<GroupListing> list() const;
   /// Errors: group_id_not_found.
   Result<GroupDescription> describe(const std::string& group) const;
@@ -108,6 +115,8 @@ class GroupCoordinator {
     bool is_classic() const { return classic && (!classic->empty() || classic->value()); }
   };
 
+  template <class One>
+  void replay_of_group(const One& record);
   Group* find(const std::string& name);
   const Group* find(const std::string& name) const;
   Result<Group*> find_or_make(const std::string& name);
@@ -146,6 +155,7 @@ class GroupCoordinator {
   const Options options_;
   metadata::ImagePtr image_;
   std::map<std::string, Group> groups_;
+  GroupInstances instances_;
   MemberDeadlines deadlines_;
   MonotonicMs next_expiry_{0};
   std::set<std::pair<MonotonicMs, std::string>> classic_queue_;  ///< classic groups by when they are to be looked at

@@ -22,6 +22,7 @@ enum class KeyType : std::int16_t {
   classic_group = classic_group_type,
   classic_member = classic_member_type,
   classic_share = classic_share_type,
+  instance = 1'010,
 };
 
 constexpr std::int16_t offset_value_version = 4;
@@ -47,6 +48,10 @@ class Out {
   void compact_text(std::string_view value) {  // Kafka's COMPACT_STRING
     unsigned_varint(static_cast<std::uint32_t>(value.size() + 1));
     out_.bytes(as_bytes(value));
+  }
+  void blob(ByteView value) {
+    integer(static_cast<std::uint32_t>(value.size()));
+    out_.bytes(value);
   }
   void uuid(const Uuid& value) { out_.bytes(std::as_bytes(std::span{value.bytes()})); }
   void partitions(const PartitionList& list) {
@@ -101,6 +106,15 @@ class In {
     std::array<std::uint8_t, 16> copy{};
     std::ranges::transform(*bytes, copy.begin(), [](std::byte one) { return std::to_integer<std::uint8_t>(one); });
     return Uuid{copy};
+  }
+  ByteBuffer blob() {
+    const auto size = integer<std::uint32_t>();
+    const auto bytes = wrong_ ? std::nullopt : in_.bytes(size);
+    if (!bytes) {
+      wrong_ = true;
+      return {};
+    }
+    return {bytes->begin(), bytes->end()};
   }
   PartitionList partitions() {
     PartitionList list;
@@ -252,6 +266,24 @@ void put(Out& out, const MemberAssignment& value) {
   out.partitions(value.revoking);
 }
 
+void put(Out& out, const InstanceEntry& value) {
+  out.integer(own_version);
+  out.integer(value.host.value());
+  out.integer(value.host_epoch.value());
+  out.integer(value.epoch);
+  out.blob(value.definition);
+}
+
+InstanceEntry get_instance(In& in) {
+  in.integer(own_version, own_version);
+  InstanceEntry value;
+  value.host = BrokerId{in.integer<std::int32_t>(-1)};
+  value.host_epoch = Offset{in.integer<std::int64_t>(-1)};
+  value.epoch = in.integer<std::int32_t>(1);
+  value.definition = in.blob();
+  return value;
+}
+
 MemberAssignment get_assignment(In& in) {
   in.integer(own_version, own_version);
   MemberAssignment value;
@@ -317,6 +349,9 @@ EncodedRecord encode_one(const ClassicMemberRecord& record) {
 EncodedRecord encode_one(const ClassicShareRecord& record) {
   return {member_key(KeyType::classic_share, record.group, record.member), encoded_classic(record.value)};
 }
+EncodedRecord encode_one(const InstanceRecord& record) {
+  return {member_key(KeyType::instance, record.group, record.name), encoded(record.value)};
+}
 
 /// Fills in what the record is without a value.
 template <class Get>
@@ -368,6 +403,7 @@ Result<std::optional<Record>> decode(ByteView key, std::optional<ByteView> value
     case KeyType::classic_group: fill_classic(ClassicGroupRecord{}); break;
     case KeyType::classic_member: fill_classic(ClassicMemberRecord{}, member); break;
     case KeyType::classic_share: fill_classic(ClassicShareRecord{}, member); break;
+    case KeyType::instance: fill(InstanceRecord{}, get_instance, [&](auto& one) { one.name = in.text(); }); break;
     default: return std::optional<Record>{};
   }
   if (!good) return damaged;

@@ -80,8 +80,25 @@ struct AssignmentRecord {
   friend bool operator==(const AssignmentRecord&, const AssignmentRecord&) = default;
 };
 
-using Record = std::variant<OffsetRecord, GroupRecord, MemberRecord, TargetRecord, AssignmentRecord, ClassicGroupRecord,
-                            ClassicMemberRecord, ClassicShareRecord>;
+/// A consumer instance of the REST proxy: what it is, and which node has it.
+struct InstanceEntry {
+  BrokerId host{-1};
+  Offset host_epoch = no_offset;  ///< that node's registration, as the coordinator saw it
+  std::int32_t epoch = 0;         ///< grows with each node that has it
+  ByteBuffer definition = {};     ///< the doors' own: core/consumer/rest_calls.hpp
+
+  friend bool operator==(const InstanceEntry&, const InstanceEntry&) = default;
+};
+struct InstanceRecord {
+  std::string group = {};
+  std::string name = {};
+  std::optional<InstanceEntry> value = {};
+
+  friend bool operator==(const InstanceRecord&, const InstanceRecord&) = default;
+};
+
+using Record = std::variant<OffsetRecord, GroupRecord, MemberRecord, TargetRecord, AssignmentRecord, InstanceRecord,
+                            ClassicGroupRecord, ClassicMemberRecord, ClassicShareRecord>;
 
 struct EncodedRecord {
   ByteBuffer key = {};

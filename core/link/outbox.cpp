@@ -39,7 +39,7 @@ std::optional<ByteBuffer> Outbox::next(const PacketHead& head) {
   }
   if (data) {
     fill(lanes_[index_of(Channel::node)], room, chunks);
-    constexpr std::array in_turns{Channel::replica, Channel::gateway, Channel::group};
+    constexpr std::array in_turns{Channel::replica, Channel::gateway, Channel::group, Channel::consumer};
     for (std::size_t i = 0; i < in_turns.size(); ++i)
       fill(lanes_[index_of(in_turns[(turn_ + i) % in_turns.size()])], room, chunks);
     ++turn_;

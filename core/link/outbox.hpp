@@ -30,9 +30,9 @@ class Outbox {
   struct Options {
     std::size_t under_way_bytes_max = std::size_t{1} << 20;
     std::size_t control_extra_bytes = std::size_t{1} << 20;
-    std::array<std::size_t, channel_count> waiting_bytes_max{std::size_t{4} << 20,  std::size_t{4} << 20,
-                                                             std::size_t{32} << 20, std::size_t{32} << 20,
-                                                             std::size_t{32} << 20, std::size_t{32} << 20};
+    std::array<std::size_t, channel_count> waiting_bytes_max{
+        std::size_t{4} << 20,  std::size_t{4} << 20,  std::size_t{32} << 20, std::size_t{32} << 20,
+        std::size_t{32} << 20, std::size_t{32} << 20, std::size_t{32} << 20};
   };
   struct Message {
     ChunkKind kind = ChunkKind::message;

@@ -1,100 +1,24 @@
 #include "http/rest/consumer_instance.hpp"
 
 #include <algorithm>
-#include <set>
+#include <utility>
 
-#include "base/base64.hpp"
-#include "core/group/group_rules.hpp"
-#include "core/record/record_batch.hpp"
-#include "http/json/json_syntax.hpp"
-#include "http/rest/answers.hpp"
+#include "http/rest/record_v2.hpp"
 
 namespace troupe::http {
 namespace {
 
-constexpr std::int64_t window_bytes = std::int64_t{1} << 20;
-constexpr std::int64_t any_number = std::int64_t{1} << 40;
+using consumer::RestAnswer;
+using consumer::RestInstance;
 
-std::string_view type_of(RecordFormat format) {
-  switch (format) {
-    case RecordFormat::json: return "application/vnd.kafka.json.v2+json";
-    case RecordFormat::text: return "application/vnd.kafka.text.v2+json";
-    case RecordFormat::auto_:
-    case RecordFormat::binary: break;
-  }
-  return "application/vnd.kafka.binary.v2+json";
-}
+constexpr Millis group_request_ms = 10'000;
+/// Of an answer in all, with one record that is larger than was asked for: what fits through a link.
+constexpr std::size_t page_bytes_max = (std::size_t{16} << 20) - 64;
+/// Another member of its name is in the way: that often it is made to go.
+constexpr int reclaims_max = 3;
+constexpr std::size_t hurried_max = 16;
 
-void append_base64_text(std::string& out, ByteView bytes) {
-  out += '"';
-  append_base64(out, bytes);
-  out += '"';
-}
-
-/// False: it cannot be shown in that format. A key can always: one that is not JSON is a string.
-bool append_part(std::string& out, const std::optional<ByteView>& bytes, RecordFormat format, bool key) {
-  if (!bytes) {
-    out += "null";
-    return true;
-  }
-  const auto text = as_text(*bytes);
-  if (format == RecordFormat::binary) {
-    append_base64_text(out, *bytes);
-  } else if (format == RecordFormat::json && is_json(text)) {
-    out += text;
-  } else if ((format == RecordFormat::text || key) && is_utf8(text)) {
-    append_json_string(out, text);
-  } else if (key) {
-    append_base64_text(out, *bytes);
-  } else {
-    return false;
-  }
-  return true;
-}
-
-/// As Strimzi's bridge writes them.
-void append_metadata(std::string& out, const record::RecordView& record) {
-  out += ",\"timestamp\":";
-  append_number(out, record.timestamp.value());
-  out += ",\"headers\":[";
-  const auto headers = record::decode_headers(record);
-  for (const auto& header : headers ? *headers : std::vector<record::RecordHeader>{}) {
-    if (as_text(header.key).starts_with("__troupe") || !is_utf8(as_text(header.key))) continue;
-    out += out.back() == '[' ? "{\"key\":" : ",{\"key\":";
-    append_json_string(out, as_text(header.key));
-    out += ",\"value\":";
-    if (header.value) {
-      append_base64_text(out, *header.value);
-    } else {
-      out += "null";
-    }
-    out += '}';
-  }
-  out += ']';
-}
-
-bool append_record_v2(std::string& out, const std::string& topic, PartitionId partition, const record::RecordView& record,
-                      const InstanceSettings& settings) {
-  const auto before = out.size();
-  out += out.back() == '[' ? "{\"topic\":" : ",{\"topic\":";
-  append_json_string(out, topic);
-  out += ",\"key\":";
-  append_part(out, record.key, settings.format, true);
-  out += ",\"value\":";
-  if (!append_part(out, record.value, settings.format, false)) {
-    out.resize(before);
-    return false;
-  }
-  out += ",\"partition\":";
-  append_number(out, partition.value());
-  out += ",\"offset\":";
-  append_number(out, record.offset.value());
-  if (settings.with_metadata) append_metadata(out, record);
-  out += '}';
-  return true;
-}
-
-Error illegal(const std::string& what) { return {Errc::conflict, "Illegal state: " + what}; }
+Error not_here() { return {Errc::not_coordinator, "the instance is not on this node (any more): nothing was done"}; }
 
 }  // namespace
 
@@ -106,21 +30,8 @@ class ConsumerInstance::Ear final : public ConsumerListener {
   void on_event(ConsumerEvent event) override {
     const auto instance = instance_.lock();
     if (!instance) return;
-    std::shared_ptr<Consumer> releaser;
-    PollPtr waiting;
-    group::PartitionList let_go;
-    {
-      const std::lock_guard lock(instance->inbox_mutex_);
-      if (instance->run_ != run_) return;
-      if (std::holds_alternative<ConsumerRevoking>(event)) releaser = instance->releaser_;
-      waiting = instance->waiting_;
-      if (releaser) let_go = std::get<ConsumerRevoking>(event).partitions;
-      instance->inbox_.push_back(std::move(event));
-    }
-    // What was answered and not committed comes again elsewhere: there is nobody to wait for.
-    if (releaser) releaser->released(std::move(let_go));
-    if (!waiting) return;
-    waiting->call->executor()->post([instance, waiting] { instance->serve(waiting, false); });
+    instance->post(
+        [run = run_, event = std::move(event)](ConsumerInstance& self) mutable { self.on_event(run, std::move(event)); });
   }
 
  private:
@@ -128,354 +39,347 @@ class ConsumerInstance::Ear final : public ConsumerListener {
   const std::uint64_t run_;
 };
 
+ConsumerInstance::ConsumerInstance(ConsumerApi& consumers, GroupApi& groups, consumer::RestOptions options,
+                                   std::int32_t epoch, std::weak_ptr<Executor> executor)
+    : consumers_(consumers),
+      groups_(groups),
+      options_(options),
+      executor_(std::move(executor)),
+      epoch_(epoch),
+      machine_(std::move(options)),
+      saved_(consumer::encode_definition(machine_.definition())) {}
+
+template <class Function>
+void ConsumerInstance::post(Function function) {
+  // Not held by what is posted: an executor that has ended keeps that.
+  if (const auto executor = executor_.lock()) {
+    executor->post([weak = weak_from_this(), function = std::move(function)]() mutable {
+      if (const auto self = weak.lock()) function(*self);
+    });
+  }
+}
+
+template <class T, class Function>
+Reply<T> ConsumerInstance::back(Function function) {
+  return Reply<T>{[self = shared_from_this(), function = std::move(function)](Result<T> answer) mutable {
+    const auto executor = self->executor_.lock();
+    if (!executor) return;
+    executor->post([self = std::move(self), function = std::move(function), answer = std::move(answer)]() mutable {
+      function(*self, std::move(answer));
+    });
+  }};
+}
+
+void ConsumerInstance::ask(BrokerId from, consumer::RestCall call, Answer answer) {
+  post([from, call = std::move(call), answer = std::move(answer)](ConsumerInstance& self) mutable {
+    if (self.ended_) return answer(not_here());
+    std::visit([&](auto& one) { self.work_on(from, std::move(one), std::move(answer)); }, call);
+  });
+}
+
 // --- what it reads ----------------------------------------------------------------------------------------------------------------
 
-void ConsumerInstance::open(ConsumerOptions options) {
-  options.group = settings_.group;
-  options.reset = settings_.reset;
-  options.auto_commit = settings_.auto_commit;
-  options.credit = {any_number, window_bytes};
-  options.fetch_bytes_max = static_cast<std::size_t>(window_bytes);
-  std::uint64_t run = 0;
-  {
-    const std::lock_guard lock(inbox_mutex_);
-    run = ++run_;
-    inbox_.clear();
-  }
-  failed_.reset();
-  consumer_ = consumers_.open(std::move(options), std::make_shared<Ear>(weak_from_this(), run));
-  const std::lock_guard lock(inbox_mutex_);
-  releaser_ = consumer_;
-}
-
-void ConsumerInstance::end_reading() {
-  take_in();
-  say_consumed();
-  {
-    const std::lock_guard lock(inbox_mutex_);
-    ++run_;
-    inbox_.clear();
-    releaser_.reset();
-  }
-  consumer_.reset();
-  parts_.clear();
-  chunks_.clear();
-  chunk_bytes_ = 0;
-  mode_ = Mode::nothing;
-}
-
-Status ConsumerInstance::subscribe(std::vector<std::string> topics, std::string pattern) {
-  const std::lock_guard lock(mutex_);
-  if (mode_ == Mode::assigned) {
-    return illegal("Subscription to topics, partitions and pattern are mutually exclusive.");
-  }
-  auto profile = profile_;
-  std::ranges::sort(topics);
-  topics.erase(std::unique(topics.begin(), topics.end()), topics.end());
-  profile.topics = std::move(topics);
-  profile.pattern = std::move(pattern);
-  profile.client_id = settings_.name;
-  TROUPE_TRY(group::check_profile(profile, {}));
-  profile_ = profile;
-  if (mode_ == Mode::subscribed && !failed_) {
-    consumer_->change(std::move(profile));
-    return ok();
-  }
-  if (consumer_) end_reading();
-  ConsumerOptions options;
-  options.profile = std::move(profile);
-  open(std::move(options));
-  mode_ = Mode::subscribed;
-  return ok();
-}
-
-void ConsumerInstance::unsubscribe() {
-  const std::lock_guard lock(mutex_);
-  end_reading();
-  profile_ = {};
-}
-
-Status ConsumerInstance::assign(const std::vector<std::pair<TopicIdPartition, std::string>>& partitions) {
-  const std::lock_guard lock(mutex_);
-  if (mode_ == Mode::subscribed) {
-    return illegal("Subscription to topics, partitions and pattern are mutually exclusive.");
-  }
-  end_reading();
-  if (partitions.empty()) return ok();
-  ConsumerOptions options;
-  for (const auto& [id, topic] : partitions) options.partitions.push_back(id);
-  std::ranges::sort(options.partitions);
-  options.partitions.erase(std::unique(options.partitions.begin(), options.partitions.end()), options.partitions.end());
-  open(std::move(options));
-  mode_ = Mode::assigned;
-  return ok();
-}
-
-std::vector<std::string> ConsumerInstance::subscription() {
-  const std::lock_guard lock(mutex_);
-  take_in();
-  if (mode_ != Mode::subscribed) return {};
-  std::set<std::string> topics(profile_.topics.begin(), profile_.topics.end());
-  for (const auto& [id, part] : parts_) topics.insert(part.topic);
-  return {topics.begin(), topics.end()};
-}
-
-std::vector<ConsumerInstance::Named> ConsumerInstance::assignment() {
-  const std::lock_guard lock(mutex_);
-  take_in();
-  std::vector<Named> all;
-  for (const auto& [id, part] : parts_) all.emplace_back(part.topic, id.partition);
-  std::ranges::sort(all);
-  return all;
-}
-
-void ConsumerInstance::close() {
-  const std::lock_guard lock(mutex_);
-  end_reading();
-  failed_ = Error{Errc::not_found, "Consumer instance not found."};
-  for (const auto& poll : std::exchange(polls_, {})) {
-    poll->done = true;
-    poll->call->executor()->post([poll] {
-      answer_error(poll->call, Dialect::v2, {.status = 404, .number = 40403, .message = "Consumer instance not found."});
-    });
-  }
-  const std::lock_guard inbox_lock(inbox_mutex_);
-  waiting_.reset();
-}
-
-void ConsumerInstance::touch(MonotonicMs now) {
-  const std::lock_guard lock(mutex_);
-  used_at_ = std::max(used_at_, now);
-}
-
-MonotonicMs ConsumerInstance::used_at() {
-  const std::lock_guard lock(mutex_);
-  return polls_.empty() ? used_at_ : MonotonicMs::max();
-}
-
-// --- what comes -------------------------------------------------------------------------------------------------------------------
-
-void ConsumerInstance::take_in() {
-  std::deque<ConsumerEvent> came;
-  {
-    const std::lock_guard lock(inbox_mutex_);
-    came.swap(inbox_);
-  }
-  for (auto& event : came) take_in(event);
-}
-
-void ConsumerInstance::drop(const TopicIdPartition& id) {
-  std::int64_t bytes = 0;
-  std::erase_if(chunks_, [&](const Chunk& chunk) {
-    if (chunk.records.partition != id) return false;
-    bytes += chunk.bytes;
-    return true;
+void ConsumerInstance::take_over(consumer::RestReading reading) {
+  post([reading = std::move(reading)](ConsumerInstance& self) {
+    Effects effects;
+    // It was good where it came from.
+    if (const auto begun = self.machine_.take_over(reading, effects); !begun) return self.end_here({});
+    self.saved_ = consumer::encode_definition(self.machine_.definition());
+    self.perform(std::move(effects));
   });
-  chunk_bytes_ -= bytes;
-  if (bytes > 0 && consumer_) consumer_->credit({0, bytes});
 }
 
-void ConsumerInstance::take_in(ConsumerEvent& event) {
-  const auto forget = [&](const group::PartitionList& partitions) {
-    for (const auto& id : partitions) {
-      drop(id);
-      parts_.erase(id);
+void ConsumerInstance::work_on(BrokerId /*from*/, consumer::RestSubscribe call, Answer answer) {
+  change({[this, call = std::move(call)](Effects& effects) -> Status {
+            if (!call.topics.empty() || !call.pattern.empty()) return machine_.subscribe(call.topics, call.pattern, effects);
+            machine_.unsubscribe(effects);
+            return ok();
+          },
+          std::move(answer)});
+}
+
+void ConsumerInstance::work_on(BrokerId /*from*/, consumer::RestAssign call, Answer answer) {
+  change({[this, call = std::move(call)](Effects& effects) { return machine_.assign(call.partitions, effects); },
+          std::move(answer)});
+}
+
+void ConsumerInstance::change(Change change) {
+  if (saving_) return changes_.push_back(std::move(change));
+  Effects effects;
+  const auto done = change.work(effects);
+  perform(std::move(effects));
+  if (!done) {
+    change.answer(done.error());
+  } else {
+    save(std::move(change.answer));
+  }
+  serve();
+}
+
+void ConsumerInstance::save(Answer answer) {
+  auto definition = consumer::encode_definition(machine_.definition());
+  if (definition == saved_) return answer(RestAnswer{});
+  saving_ = true;
+  auto request =
+      group::InstanceRequest{group::InstanceRequest::Kind::save, options_.group, options_.name, epoch_, definition};
+  groups_.instance(
+      std::move(request), group_request_ms,
+      back<group::InstanceEntry>([definition = std::move(definition), answer = std::move(answer)](
+                                     ConsumerInstance& self, const Result<group::InstanceEntry>& saved) mutable {
+        self.saving_ = false;
+        const auto code = saved ? Errc{} : saved.error().code;
+        if (saved) {
+          self.saved_ = std::move(definition);
+          answer(RestAnswer{});
+        } else if (code == Errc::fenced_instance_id || code == Errc::not_found) {
+          self.end_here({});
+          answer(not_here());
+        } else {
+          answer(saved.error());
+        }
+        while (!self.saving_ && !self.changes_.empty()) {
+          auto next = std::move(self.changes_.front());
+          self.changes_.pop_front();
+          if (self.ended_) {
+            next.answer(not_here());
+          } else {
+            self.change(std::move(next));
+          }
+        }
+      }));
+}
+
+void ConsumerInstance::work_on(BrokerId, const consumer::RestSubscription&, Answer answer) {
+  answer(RestAnswer{consumer::RestTopics{machine_.subscription()}});
+}
+
+void ConsumerInstance::work_on(BrokerId, const consumer::RestAssignment&, Answer answer) {
+  answer(RestAnswer{consumer::RestPartitions{machine_.assignment()}});
+}
+
+void ConsumerInstance::work_on(BrokerId, const consumer::RestTouch&, Answer answer) { answer(RestAnswer{}); }
+
+void ConsumerInstance::work_on(BrokerId, const consumer::RestRemove&, Answer answer) {
+  groups_.instance({group::InstanceRequest::Kind::remove, options_.group, options_.name, epoch_, {}}, group_request_ms,
+                   back<group::InstanceEntry>([answer = std::move(answer)](
+                                                  ConsumerInstance& self, const Result<group::InstanceEntry>& gone) mutable {
+                     const auto code = gone ? Errc{} : gone.error().code;
+                     if (self.ended_ || code == Errc::fenced_instance_id || code == Errc::not_found) {
+                       self.end_here({});
+                       return answer(not_here());
+                     }
+                     if (!gone) return answer(gone.error());
+                     self.end_here(std::move(answer));
+                   }));
+}
+
+void ConsumerInstance::drop() {
+  post([](ConsumerInstance& self) { self.end_here({}); });
+}
+
+void ConsumerInstance::end_here(Answer left) {
+  if (ended_.exchange(true)) return;
+  Effects effects;
+  machine_.close(effects);
+  for (const auto& [id, next] : effects.consumed) {
+    if (consumer_) consumer_->consumed(id, next);
+  }
+  if (consumer_ && !effects.released.empty()) consumer_->released(std::move(effects.released));
+  for (auto& read : std::exchange(reads_, {})) read.answer(not_here());
+  reading_ = 0;
+  const auto consumer = std::exchange(consumer_, nullptr);
+  if (!consumer) {
+    if (left) left(RestAnswer{});
+    return;
+  }
+  if (!left) return;
+  // The next one of its name is to find no member of it.
+  consumer->close(
+      Reply<std::monostate>{[left = std::move(left)](const Result<std::monostate>&) mutable { left(RestAnswer{}); }});
+}
+
+// --- the consumer -----------------------------------------------------------------------------------------------------------------
+
+void ConsumerInstance::perform(Effects effects, const std::shared_ptr<Gather>& gather) {
+  if (consumer_) {
+    for (const auto& [id, next] : effects.consumed) consumer_->consumed(id, next);
+    if (!effects.commit.empty()) consumer_->commit(std::move(effects.commit), {});
+    if (!effects.released.empty()) consumer_->released(std::move(effects.released));
+    if (effects.credit_bytes > 0) consumer_->credit({0, effects.credit_bytes});
+    if (effects.change) consumer_->change(*std::move(effects.change));
+    if (gather) gather->open += effects.seeks.size();
+    for (const auto& [id, target] : effects.seeks) {
+      consumer_->seek(
+          id, target,
+          back<Offset>([run = machine_.run(), id = id, gather](ConsumerInstance& self, const Result<Offset>& at) {
+            Effects more;
+            self.machine_.on_sought(run, id, at, more);
+            self.perform(std::move(more));
+            self.serve();
+            if (!gather) return;
+            if (!at) gather->status = at.error();
+            if (--gather->open > 0) return;
+            if (!gather->status) return gather->answer(gather->status.error());
+            gather->answer(RestAnswer{});
+          }));
     }
-  };
-  if (const auto* assigned = std::get_if<ConsumerAssigned>(&event)) {
-    for (const auto& one : assigned->partitions) parts_[one.partition] = {.topic = one.topic, .position = one.next};
-  } else if (auto* records = std::get_if<ConsumerRecords>(&event)) {
-    const auto bytes = static_cast<std::int64_t>(records->batches.size());
-    const auto found = parts_.find(records->partition);
-    if (found == parts_.end() || found->second.seeking) {
-      if (consumer_) consumer_->credit({0, bytes});
-      return;
+    if (effects.end) {
+      // It was `run() - 1`, or the one before when the next one waits for it already: the machine knows which.
+      std::exchange(consumer_, nullptr)->close({});
     }
-    chunk_bytes_ += bytes;
-    chunks_.push_back({std::move(*records), bytes});
-  } else if (const auto* revoking = std::get_if<ConsumerRevoking>(&event)) {
-    forget(revoking->partitions);
-  } else if (const auto* lost = std::get_if<ConsumerLost>(&event)) {
-    forget(lost->partitions);
-  } else if (const auto* reset = std::get_if<ConsumerReset>(&event)) {
-    const auto found = parts_.find(reset->partition);
-    if (found == parts_.end()) return;
-    drop(reset->partition);
-    found->second.position = reset->to;
-    found->second.unsaid.reset();
-    found->second.seeking = false;
-  } else if (const auto* failed = std::get_if<ConsumerFailed>(&event)) {
-    failed_ = failed->error;
+  }
+  if (effects.open) {
+    consumer_ = consumers_.open(*std::move(effects.open), std::make_shared<Ear>(weak_from_this(), machine_.run()));
   }
 }
 
-void ConsumerInstance::say_consumed() {
-  if (!settings_.auto_commit || !consumer_) return;
-  for (auto& [id, part] : parts_) {
-    if (part.unsaid) consumer_->consumed(id, *std::exchange(part.unsaid, std::nullopt));
-  }
+void ConsumerInstance::on_event(std::uint64_t run, ConsumerEvent event) {
+  if (ended_) return;
+  Effects effects;
+  machine_.on_event(run, std::move(event), effects);
+  perform(std::move(effects));
+  reclaim();
+  serve();
 }
 
-// --- records ----------------------------------------------------------------------------------------------------------------------
-
-void ConsumerInstance::records(const CallPtr& call, Millis wait_ms, std::size_t bytes_max) {
-  const auto poll = std::make_shared<Poll>(Poll{call, bytes_max});
-  {
-    const std::lock_guard lock(mutex_);
-    take_in();
-    say_consumed();
-    polls_.push_back(poll);
-    const std::lock_guard inbox_lock(inbox_mutex_);
-    waiting_ = polls_.front();
-  }
-  const auto wait = settings_.fetch_min_bytes < 0 ? std::max<Millis>(1, wait_ms) : wait_ms;
-  if (wait > 0) {
-    // Not the poll itself: it holds the call, which holds this.
-    call->on_hurry(wait, [weak = weak_from_this(), weak_poll = std::weak_ptr(poll)] {
-      const auto self = weak.lock();
-      const auto open = weak_poll.lock();
-      if (self && open) self->serve(open, true);
-    });
-  }
-  serve(poll, wait <= 0);
+void ConsumerInstance::reclaim() {
+  const auto& failure = machine_.failure();
+  if (reclaiming_ || !failure || failure->code != Errc::unreleased_instance_id || reclaims_ >= reclaims_max) return;
+  reclaiming_ = true;
+  ++reclaims_;
+  groups_.instance({group::InstanceRequest::Kind::claim, options_.group, options_.name, epoch_, {}}, group_request_ms,
+                   back<group::InstanceEntry>([](ConsumerInstance& self, const Result<group::InstanceEntry>& claimed) {
+                     self.reclaiming_ = false;
+                     if (self.ended_) return;
+                     if (claimed && claimed->epoch != self.epoch_ + 1) return self.end_here({});
+                     if (claimed) {
+                       self.epoch_ = claimed->epoch;
+                       Effects effects;
+                       const auto reading = self.machine_.definition().reading;
+                       (void)self.machine_.subscribe(reading.topics, reading.pattern, effects);
+                       self.perform(std::move(effects));
+                     }
+                     self.serve();
+                   }));
 }
 
-void ConsumerInstance::serve(const PollPtr& poll, bool now) {
-  std::optional<Response> response;
-  PollPtr next;
-  {
-    const std::lock_guard lock(mutex_);
-    if (poll->done || (polls_.front() != poll && !now)) return;
-    take_in();
-    response = answer_for(*poll, now);
-    if (!response) return;
-    poll->done = true;
-    std::erase(polls_, poll);
-    if (!polls_.empty()) next = polls_.front();
-    const std::lock_guard inbox_lock(inbox_mutex_);
-    waiting_ = next;
-  }
-  poll->call->answer(std::move(*response));
-  if (next) next->call->executor()->post([self = shared_from_this(), next] { self->serve(next, false); });
+// --- reads ------------------------------------------------------------------------------------------------------------------------
+
+void ConsumerInstance::work_on(BrokerId from, const consumer::RestRead& call, Answer answer) {
+  Effects effects;
+  machine_.begin_read(effects);
+  perform(std::move(effects));
+  const auto bytes_max = static_cast<std::size_t>(std::min<std::uint64_t>(call.bytes_max, page_bytes_max));
+  const bool hurry = call.hurry || std::erase(hurried_, call.id) > 0;
+  reads_.push_back({call.id, from, bytes_max, hurry, std::move(answer)});
+  reading_ = reads_.size();
+  serve();
 }
 
-std::optional<Response> ConsumerInstance::answer_for(const Poll& poll, bool now) {
-  if (failed_) return error_response(http_error(*failed_), Dialect::v2);
-  if (!now && (settings_.fetch_min_bytes < 0 || chunk_bytes_ < settings_.fetch_min_bytes)) return std::nullopt;
-  Response response{.content_type = type_of(settings_.format), .body = "["};
-  auto& out = response.body;
-  std::set<TopicIdPartition> stuck;
-  std::int64_t given_back = 0;
-  for (auto chunk = chunks_.begin(); chunk != chunks_.end() && (out.size() == 1 || out.size() < poll.bytes_max);) {
-    const auto id = chunk->records.partition;
-    if (stuck.contains(id)) {
-      ++chunk;
+void ConsumerInstance::work_on(BrokerId from, const consumer::RestHurry& call, Answer answer) {
+  bool found = false;
+  for (auto& read : reads_) {
+    if (read.id != call.id || read.from != from) continue;
+    read.hurry = found = true;
+  }
+  // It may be behind this one, on a link that was cut in between.
+  if (!found) {
+    hurried_.push_back(call.id);
+    if (hurried_.size() > hurried_max) hurried_.pop_front();
+  }
+  answer(RestAnswer{});
+  serve();
+}
+
+void ConsumerInstance::on_cut(BrokerId node) {
+  post([node](ConsumerInstance& self) {
+    std::erase_if(self.reads_, [&](const Read& read) { return read.from == node; });
+    self.reading_ = self.reads_.size();
+    if (self.told_ == node) self.machine_.answer_lost();
+    self.serve();
+  });
+}
+
+void ConsumerInstance::serve() {
+  if (reclaiming_ || ended_) return;
+  bool first = true;
+  for (auto at = reads_.begin(); at != reads_.end();) {
+    // Those behind the first only when their time is over.
+    auto answer = first || at->hurry ? answer_for(*at) : std::nullopt;
+    if (!answer) {
+      first = false;
+      ++at;
       continue;
     }
-    if (!append_chunk(*chunk, out, poll.bytes_max)) stuck.insert(id);
-    if (parts_.at(id).position < chunk->records.next) {
-      stuck.insert(id);
-      ++chunk;
-    } else {
-      given_back += chunk->bytes;
-      chunk = chunks_.erase(chunk);
-    }
+    auto reply = std::move(at->answer);
+    at = reads_.erase(at);
+    reading_ = reads_.size();
+    reply(*std::move(answer));
   }
-  chunk_bytes_ -= given_back;
-  if (given_back > 0 && consumer_) consumer_->credit({0, given_back});
-  if (out.size() == 1 && !stuck.empty()) {
-    const auto& part = parts_.at(*stuck.begin());
-    return error_response({.status = 408,
-                           .number = 40801,
-                           .code = "invalid_record",
-                           .message = "the record " + part.topic + "-" + to_string(stuck.begin()->partition) + " " +
-                                      to_string(part.position) + " is not of this instance's format: seek past it"},
-                          Dialect::v2);
-  }
-  if (out.size() == 1 && !now) return std::nullopt;
-  out += ']';
-  return response;
 }
 
-bool ConsumerInstance::append_chunk(Chunk& chunk, std::string& out, std::size_t bytes_max) {
-  auto& part = parts_.at(chunk.records.partition);
-  const auto moved_to = [&](Offset position) {
-    if (position <= part.position) return;
-    part.position = position;
-    part.unsaid = position;
-  };
-  for (auto rest = chunk.records.batches.view(); !rest.empty();) {
-    const auto batch = record::parse_batch(rest);
-    if (!batch) return false;
-    rest = rest.subspan(batch->bytes.size());
-    if (batch->header.is_control() || batch->header.next_offset() <= part.position) continue;
-    const auto block = record::open_records(*batch, {});
-    if (!block) return false;
-    record::RecordReader reader(batch->header, block->bytes);
-    while (const auto one = reader.next()) {
-      if (one->offset < part.position) continue;
-      const auto before = out.size();
-      if (!append_record_v2(out, part.topic, chunk.records.partition.partition, *one, settings_)) return false;
-      // One record in any case, however large it is.
-      if (out.size() > bytes_max && before > 1) {
-        out.resize(before);
-        return true;
-      }
-      moved_to(one->offset + 1);
-    }
+Error ConsumerInstance::refusal(BrokerId to, const Error& error) const {
+  // A node that stops has stopped its consumers: the one that asks can go on with it.
+  const bool stopped = machine_.failure() && machine_.failure()->code == Errc::coordinator_not_available;
+  return stopped && to != nobody ? not_here() : error;
+}
+
+std::optional<Result<RestAnswer>> ConsumerInstance::answer_for(const Read& read) {
+  if (!read.hurry && !machine_.has_enough()) return std::nullopt;
+  std::string page = "[";
+  Effects effects;
+  const auto shown = machine_.show_records(
+      [&](const std::string& topic, PartitionId partition, const record::RecordView& record) {
+        if (page.size() > 1 && page.size() >= read.bytes_max) return RestInstance::Shown::full;
+        const auto before = page.size();
+        if (!append_record_v2(page, topic, partition, record, options_)) return RestInstance::Shown::not_in_format;
+        // One record in any case, however large it is.
+        const bool fits = page.size() <= read.bytes_max || (before == 1 && page.size() <= page_bytes_max);
+        if (fits) return RestInstance::Shown::yes;
+        page.resize(before);
+        return before > 1 ? RestInstance::Shown::full : RestInstance::Shown::too_large;
+      },
+      effects);
+  perform(std::move(effects));
+  if (!shown) {
+    return Result<RestAnswer>{refusal(read.from, shown.error())};
   }
-  moved_to(chunk.records.next);
-  return true;
+  if (*shown == 0 && !read.hurry) return std::nullopt;
+  if (*shown > 0) told_ = read.from;
+  page += ']';
+  return Result<RestAnswer>{consumer::RestPage{std::move(page)}};
 }
 
 // --- positions --------------------------------------------------------------------------------------------------------------------
 
-void ConsumerInstance::commit(const std::optional<Positions>& positions, Reply<std::vector<CommittedPosition>> reply) {
-  const std::lock_guard lock(mutex_);
-  take_in();
-  if (!consumer_) return reply(illegal("the consumer has no subscription and no assignment"));
-  if (failed_) return reply(*failed_);
-  auto what = positions.value_or(Positions{});
-  if (!positions) {
-    for (auto& [id, part] : parts_) what.emplace_back(id, part.position);
-  }
-  for (const auto& [id, next] : what) {
-    if (const auto found = parts_.find(id); found != parts_.end()) found->second.unsaid.reset();
-  }
-  if (what.empty()) return reply(std::vector<CommittedPosition>{});
-  consumer_->commit(std::move(what), std::move(reply));
+void ConsumerInstance::work_on(BrokerId from, consumer::RestCommit call, Answer answer) {
+  auto positions = machine_.to_commit(std::move(call.positions));
+  if (!positions) return answer(refusal(from, positions.error()));
+  if (positions->empty()) return answer(RestAnswer{std::vector<CommittedPosition>{}});
+  if (!consumer_) return answer(Error{Errc::coordinator_not_available, "the consumer begins: nothing was done, retry"});
+  consumer_->commit(
+      *std::move(positions),
+      back<std::vector<CommittedPosition>>(
+          [answer = std::move(answer)](ConsumerInstance& self, Result<std::vector<CommittedPosition>> done) mutable {
+            if (!done) return answer(done.error());
+            Effects effects;
+            self.machine_.on_committed(*done, effects);
+            self.perform(std::move(effects));
+            answer(RestAnswer{*std::move(done)});
+          }));
 }
 
-void ConsumerInstance::seek(const std::vector<std::pair<TopicIdPartition, SeekTarget>>& targets,
-                            std::function<void(Status)> done) {
-  const std::lock_guard lock(mutex_);
-  take_in();
-  if (!consumer_) return done(illegal("the consumer has no subscription and no assignment"));
-  for (const auto& [id, target] : targets) {
-    if (!parts_.contains(id)) return done(Error{Errc::fenced_member_epoch, "not assigned"});
+void ConsumerInstance::work_on(BrokerId from, const consumer::RestSeek& call, Answer answer) {
+  Effects effects;
+  const auto done = machine_.seek(call.targets, effects);
+  if (!done) return answer(refusal(from, done.error()));
+  if (effects.seeks.empty() || !consumer_) {
+    perform(std::move(effects));
+    return answer(RestAnswer{});
   }
-  if (targets.empty()) return done(ok());
-  struct Gather {
-    std::mutex mutex;
-    std::size_t open;
-    Status status = ok();
-    std::function<void(Status)> done;
-  };
   const auto gather = std::make_shared<Gather>();
-  gather->open = targets.size();
-  gather->done = std::move(done);
-  for (const auto& [id, target] : targets) {
-    drop(id);
-    parts_.at(id).seeking = true;
-    parts_.at(id).unsaid.reset();
-    consumer_->seek(id, target, Reply<Offset>{[gather](const Result<Offset>& answer) {
-                      std::unique_lock gathering(gather->mutex);
-                      if (!answer) gather->status = answer.error();
-                      if (--gather->open > 0) return;
-                      gathering.unlock();
-                      gather->done(gather->status);
-                    }});
-  }
+  gather->answer = std::move(answer);
+  perform(std::move(effects), gather);
 }
 
 }  // namespace troupe::http

@@ -1,122 +1,120 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "core/consumer_api.hpp"
-#include "http/json/record_output.hpp"
-#include "http/message/http_error.hpp"
-#include "http/router/call.hpp"
+#include "core/consumer/rest_instance.hpp"
+#include "core/group_api.hpp"
+#include "http/router/executor.hpp"
 
 namespace troupe::http {
 
-/// What a REST consumer was made with. rest-api.md B1.3
-struct InstanceSettings {
-  std::string group = {};
-  std::string name = {};
-  RecordFormat format = RecordFormat::binary;  ///< never auto_
-  OffsetReset reset = OffsetReset::latest;
-  bool auto_commit = true;
-  Millis request_ms_max = 1'000;     ///< that `records` waits at most
-  std::int64_t fetch_min_bytes = 1;  ///< -1: `records` waits its full time
-  bool with_metadata = false;        ///< records with headers and timestamps
-};
-
-/// One consumer instance of the REST proxy: reads as a member of its group, or partitions of its choice; keeps what came until `records`
-/// asks for it. Thread-safe: its calls may come on any I/O thread, one after the other or at once.
+/// One consumer instance of the REST proxy on the node that has it: the machine, the consumer that it reads with, and the reads that wait.
+/// What is asked of it comes from this node's door or from another's, on any thread, and is worked on on its own, one after the other.
 ///
-/// Its position moves past what was answered, and no further: a record that cannot be shown in its format stays the next one.
-/// What was answered counts as consumed with the call after it, so that nothing is committed that a client never saw.
+/// What it reads is stored with the group's coordinator before a call that changes it is answered: another node can go on with it.
 class ConsumerInstance final : public std::enable_shared_from_this<ConsumerInstance> {
  public:
-  ConsumerInstance(ConsumerApi& consumers, InstanceSettings settings)
-      : consumers_(consumers), settings_(std::move(settings)) {}
+  using Answer = Reply<consumer::RestAnswer>;
+  /// Who asks, when it is a client of this node.
+  static constexpr BrokerId nobody{-1};
 
-  const InstanceSettings& settings() const { return settings_; }
+  /// `epoch`: the coordinator's. `executor`: its thread; what is asked of it when that has ended is answered as lost.
+  ConsumerInstance(ConsumerApi& consumers, GroupApi& groups, consumer::RestOptions options, std::int32_t epoch,
+                   std::weak_ptr<Executor> executor);
 
-  using Named = std::pair<std::string, PartitionId>;
+  const consumer::RestOptions& options() const { return options_; }
+  std::int32_t epoch() const { return epoch_; }
+  bool ended() const { return ended_; }
 
-  /// Errors: conflict (it has assigned partitions), those of group::check_profile.
-  Status subscribe(std::vector<std::string> topics, std::string pattern);
-  void unsubscribe();
-  /// Errors: conflict (it has subscribed).
-  Status assign(const std::vector<std::pair<TopicIdPartition, std::string>>& partitions);
-  std::vector<std::string> subscription();
-  std::vector<Named> assignment();
+  /// Goes on with what it read on another node.
+  void take_over(consumer::RestReading reading);
+  /// Errors: those of consumer::RestInstance; not_coordinator (it is not here any more: ask who has it), and those of GroupApi.
+  void ask(BrokerId from, consumer::RestCall call, Answer answer);
+  /// The link to that node was cut: reads of its clients wait no more, and what they were told last may not have arrived.
+  void on_cut(BrokerId node);
+  /// Another node has it, or nobody.
+  void drop();
 
-  /// Answers `call` with records as soon as there are any, after `wait_ms` in any case.
-  void records(const CallPtr& call, Millis wait_ms, std::size_t bytes_max);
-
-  using Positions = std::vector<std::pair<TopicIdPartition, Offset>>;
-  /// Without positions: of all that was answered. Errors of a position: fenced_member_epoch. Errors: conflict (nothing is read).
-  void commit(const std::optional<Positions>& positions, Reply<std::vector<CommittedPosition>> reply);
-  /// Errors: conflict (nothing is read), fenced_member_epoch.
-  void seek(const std::vector<std::pair<TopicIdPartition, SeekTarget>>& targets, std::function<void(Status)> done);
-  /// Leaves; what was answered is committed with auto commit.
-  void close();
-
-  /// When it was used last.
-  void touch(MonotonicMs now);
-  MonotonicMs used_at();
+  void touch(MonotonicMs now) { used_at_ = now.value(); }
+  /// Reads that wait are use.
+  MonotonicMs used_at() const { return reading_ > 0 ? MonotonicMs::max() : MonotonicMs{used_at_}; }
 
  private:
-  enum class Mode : std::uint8_t { nothing, subscribed, assigned };
-  struct Part {
-    std::string topic = {};
-    Offset position{0};                 ///< behind what was answered
-    std::optional<Offset> unsaid = {};  ///< answered, and not counted as consumed yet
-    bool seeking = false;               ///< what comes is from before
-  };
-  struct Chunk {
-    ConsumerRecords records;
-    std::int64_t bytes;
-  };
-  struct Poll {
-    CallPtr call;
+  using Effects = consumer::RestInstanceEffects;
+  struct Read {
+    std::uint64_t id;
+    BrokerId from;
     std::size_t bytes_max;
-    bool done = false;
+    bool hurry;
+    Answer answer;
   };
-  using PollPtr = std::shared_ptr<Poll>;
+  /// The seeks of one call.
+  struct Gather {
+    std::size_t open = 0;
+    Status status = ok();
+    Answer answer;
+  };
+  using Work = std::function<Status(Effects&)>;
+  struct Change {
+    Work work;
+    Answer answer;
+  };
 
-  void open(ConsumerOptions options);
-  void end_reading();
-  void take_in();
-  void take_in(ConsumerEvent& event);
-  void drop(const TopicIdPartition& id);
-  void say_consumed();
-  void serve(const PollPtr& poll, bool now);
+  /// On its thread.
+  template <class Function>
+  void post(Function function);
+  /// A reply that comes back on its thread.
+  template <class T, class Function>
+  Reply<T> back(Function function);
+
+  void work_on(BrokerId from, consumer::RestSubscribe call, Answer answer);
+  void work_on(BrokerId from, consumer::RestAssign call, Answer answer);
+  void work_on(BrokerId from, const consumer::RestSubscription& call, Answer answer);
+  void work_on(BrokerId from, const consumer::RestAssignment& call, Answer answer);
+  void work_on(BrokerId from, const consumer::RestRead& call, Answer answer);
+  void work_on(BrokerId from, const consumer::RestHurry& call, Answer answer);
+  void work_on(BrokerId from, consumer::RestCommit call, Answer answer);
+  void work_on(BrokerId from, const consumer::RestSeek& call, Answer answer);
+  void work_on(BrokerId from, const consumer::RestTouch& call, Answer answer);
+  void work_on(BrokerId from, const consumer::RestRemove& call, Answer answer);
+
+  void change(Change change);
+  void save(Answer answer);
+  void perform(Effects effects, const std::shared_ptr<Gather>& gather = nullptr);
+  void on_event(std::uint64_t run, ConsumerEvent event);
+  void serve();
+  Error refusal(BrokerId to, const Error& error) const;
   /// nullopt: nothing to answer yet.
-  std::optional<Response> answer_for(const Poll& poll, bool now);
-  /// What fits of the chunk, appended. False: a record that cannot be shown, before which it stopped.
-  bool append_chunk(Chunk& chunk, std::string& out, std::size_t bytes_max);
+  std::optional<Result<consumer::RestAnswer>> answer_for(const Read& read);
+  void reclaim();
+  void end_here(Answer left);
 
   ConsumerApi& consumers_;
-  const InstanceSettings settings_;
+  GroupApi& groups_;
+  const consumer::RestOptions options_;
+  const std::weak_ptr<Executor> executor_;
+  std::atomic<std::int32_t> epoch_;
+  std::atomic<bool> ended_ = false;
+  std::atomic<std::int64_t> used_at_ = 0;
+  std::atomic<std::size_t> reading_ = 0;
 
-  std::mutex mutex_;  ///< of all below; events never wait for it
-  Mode mode_ = Mode::nothing;
-  group::MemberProfile profile_;
+  // Of its thread.
+  consumer::RestInstance machine_;
   std::shared_ptr<Consumer> consumer_;
-  std::map<TopicIdPartition, Part> parts_;
-  std::deque<Chunk> chunks_;
-  std::int64_t chunk_bytes_ = 0;
-  std::deque<PollPtr> polls_;
-  std::optional<Error> failed_;
-  MonotonicMs used_at_{0};
-
-  std::mutex inbox_mutex_;  ///< held to move, never in a call
-  std::deque<ConsumerEvent> inbox_;
-  std::shared_ptr<Consumer> releaser_;  ///< lets go of what is revoked, whoever calls
-  PollPtr waiting_;                     ///< the first poll
-  std::uint64_t run_ = 0;               ///< of the consumer: events of earlier ones are dropped
+  std::deque<Read> reads_;
+  std::deque<std::uint64_t> hurried_;  ///< reads that have not come yet
+  BrokerId told_ = nobody;             ///< whose client had the last records
+  ByteBuffer saved_;
+  bool saving_ = false;
+  std::deque<Change> changes_;
+  bool reclaiming_ = false;
+  int reclaims_ = 0;
 
   /// The listener of one consumer.
   class Ear;

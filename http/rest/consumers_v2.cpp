@@ -10,10 +10,13 @@
 #include "http/rest/consumer_instances.hpp"
 #include "http/rest/handlers.hpp"
 #include "http/rest/json_body.hpp"
+#include "http/rest/record_v2.hpp"
 
 /// Confluent's REST proxy, version 2: consumer instances. rest-api.md B1.3, docs/consumers.md
 namespace troupe::http {
 namespace {
+
+using consumer::RestFormat;
 
 constexpr Millis group_request_ms = 10'000;
 constexpr std::int64_t records_bytes_max = std::int64_t{8} << 20;
@@ -29,6 +32,10 @@ HttpError instance_error(const Error& error) {
   switch (error.code) {
     case Errc::conflict: return v2_error(409, 40903, error.message);
     case Errc::fenced_member_epoch: return v2_error(409, 40903, "Illegal state: No current assignment for the partition.");
+    case Errc::invalid_record: return v2_error(408, 40801, error.message);
+    case Errc::invalid_argument:
+    case Errc::invalid_topic_exception:
+    case Errc::invalid_regular_expression: return v2_error(422, 422, error.message);
     default: return http_error(error);
   }
 }
@@ -36,11 +43,32 @@ HttpError instance_error(const Error& error) {
 void answer(const CallPtr& call, const Json& json) { call->answer({.content_type = v2_type, .body = dump(json)}); }
 void answer_nothing(const CallPtr& call) { call->answer({.status = 204, .content_type = {}}); }
 
-/// The instance a route names, or 404 is answered.
-std::shared_ptr<ConsumerInstance> find_instance(Rest& rest, const CallPtr& call, const Request& request) {
-  auto instance = rest.consumers->find(request.parameters[0], request.parameters[1], rest.clock.monotonic_now());
-  if (!instance) answer_error(call, request, not_found());
-  return instance;
+/// Answers what went wrong, 404 for an instance that is not there.
+void answer_failure(const CallPtr& call, const Error& error) {
+  answer_error(call, Dialect::v2, error.code == Errc::not_found ? not_found() : instance_error(error));
+}
+
+/// Asks the instance that the route names, wherever it is. `then` gets the answer as `Answer`.
+template <class Answer, class Then>
+void ask(Rest& rest, const CallPtr& call, const Request& request, consumer::RestCall what, Then then,
+         ConsumerInstances::Check check = {}) {
+  rest.consumers->ask(call, {request.parameters[0], request.parameters[1]}, std::move(what), rest.clock.monotonic_now(),
+                      Reply<consumer::RestAnswer>{[call, then = std::move(then)](Result<consumer::RestAnswer> said) mutable {
+                        if (!said) return answer_failure(call, said.error());
+                        auto* one = std::get_if<Answer>(&*said);
+                        if (one == nullptr) return answer_failure(call, {Errc::corrupt_message, "that is no answer"});
+                        then(std::move(*one));
+                      }},
+                      std::move(check));
+}
+void ask_to_do(Rest& rest, const CallPtr& call, const Request& request, consumer::RestCall what) {
+  ask<std::monostate>(rest, call, request, std::move(what), [call](std::monostate) { answer_nothing(call); });
+}
+
+/// What is wrong with the request, if there is such an instance.
+void answer_wrong(Rest& rest, const CallPtr& call, const Request& request, HttpError wrong) {
+  ask<std::monostate>(rest, call, request, consumer::RestTouch{},
+                      [call, wrong = std::move(wrong)](std::monostate) { answer_error(call, Dialect::v2, wrong); });
 }
 
 /// The object of a body with no other members than `known`; an empty body is an empty object.
@@ -101,14 +129,16 @@ std::optional<HttpError> read_truth(const Json& body, std::initializer_list<cons
   return std::nullopt;
 }
 
-std::optional<HttpError> read_format(const Json& body, RecordFormat& format) {
+std::optional<HttpError> read_format(const Json& body, RestFormat& format) {
   std::optional<std::string> text;
   if (auto wrong = read_setting(body, {"format"}, text)) return wrong;
   if (!text) return std::nullopt;
   std::ranges::transform(*text, text->begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  const auto parsed = parse_record_format(*text);
-  if (!parsed || *parsed == RecordFormat::auto_) return v2_error(422, 422, "Invalid format type.");
-  format = *parsed;
+  constexpr std::pair<std::string_view, RestFormat> formats[] = {
+      {"binary", RestFormat::binary}, {"json", RestFormat::json}, {"text", RestFormat::text}};
+  const auto found = std::ranges::find(formats, std::string_view(*text), [](const auto& one) { return one.first; });
+  if (found == std::end(formats)) return v2_error(422, 422, "Invalid format type.");
+  format = found->second;
   return std::nullopt;
 }
 
@@ -123,7 +153,7 @@ std::optional<HttpError> read_reset(const Json& body, OffsetReset& reset) {
   return std::nullopt;
 }
 
-std::optional<HttpError> read_settings(const Json& body, InstanceSettings& settings) {
+std::optional<HttpError> read_settings(const Json& body, consumer::RestOptions& settings) {
   std::optional<std::string> name;
   if (auto wrong = read_setting(body, {"id", "name"}, name)) return wrong;
   settings.name = name.value_or("rest-consumer-" + to_string(Uuid::random()));
@@ -133,7 +163,7 @@ std::optional<HttpError> read_settings(const Json& body, InstanceSettings& setti
   if (auto wrong = read_reset(body, settings.reset)) return wrong;
   if (auto wrong = read_truth(body, {"auto.commit.enable", "enable.auto.commit"}, settings.auto_commit)) return wrong;
   if (auto wrong = read_truth(body, {"include.metadata"}, settings.with_metadata)) return wrong;
-  if (auto wrong = read_whole(body, {"fetch.min.bytes", "responseMinBytes"}, -1, 10'000'000, settings.fetch_min_bytes)) {
+  if (auto wrong = read_whole(body, {"fetch.min.bytes", "responseMinBytes"}, -1, 10'000'000, settings.fetch_bytes_min)) {
     return wrong;
   }
   std::int64_t wait_ms = settings.request_ms_max;
@@ -180,7 +210,12 @@ std::string base_uri(const Request& request) {
     origin = (media_type(field("X-Forwarded-Proto")) == "https" ? "https://" : "http://") + host;
   }
   auto path = std::string(request.head.target.substr(0, request.head.target.find('?')));
-  if (const auto given = field("X-Forwarded-Path"); !given.empty() && given.front() == '/') path = given;
+  if (const auto given = field("X-Forwarded-Path"); !given.empty() && given.front() == '/') {
+    path = given;
+  } else if (auto prefix = field("X-Forwarded-Prefix"); !prefix.empty() && prefix.front() == '/') {
+    while (prefix.ends_with('/')) prefix.remove_suffix(1);
+    path = std::string(prefix) + path;
+  }
   while (path.ends_with('/')) path.pop_back();
   return origin + path + "/instances/";
 }
@@ -220,27 +255,15 @@ std::optional<HttpError> read_partitions(const Rest& rest, const Json& body, std
   return std::nullopt;
 }
 
-void seek_all(const std::shared_ptr<ConsumerInstance>& instance, const CallPtr& call,
-              const std::vector<std::pair<TopicIdPartition, SeekTarget>>& targets) {
-  instance->seek(targets, [call](const Status& done) {
-    call->executor()->post([call, done] {
-      if (!done) return answer_error(call, Dialect::v2, instance_error(done.error()));
-      answer_nothing(call);
-    });
-  });
-}
-
 void seek_to(Rest& rest, const CallPtr& call, Request& request, SeekTarget::Kind kind) {
-  const auto instance = find_instance(rest, call, request);
-  if (!instance) return;
   Json body;
   std::vector<Named> partitions;
   auto wrong = read_body(std::move(request.body), {"partitions"}, body);
   if (!wrong) wrong = read_partitions(rest, body, partitions);
-  if (wrong) return answer_error(call, request, *wrong);
-  std::vector<std::pair<TopicIdPartition, SeekTarget>> targets;
-  for (const auto& [id, topic] : partitions) targets.emplace_back(id, SeekTarget{.kind = kind});
-  seek_all(instance, call, targets);
+  if (wrong) return answer_wrong(rest, call, request, *wrong);
+  consumer::RestSeek seek;
+  for (const auto& [id, topic] : partitions) seek.targets.emplace_back(id, SeekTarget{.kind = kind});
+  ask_to_do(rest, call, request, std::move(seek));
 }
 
 }  // namespace
@@ -254,137 +277,129 @@ void create_instance(Rest& rest, const CallPtr& call, Request& request) {
                 {"name", "id", "format", "auto.offset.reset", "auto.commit.enable", "enable.auto.commit", "fetch.min.bytes",
                  "responseMinBytes", "consumer.request.timeout.ms", "requestWaitMs", "isolation.level", "include.metadata"},
                 body);
-  InstanceSettings settings{.group = request.parameters[0]};
+  consumer::RestOptions settings{.group = request.parameters[0]};
   if (!wrong) wrong = read_settings(body, settings);
   if (wrong) return answer_error(call, request, *wrong);
   if (const auto good = group::check_group_name(settings.group); !good) {
     return answer_error(call, request, v2_error(422, 42204, good.error().message));
   }
   const auto name = settings.name;
-  if (const auto made = rest.consumers->create(std::move(settings), rest.clock.monotonic_now()); !made) {
-    const bool taken = made.error().code == Errc::conflict;
-    return answer_error(call, request, taken ? v2_error(409, 40902, made.error().message) : http_error(made.error()));
-  }
-  answer(call, {{"instance_id", name}, {"base_uri", base_uri(request) + name}});
+  rest.consumers->create(std::move(settings), call, rest.clock.monotonic_now(),
+                         Reply<Nothing>{[call, name, uri = base_uri(request) + name](const Result<Nothing>& made) {
+                           if (made) return answer(call, {{"instance_id", name}, {"base_uri", uri}});
+                           const bool taken = made.error().code == Errc::conflict;
+                           answer_error(call, Dialect::v2,
+                                        taken ? v2_error(409, 40902, made.error().message) : http_error(made.error()));
+                         }});
 }
 
 void delete_instance(Rest& rest, const CallPtr& call, Request& request) {
-  if (!rest.consumers->remove(request.parameters[0], request.parameters[1])) return answer_error(call, request, not_found());
-  answer_nothing(call);
+  ask_to_do(rest, call, request, consumer::RestRemove{});
 }
 
 // --- what it reads ----------------------------------------------------------------------------------------------------------------
 
 void subscribe_instance(Rest& rest, const CallPtr& call, Request& request) {
-  const auto instance = find_instance(rest, call, request);
-  if (!instance) return;
   Json body;
   if (auto wrong = read_body(std::move(request.body), {"topics", "topic_pattern"}, body)) {
-    return answer_error(call, request, *wrong);
+    return answer_wrong(rest, call, request, *wrong);
   }
   const bool has_topics = body.contains("topics") && !body["topics"].is_null();
   const bool has_pattern = body.contains("topic_pattern") && !body["topic_pattern"].is_null();
   if (has_topics && has_pattern) {
-    return answer_error(
-        call, request,
+    return answer_wrong(
+        rest, call, request,
         v2_error(409, 40903, "Illegal state: Subscription to topics, partitions and pattern are mutually exclusive."));
   }
   std::vector<std::string> topics;
   std::string pattern;
   if (has_pattern) {
     if (!body["topic_pattern"].is_string())
-      return answer_error(call, request, v2_error(422, 422, "topic_pattern is a string"));
+      return answer_wrong(rest, call, request, v2_error(422, 422, "topic_pattern is a string"));
     pattern = body["topic_pattern"].get<std::string>();
   } else {
     if (!has_topics || !body["topics"].is_array()) {
-      return answer_error(call, request, v2_error(422, 422, "A list of topics or a topic_pattern must be specified."));
+      return answer_wrong(rest, call, request, v2_error(422, 422, "A list of topics or a topic_pattern must be specified."));
     }
     for (const auto& topic : body["topics"]) {
-      if (!topic.is_string()) return answer_error(call, request, v2_error(422, 422, "topics is a list of names"));
+      if (!topic.is_string()) return answer_wrong(rest, call, request, v2_error(422, 422, "topics is a list of names"));
       topics.push_back(topic.get<std::string>());
       if (metadata::is_internal_topic(topics.back())) {
-        return answer_error(call, request, v2_error(403, 40301, "Internal topics are not for clients."));
+        return answer_wrong(rest, call, request, v2_error(403, 40301, "Internal topics are not for clients."));
       }
     }
   }
-  if (topics.empty() && pattern.empty()) {
-    instance->unsubscribe();
-    return answer_nothing(call);
-  }
-  if (const auto done = instance->subscribe(std::move(topics), std::move(pattern)); !done) {
-    const bool illegal = done.error().code == Errc::conflict;
-    return answer_error(call, request, illegal ? instance_error(done.error()) : v2_error(422, 422, done.error().message));
-  }
-  answer_nothing(call);
+  ask_to_do(rest, call, request, consumer::RestSubscribe{std::move(topics), std::move(pattern)});
 }
 
 void show_subscription(Rest& rest, const CallPtr& call, Request& request) {
-  const auto instance = find_instance(rest, call, request);
-  if (!instance) return;
-  answer(call, {{"topics", instance->subscription()}});
+  ask<consumer::RestTopics>(rest, call, request, consumer::RestSubscription{}, [call](const consumer::RestTopics& said) {
+    answer(call, {{"topics", said.topics}});
+  });
 }
 
 void unsubscribe_instance(Rest& rest, const CallPtr& call, Request& request) {
-  const auto instance = find_instance(rest, call, request);
-  if (!instance) return;
-  instance->unsubscribe();
-  answer_nothing(call);
+  ask_to_do(rest, call, request, consumer::RestSubscribe{});
 }
 
 void assign_instance(Rest& rest, const CallPtr& call, Request& request) {
-  const auto instance = find_instance(rest, call, request);
-  if (!instance) return;
   Json body;
   std::vector<Named> partitions;
   auto wrong = read_body(std::move(request.body), {"partitions"}, body);
   if (!wrong) wrong = read_partitions(rest, body, partitions);
-  if (wrong) return answer_error(call, request, *wrong);
-  if (const auto done = instance->assign(partitions); !done)
-    return answer_error(call, request, instance_error(done.error()));
-  answer_nothing(call);
+  if (wrong) return answer_wrong(rest, call, request, *wrong);
+  ask_to_do(rest, call, request, consumer::RestAssign{std::move(partitions)});
 }
 
 void show_assignment(Rest& rest, const CallPtr& call, Request& request) {
-  const auto instance = find_instance(rest, call, request);
-  if (!instance) return;
-  Json all = Json::array();
-  for (const auto& [topic, partition] : instance->assignment()) {
-    all.push_back({{"topic", topic}, {"partition", partition.value()}});
-  }
-  answer(call, {{"partitions", std::move(all)}});
+  ask<consumer::RestPartitions>(rest, call, request, consumer::RestAssignment{},
+                                [call](const consumer::RestPartitions& said) {
+                                  Json all = Json::array();
+                                  for (const auto& [topic, partition] : said.partitions) {
+                                    all.push_back({{"topic", topic}, {"partition", partition.value()}});
+                                  }
+                                  answer(call, {{"partitions", std::move(all)}});
+                                });
 }
 
 void read_instance(Rest& rest, const CallPtr& call, Request& request) {
   // The records would be gone, and nobody would have them.
   if (request.head.method == Method::head) return answer_error(call, request, v2_error(405, 405, "HEAD has no records"));
-  const auto instance = find_instance(rest, call, request);
-  if (!instance) return;
-  const auto& settings = instance->settings();
-  const auto wanted = settings.format == RecordFormat::json   ? "application/vnd.kafka.json.v2+json"
-                      : settings.format == RecordFormat::text ? "application/vnd.kafka.text.v2+json"
-                                                              : "application/vnd.kafka.binary.v2+json";
-  const auto accept = media_type(before_comma(request.head.field("Accept").value_or(wanted)));
-  if (accept != wanted && accept != "*/*" && !accept.empty()) {
-    return answer_error(
-        call, request,
-        v2_error(406, 40601,
-                 "The requested embedded data format does not match the deserializer for this consumer instance"));
-  }
-  std::int64_t wait_ms = settings.request_ms_max, bytes = records_bytes_max;
-  auto wrong = read_number(request.query, "timeout", 0, settings.request_ms_max, true, wait_ms);
+  std::int64_t wait_ms = request_ms_max, bytes = records_bytes_max;
+  auto wrong = read_number(request.query, "timeout", 0, request_ms_max, true, wait_ms);
+  const bool waits_its_own = !request.query.find("timeout").has_value();
   if (!wrong) wrong = read_number(request.query, "max_bytes", 1, records_bytes_max, true, bytes);
-  if (wrong) return answer_error(call, request, *wrong);
-  instance->records(call, wait_ms, static_cast<std::size_t>(bytes));
+  if (wrong) return answer_wrong(rest, call, request, *wrong);
+  const auto accept = media_type(before_comma(request.head.field("Accept").value_or("")));
+  const auto format = std::make_shared<RestFormat>();
+  auto check = [call, format, accept, waits_its_own,
+                wait_ms](const consumer::RestOptions& options) -> std::optional<Millis> {
+    const auto type = records_type(options.format);
+    if (!accept.empty() && accept != "*/*" && accept != type) {
+      answer_error(
+          call, Dialect::v2,
+          v2_error(406, 40601,
+                   "The requested embedded data format does not match the deserializer for this consumer instance"));
+      return std::nullopt;
+    }
+    *format = options.format;
+    const auto wait = waits_its_own ? options.request_ms_max : std::min<Millis>(wait_ms, options.request_ms_max);
+    return options.fetch_bytes_min < 0 ? std::max<Millis>(1, wait) : wait;
+  };
+  ask<consumer::RestPage>(
+      rest, call, request, consumer::RestRead{.bytes_max = static_cast<std::uint64_t>(bytes)},
+      [call, format](consumer::RestPage page) {
+        call->answer({.content_type = records_type(*format), .body = std::move(page.text)});
+      },
+      std::move(check));
 }
 
 // --- positions --------------------------------------------------------------------------------------------------------------------
 
 void commit_instance(Rest& rest, const CallPtr& call, Request& request) {
-  const auto instance = find_instance(rest, call, request);
-  if (!instance) return;
   Json body, list;
   auto wrong = read_body(std::move(request.body), {"offsets"}, body);
-  std::optional<ConsumerInstance::Positions> positions;
+  std::optional<consumer::RestInstance::Positions> positions;
   if (!wrong && body.contains("offsets") && !body["offsets"].is_null()) {
     positions.emplace();
     wrong = list_of(body, "offsets", true, list);
@@ -399,43 +414,19 @@ void commit_instance(Rest& rest, const CallPtr& call, Request& request) {
       positions->emplace_back(one.first, offset + 1);
     }
   }
-  if (wrong) return answer_error(call, request, *wrong);
-  instance->commit(positions, reply_on<std::vector<CommittedPosition>>(
-                                  call, [](const CallPtr& to, Result<std::vector<CommittedPosition>> done) {
-                                    if (!done) return answer_error(to, Dialect::v2, instance_error(done.error()));
-                                    for (const auto& one : *done) {
-                                      if (!one.next) return answer_error(to, Dialect::v2, instance_error(one.next.error()));
-                                    }
-                                    to->answer({.content_type = v2_type, .body = "[]"});
-                                  }));
+  if (wrong) return answer_wrong(rest, call, request, *wrong);
+  ask<std::vector<CommittedPosition>>(rest, call, request, consumer::RestCommit{std::move(positions)},
+                                      [call](const std::vector<CommittedPosition>& done) {
+                                        for (const auto& one : done) {
+                                          if (!one.next) return answer_failure(call, one.next.error());
+                                        }
+                                        call->answer({.content_type = v2_type, .body = "[]"});
+                                      });
 }
 
-void show_committed(Rest& rest, const CallPtr& call, Request& request) {
-  const auto instance = find_instance(rest, call, request);
-  if (!instance) return;
-  Json body;
-  if (auto wrong = read_body(std::move(request.body), {"partitions"}, body)) return answer_error(call, request, *wrong);
-  // Many clients and proxies drop the body of a GET: "a:0,a:1" says the same.
-  if (const auto text = request.query.find("partitions"); text && !body.contains("partitions")) {
-    body["partitions"] = Json::array();
-    for (std::string_view rest_of = *text; !rest_of.empty();) {
-      const auto comma = std::min(rest_of.find(','), rest_of.size());
-      const auto one = rest_of.substr(0, comma);
-      rest_of.remove_prefix(std::min(comma + 1, rest_of.size()));
-      const auto colon = one.rfind(':');
-      if (colon == std::string_view::npos)
-        return answer_error(call, request, bad_request("partitions wants topic:0,topic:1"));
-      body["partitions"].push_back(
-          {{"topic", std::string(one.substr(0, colon))}, {"partition", Json::parse(one.substr(colon + 1), nullptr, false)}});
-    }
-  }
-  if (!body.contains("partitions")) return answer_error(call, request, unknown_partition("Partition not found."));
-  std::vector<Named> partitions;
-  if (auto wrong = read_partitions(rest, body, partitions)) return answer_error(call, request, *wrong);
-  std::vector<group::GroupPartition> names;
-  for (const auto& [id, topic] : partitions) names.push_back({topic, id.partition});
+void show_positions(Rest& rest, const CallPtr& call, std::string group, std::vector<group::GroupPartition> names) {
   rest.broker.group_api().offsets(
-      {instance->settings().group, {}, std::move(names)}, group_request_ms,
+      {std::move(group), {}, std::move(names)}, group_request_ms,
       reply_on<std::vector<group::Position>>(call, [](const CallPtr& to, Result<std::vector<group::Position>> found) {
         if (!found) return answer_error(to, Dialect::v2, http_error(found.error()));
         Json offsets = Json::array();
@@ -450,9 +441,37 @@ void show_committed(Rest& rest, const CallPtr& call, Request& request) {
       }));
 }
 
+void show_committed(Rest& rest, const CallPtr& call, Request& request) {
+  Json body;
+  if (auto wrong = read_body(std::move(request.body), {"partitions"}, body))
+    return answer_wrong(rest, call, request, *wrong);
+  // Many clients and proxies drop the body of a GET: "a:0,a:1" says the same.
+  if (const auto text = request.query.find("partitions"); text && !body.contains("partitions")) {
+    body["partitions"] = Json::array();
+    for (std::string_view rest_of = *text; !rest_of.empty();) {
+      const auto comma = std::min(rest_of.find(','), rest_of.size());
+      const auto one = rest_of.substr(0, comma);
+      rest_of.remove_prefix(std::min(comma + 1, rest_of.size()));
+      const auto colon = one.rfind(':');
+      if (colon == std::string_view::npos)
+        return answer_wrong(rest, call, request, bad_request("partitions wants topic:0,topic:1"));
+      body["partitions"].push_back(
+          {{"topic", std::string(one.substr(0, colon))}, {"partition", Json::parse(one.substr(colon + 1), nullptr, false)}});
+    }
+  }
+  if (!body.contains("partitions")) return answer_wrong(rest, call, request, unknown_partition("Partition not found."));
+  std::vector<Named> partitions;
+  if (auto wrong = read_partitions(rest, body, partitions)) return answer_wrong(rest, call, request, *wrong);
+  std::vector<group::GroupPartition> names;
+  for (const auto& [id, topic] : partitions) names.push_back({topic, id.partition});
+  // Who has it does not matter: the group's coordinator is asked. That it is there, does.
+  ask<std::monostate>(rest, call, request, consumer::RestTouch{},
+                      [call, &rest, group = request.parameters[0], names = std::move(names)](std::monostate) mutable {
+                        show_positions(rest, call, std::move(group), std::move(names));
+                      });
+}
+
 void seek_instance(Rest& rest, const CallPtr& call, Request& request) {
-  const auto instance = find_instance(rest, call, request);
-  if (!instance) return;
   Json body, offsets, times;
   auto wrong = read_body(std::move(request.body), {"offsets", "timestamps"}, body);
   if (!wrong) wrong = list_of(body, "offsets", false, offsets);
@@ -480,8 +499,8 @@ void seek_instance(Rest& rest, const CallPtr& call, Request& request) {
       targets.emplace_back(one.first, SeekTarget{.kind = SeekTarget::Kind::timestamp, .timestamp = *time});
     }
   }
-  if (wrong) return answer_error(call, request, *wrong);
-  seek_all(instance, call, targets);
+  if (wrong) return answer_wrong(rest, call, request, *wrong);
+  ask_to_do(rest, call, request, consumer::RestSeek{std::move(targets)});
 }
 
 void seek_instance_to_beginning(Rest& rest, const CallPtr& call, Request& request) {
@@ -505,16 +524,16 @@ void add_v2_consumers(std::vector<Route>& all) {
   add(Method::post, "/consumers/{group}", "v2_create_consumer", "Makes a consumer instance of a group", create_instance,
       true, {200, 400, 409, 415, 422, 503});
   add(Method::delete_, "/consumers/{group}/instances/{instance}", "v2_delete_consumer", "Ends it", delete_instance, false,
-      {204, 404});
+      {204, 404, 503});
   constexpr std::string_view subscription = "/consumers/{group}/instances/{instance}/subscription";
   add(Method::post, subscription, "v2_subscribe", "Reads topics, or all whose names match a pattern", subscribe_instance,
-      true, {204, 400, 404, 409, 415, 422});
-  add(Method::get, subscription, "v2_subscription", "The topics that it reads", show_subscription, false, {200, 404});
-  add(Method::delete_, subscription, "v2_unsubscribe", "Reads nothing", unsubscribe_instance, false, {204, 404});
+      true, {204, 400, 404, 409, 415, 422, 503});
+  add(Method::get, subscription, "v2_subscription", "The topics that it reads", show_subscription, false, {200, 404, 503});
+  add(Method::delete_, subscription, "v2_unsubscribe", "Reads nothing", unsubscribe_instance, false, {204, 404, 503});
   constexpr std::string_view assignments = "/consumers/{group}/instances/{instance}/assignments";
   add(Method::post, assignments, "v2_assign", "Reads partitions of its own choice, as no member", assign_instance, true,
-      {204, 400, 404, 409, 415, 422});
-  add(Method::get, assignments, "v2_assignments", "The partitions that it has", show_assignment, false, {200, 404});
+      {204, 400, 404, 409, 415, 422, 503});
+  add(Method::get, assignments, "v2_assignments", "The partitions that it has", show_assignment, false, {200, 404, 503});
   auto& records = add(Method::get, "/consumers/{group}/instances/{instance}/records", "v2_records",
                       "The next records, as soon as there are any", read_instance, false, {200, 400, 404, 406, 408, 503});
   records.any_answer = true;
@@ -526,11 +545,11 @@ void add_v2_consumers(std::vector<Route>& all) {
   add(Method::get, offsets, "v2_committed", "What is committed", show_committed, true, {200, 400, 404, 415, 422, 503})
       .query = {{"partitions", "string", "topic:0,topic:1, in place of a body"}};
   add(Method::post, "/consumers/{group}/instances/{instance}/positions", "v2_seek", "Goes on at offsets, or at times",
-      seek_instance, true, {204, 400, 404, 409, 415, 422});
+      seek_instance, true, {204, 400, 404, 409, 415, 422, 503});
   add(Method::post, "/consumers/{group}/instances/{instance}/positions/beginning", "v2_seek_beginning",
-      "Goes on at the earliest records", seek_instance_to_beginning, true, {204, 400, 404, 409, 415, 422});
+      "Goes on at the earliest records", seek_instance_to_beginning, true, {204, 400, 404, 409, 415, 422, 503});
   add(Method::post, "/consumers/{group}/instances/{instance}/positions/end", "v2_seek_end",
-      "Goes on behind the last records", seek_instance_to_end, true, {204, 400, 404, 409, 415, 422});
+      "Goes on behind the last records", seek_instance_to_end, true, {204, 400, 404, 409, 415, 422, 503});
 }
 
 }  // namespace troupe::http

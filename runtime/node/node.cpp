@@ -31,6 +31,7 @@
 #include "actors/group_desk.hpp"
 #include "actors/group_manager.hpp"
 #include "actors/handle_slot.hpp"
+#include "actors/instance_desk.hpp"
 #include "actors/link/envelope.hpp"
 #include "actors/log_cleaner.hpp"
 #include "actors/metadata_quorum.hpp"
@@ -137,6 +138,8 @@ struct Node::Impl {
   const std::shared_ptr<GroupListeners> group_listeners = std::make_shared<GroupListeners>();
   GroupDirectory coordinators;
   GroupFront groups{group_desk, group_listeners};
+  const std::shared_ptr<HandleSlot<caf::actor>> instance_desk = std::make_shared<HandleSlot<caf::actor>>();
+  InstanceFront instances{instance_desk};
   const std::shared_ptr<HandleSlot<caf::actor>> consumer_manager = std::make_shared<HandleSlot<caf::actor>>();
   const std::shared_ptr<HandleSlot<caf::actor>> processor_manager = std::make_shared<HandleSlot<caf::actor>>();
   mutable std::mutex processors_mutex;
@@ -145,8 +148,11 @@ struct Node::Impl {
   const std::shared_ptr<DiskSpace> data_space = std::make_shared<DiskSpace>();
   const std::shared_ptr<DiskSpace> metadata_space = std::make_shared<DiskSpace>();
   std::atomic<bool> draining{false};
-  Consumers consumers{
-      {.broker = [this] { return broker.get(); }, .groups = &groups, .manager = consumer_manager, .table = &table}};
+  Consumers consumers{{.broker = [this] { return broker.get(); },
+                       .groups = &groups,
+                       .manager = consumer_manager,
+                       .table = &table,
+                       .instances = [this]() -> InstanceLinks* { return cluster ? &instances : nullptr; }}};
   std::unique_ptr<Broker> broker;
   std::optional<Cluster> cluster;  ///< of a node that others can join
 
@@ -349,6 +355,13 @@ void Node::Impl::add_groups(std::vector<ChildSpec>& children) {
                                                              .links = cluster ? &cluster->links() : nullptr},
                                                             row);
                         group_desk->set(actor);
+                        return actor;
+                      }});
+  if (!cluster) return;
+  children.push_back({"instance_desk", "instance_desk", [this](caf::actor_system& actors, const ActorRowPtr& row) {
+                        const auto actor = spawn_instance_desk(
+                            actors, {.images = images, .front = &instances, .links = &cluster->links()}, row);
+                        instance_desk->set(actor);
                         return actor;
                       }});
 }

@@ -58,7 +58,8 @@ bool troupe::fuzz::write_group_seeds(const std::filesystem::path& corpus) {
       {"delete-group", DeleteGroupRequest{"g"}},
       {"delete-offsets", DeleteOffsetsRequest{"g", {named}}},
       {"describe", DescribeRequest{"g"}},
-      {"list", ListRequest{PartitionId{3}}}};
+      {"list", ListRequest{PartitionId{3}}},
+      {"instance", InstanceRequest{InstanceRequest::Kind::save, "g", "c", 3, {std::byte{1}}}}};
   const std::pair<const char*, GroupAnswer> answers[] = {
       {"classic-joined", joined},
       {"classic-synced", ClassicSyncAnswer{"consumer", "range", "bytes"}},
@@ -68,7 +69,8 @@ bool troupe::fuzz::write_group_seeds(const std::filesystem::path& corpus) {
       {"positions", std::vector<Position>{{named, offset}, {named, std::nullopt}}},
       {"described", GroupDescription{"g", GroupState::stable, GroupEpoch{2}, "uniform", {{"m", profile, current, {id}}}}},
       {"listed", std::vector<GroupListing>{{"g", GroupState::stable, 1, GroupEpoch{2}, "uniform"}}},
-      {"nothing", std::monostate{}}};
+      {"nothing", std::monostate{}},
+      {"instance-of", InstanceEntry{BrokerId{2}, Offset{9}, 3, {std::byte{1}}}}};
   const std::vector<Record> records{OffsetRecord{"g", "orders", PartitionId{3}, offset},
                                     GroupRecord{"g", GroupRecord::Value{GroupEpoch{2}, GroupEpoch{2}, no_timestamp}},
                                     MemberRecord{"g", "m", profile},

@@ -213,6 +213,14 @@ void FakeGroups::describe(std::string group, Millis /*timeout_ms*/, Reply<group:
   answer(reply, [&](group::Turn&) { return coordinator_->describe(group); });
 }
 
+void FakeGroups::instance(group::InstanceRequest request, Millis /*timeout_ms*/, Reply<group::InstanceEntry> reply) {
+  instance_of(BrokerId{1}, std::move(request), std::move(reply));
+}
+
+void FakeGroups::instance_of(BrokerId from, group::InstanceRequest request, Reply<group::InstanceEntry> reply) {
+  answer(reply, [&](group::Turn& turn) { return coordinator_->instance(request, from, now_, turn); });
+}
+
 void FakeGroups::list(Millis /*timeout_ms*/, Reply<GroupListings> reply) {
   answer(reply, [&](group::Turn&) -> Result<GroupListings> { return GroupListings{coordinator_->list(), {}}; });
 }

@@ -42,6 +42,9 @@ class FakeGroups final : public GroupApi {
   void delete_offsets(std::string group, std::vector<group::GroupPartition> partitions, Millis timeout_ms,
                       Reply<std::vector<Status>> reply) override;
   void describe(std::string group, Millis timeout_ms, Reply<group::GroupDescription> reply) override;
+  /// As `instance`, of that node; others are node 1.
+  void instance_of(BrokerId from, group::InstanceRequest request, Reply<group::InstanceEntry> reply);
+  void instance(group::InstanceRequest request, Millis timeout_ms, Reply<group::InstanceEntry> reply) override;
   void list(Millis timeout_ms, Reply<GroupListings> reply) override;
   void join(group::ClassicJoinRequest request, Millis timeout_ms, Reply<group::ClassicJoinAnswer> reply) override;
   void sync(group::ClassicSyncRequest request, Millis timeout_ms, Reply<group::ClassicSyncAnswer> reply) override;

@@ -49,6 +49,20 @@ Answer answer_back(const Answer& answer) {
 
 }  // namespace
 
+TEST_CASE("a call about an instance comes out as it went in", "[group_calls]") {
+  const InstanceRequest save{InstanceRequest::Kind::save, "g", "c1", 3, {std::byte{1}, std::byte{2}}};
+  const auto read = read_back(save);
+  CHECK(read.kind == save.kind);
+  CHECK(read.name == "c1");
+  CHECK(read.epoch == 3);
+  CHECK(read.definition == save.definition);
+  const InstanceEntry entry{BrokerId{2}, Offset{9}, 3, {std::byte{7}}};
+  CHECK(answer_back(entry) == entry);
+  CHECK(is_repeatable(save));
+  CHECK_FALSE(is_question(save));
+  CHECK(is_question(InstanceRequest{}));
+}
+
 TEST_CASE("a call to a coordinator comes out as it went in", "[group_calls]") {
   auto profile = test::reads({"orders", "rides"}, "worker-1");
   profile.pattern = "maps.*";

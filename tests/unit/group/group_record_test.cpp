@@ -40,6 +40,8 @@ std::vector<Record> examples() {
       TargetRecord{"g", "m", std::nullopt},
       AssignmentRecord{"g", "m", MemberAssignment{GroupEpoch{4}, leaving_for_a_while, MemberState::waiting, some, {}}},
       AssignmentRecord{"g", "m", std::nullopt},
+      InstanceRecord{"g", "c1", InstanceEntry{BrokerId{2}, Offset{9}, 3, bytes({1, 2})}},
+      InstanceRecord{"g", "c1", std::nullopt},
   };
 }
 

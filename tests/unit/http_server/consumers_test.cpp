@@ -1,6 +1,5 @@
 #include <set>
 
-#include "http/rest/consumer_instances.hpp"
 #include "tests/unit/http_server/rest_fixture.hpp"
 
 using namespace troupe;
@@ -108,6 +107,7 @@ TEST_CASE("base_uri is where the client came, behind proxies too", "[consumers]"
         "https://api.example:8443/consumers/g/instances/a");
   CHECK(uri("b", "X-Forwarded-Host: h:443\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Path: /bridge/consumers/g\r\n") ==
         "https://h:443/bridge/consumers/g/instances/b");
+  CHECK(uri("d", "X-Forwarded-Host: h\r\nX-Forwarded-Prefix: /bridge/\r\n") == "http://h/bridge/consumers/g/instances/d");
   CHECK(uri("c", "Forwarded: host=x;proto=mqtt\r\n").starts_with("http://"));
 }
 
@@ -276,23 +276,6 @@ TEST_CASE("two instances share the partitions, and one has all when the other is
   CHECK(fixture.values("b").size() == 1);
   CHECK(fixture.call("DELETE", "a", "").status == 204);
   CHECK(GatewayFixture::eventually([&] { return owned("b") == 2; }));
-}
-
-TEST_CASE("an instance that nobody uses leaves its group", "[consumers]") {
-  FakeBroker broker;
-  broker.add_topic("t", 1);
-  http::ConsumerInstances instances(broker.consumers());
-  const MonotonicMs start{1'000'000};
-  REQUIRE(instances.create({.group = "g", .name = "used"}, start));
-  REQUIRE(instances.create({.group = "g", .name = "idle"}, start));
-  for (const auto* name : {"used", "idle"}) REQUIRE(instances.find("g", name, start)->subscribe({"t"}, ""));
-  CHECK(broker.groups().members("g") == 2);
-  const auto later = start + http::ConsumerInstances::idle_ms_max;
-  CHECK(instances.find("g", "used", later - 1'000));
-  instances.sweep(later);
-  CHECK(instances.size() == 1);
-  CHECK_FALSE(instances.find("g", "idle", later));
-  CHECK(broker.groups().members("g") == 1);
 }
 
 TEST_CASE("what happens to the member is told by records", "[consumers]") {
