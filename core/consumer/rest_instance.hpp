@@ -147,6 +147,7 @@ class RestInstance {
   void take(ConsumerLost event, Effects& effects) { forget(event.partitions, effects); }
   void take(ConsumerRecords event, Effects& effects);
   void take(ConsumerReset event, Effects& effects);
+  void take(ConsumerPaused, Effects&) {}  // nothing comes, and a poll waits
   void take(ConsumerFailed event, Effects& effects);
   void take(ConsumerClosed event, Effects& effects);
 

@@ -520,21 +520,6 @@ void SimNode::produce(int client, std::uint64_t slot, std::size_t partition, std
   perform(partition, std::move(effects));
 }
 
-void SimNode::produce_here(std::size_t partition, std::vector<NewBatch> batches,
-                           std::function<void(const std::vector<Result<PlacedRecords>>&)> answered) {
-  auto& role = roles_[partition];
-  if (!role.leader) {
-    const std::vector<Result<PlacedRecords>> refused(batches.size(), Error{Errc::not_leader_or_follower, "not the leader"});
-    return world_.queue.after_us(
-        0, [this, run = run_, answered = std::move(answered), refused] { this->run(run, [&] { answered(refused); }); });
-  }
-  const auto number = role.next_slot++;
-  role.own_slots.emplace(number, std::move(answered));
-  LeaderEffects effects;
-  role.leader->on_produce(number, std::move(batches), {}, effects);
-  perform(partition, std::move(effects));
-}
-
 void SimNode::fetch_request(const Bytes& bytes) {
   const auto request = decode_fetch_request(bytes);
   TROUPE_ASSERT(request);

@@ -1,7 +1,7 @@
 #include "core/replication/leader_calls.hpp"
 #include "tests/sim/replication/sim_node.hpp"
 
-/// The part of SimNode that reads its logs: for those who read, and for the claims of a leader.
+/// The part of SimNode for who is beside its replicas: readers, the claims of a leader, coordinators of groups that write.
 namespace troupe::sim {
 
 using namespace replication;
@@ -79,6 +79,21 @@ void SimNode::read(int reader, const Bytes& bytes) {
   const auto before = std::min(std::get<DeleteRecordsCall>(call->body).before, role.leader->high_watermark());
   move_log_start(partition, before);
   answer_reader(reader, call->number, Bytes::adopt(encode_leader_answer(before)));
+}
+
+void SimNode::produce_here(std::size_t partition, std::vector<NewBatch> batches,
+                           std::function<void(const std::vector<Result<PlacedRecords>>&)> answered) {
+  auto& role = roles_[partition];
+  if (!role.leader) {
+    const std::vector<Result<PlacedRecords>> refused(batches.size(), Error{Errc::not_leader_or_follower, "not the leader"});
+    return world_.queue.after_us(
+        0, [this, run = run_, answered = std::move(answered), refused] { this->run(run, [&] { answered(refused); }); });
+  }
+  const auto number = role.next_slot++;
+  role.own_slots.emplace(number, std::move(answered));
+  LeaderEffects effects;
+  role.leader->on_produce(number, std::move(batches), {}, effects);
+  perform(partition, std::move(effects));
 }
 
 }  // namespace troupe::sim
