@@ -80,7 +80,8 @@ TEST_CASE("whom the leader forgets gets nothing, and who syncs late or twice is 
   CHECK(group.synced(group.start_sync(ids[1], 3)).assignment == "b");
   const auto written = group.log.size();
   CHECK(group.synced(group.start_sync(ids[1], 3)).assignment == "b");
-  CHECK(group.log.size() == written + 1);  // what is told from memory waits for a record, which only the coordinator can commit
+  CHECK(group.log.size() ==
+        written + 1);  // what is told from memory waits for a record, which only the coordinator can commit
 }
 
 TEST_CASE("KIP-394: a dynamic member is told its id first, and waited for when it has it", "[classic]") {
