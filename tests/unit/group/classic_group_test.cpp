@@ -78,7 +78,10 @@ TEST_CASE("whom the leader forgets gets nothing, and who syncs late or twice is 
   group.start_sync(ids[0], 3, {{ids[0], "a"}, {ids[1], "b"}});
   CHECK(group.synced(waiting).assignment.empty());
   CHECK(group.synced(group.start_sync(ids[1], 3)).assignment == "b");
+  const auto written = group.log.size();
   CHECK(group.synced(group.start_sync(ids[1], 3)).assignment == "b");
+  CHECK(group.log.size() ==
+        written + 1);  // what is told from memory waits for a record, which only the coordinator can commit
 }
 
 TEST_CASE("KIP-394: a dynamic member is told its id first, and waited for when it has it", "[classic]") {

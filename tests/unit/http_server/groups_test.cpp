@@ -64,10 +64,54 @@ TEST_CASE("groups are listed", "[rest][groups]") {
   const auto listed = fixture.get_json("/v1/groups");
   REQUIRE(listed["groups"].size() == 2);
   CHECK(listed["groups"][0] ==
-        json::parse(R"({"group":"audit","state":"empty","paused":false,"members":0,"epoch":0,"assignor":"uniform"})"));
+        json::parse(R"({"group":"audit","state":"empty","paused":false,"members":0,"epoch":0,"assignor":"uniform",
+                                               "type":"consumer","protocol_type":null})"));
   CHECK(listed["groups"][1]["group"] == "billing");
   CHECK(listed["groups"][1]["state"] == "stable");
   CHECK(listed["groups"][1]["members"] == 1);
+}
+
+TEST_CASE("a group of the classic protocol shows what its members have assigned", "[rest][groups]") {
+  GroupsFixture fixture;
+  group::ClassicJoinRequest join;
+  join.group = "kafka";
+  join.client_id = "app";
+  join.client_host = "/10.0.0.7";
+  join.protocol_type = "consumer";
+  join.protocols = {{"range", std::string("\0\1\0\0\0\1\0\6orders", 14)}};
+  std::string member;
+  fixture.broker.groups().join(join, 1'000, Reply<group::ClassicJoinAnswer>{[&](Result<group::ClassicJoinAnswer> answer) {
+                                 REQUIRE(answer);
+                                 member = answer->member;
+                               }});
+  fixture.broker.groups().advance(500);
+  REQUIRE_FALSE(member.empty());
+  CHECK(fixture.get_json("/v1/groups/kafka")["state"] == "completing_rebalance");
+  group::ClassicSyncRequest sync{"kafka", member, {}, group::GroupEpoch{1}, {}, {}, {}};
+  sync.assignments = {{member, std::string("\0\1\0\0\0\1\0\6orders\0\0\0\1\0\0\0\1", 22)}};
+  bool synced = false;
+  fixture.broker.groups().sync(sync, 1'000, Reply<group::ClassicSyncAnswer>{[&](Result<group::ClassicSyncAnswer> answer) {
+                                 synced = answer.has_value();
+                               }});
+  REQUIRE(synced);
+
+  const auto shown = fixture.get_json("/v1/groups/kafka");
+  CHECK(shown["type"] == "classic");
+  CHECK(shown["protocol_type"] == "consumer");
+  CHECK(shown["assignor"] == "range");
+  CHECK(shown["state"] == "stable");
+  CHECK(shown["epoch"] == 1);
+  CHECK(shown["leader"] == member);
+  REQUIRE(shown["members"].size() == 1);
+  CHECK(shown["members"][0]["client_host"] == "/10.0.0.7");
+  CHECK(shown["members"][0]["topics"] == json{"orders"});
+  CHECK(shown["members"][0]["assigned"] == json::parse(R"([{"topic":"orders","partition":1}])"));
+  CHECK(shown["partitions"][0]["member"] == member);
+  const auto listed = fixture.get_json("/v1/groups")["groups"][0];
+  CHECK(listed["type"] == "classic");
+  CHECK(listed["protocol_type"] == "consumer");
+  CHECK(fixture.get_json(fixture.root + "/kafka")["type"] == "CLASSIC");
+  CHECK(fixture.reset("kafka", R"({"to":"earliest","topics":["orders"]})", 409)["error_code"] == 409);
 }
 
 TEST_CASE("a group shows its members, what they read, and how far behind it is", "[rest][groups]") {
