@@ -11,12 +11,7 @@ Shared::Shared(GatewayOptions given, BrokerApi& broker, metrics::Registry& regis
     : options(std::move(given)),
       hosts(HostRules::of(options.host, options.host_names, options.allowed_origins)),
       router(all_routes()),
-      rest{broker,
-           options,
-           registry,
-           clock,
-           openapi_document(router.routes()),
-           std::make_shared<ConsumerInstances>(broker)},
+      rest{broker, options, registry, clock, openapi_document(router.routes()), std::make_shared<ConsumerInstances>(broker)},
       connections(registry.gauge("troupe_http_connections", "Connections open at the gateway")),
       inflight(registry.gauge("troupe_http_inflight_bytes", "Bytes of request bodies that are read or worked on")),
       limits_(options.limits) {
