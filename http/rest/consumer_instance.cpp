@@ -177,6 +177,14 @@ void ConsumerInstance::drop() {
   post([](ConsumerInstance& self) { self.end_here({}); });
 }
 
+void ConsumerInstance::abandon() {
+  ended_ = true;
+  // What waits holds the calls, which hold their threads, which hold this.
+  reads_.clear();
+  changes_.clear();
+  consumer_.reset();
+}
+
 void ConsumerInstance::end_here(Answer left) {
   if (ended_.exchange(true)) return;
   Effects effects;

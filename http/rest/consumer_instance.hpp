@@ -40,6 +40,8 @@ class ConsumerInstance final : public std::enable_shared_from_this<ConsumerInsta
   void on_cut(BrokerId node);
   /// Another node has it, or nobody.
   void drop();
+  /// Its thread has ended. Any thread, once.
+  void abandon();
 
   void touch(MonotonicMs now) { used_at_ = now.value(); }
   /// Reads that wait are use.

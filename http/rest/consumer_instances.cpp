@@ -132,6 +132,15 @@ bool ConsumerInstances::is_self(const group::InstanceEntry& entry) const {
   return entry.host == broker_.cluster().node_id || links() == nullptr;
 }
 
+void ConsumerInstances::end() {
+  std::map<Key, Here> gone;
+  {
+    const std::lock_guard lock(mutex_);
+    gone.swap(here_);
+  }
+  for (const auto& [key, here] : gone) here.instance->abandon();
+}
+
 std::size_t ConsumerInstances::size() const {
   const std::lock_guard lock(mutex_);
   return here_.size();

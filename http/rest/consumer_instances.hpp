@@ -52,6 +52,8 @@ class ConsumerInstances final : public InstanceServer, public std::enable_shared
   /// Closes those that nobody used for `idle_ms_max`, and tells the coordinators of the others.
   void sweep(MonotonicMs now);
   std::size_t size() const;
+  /// All threads of the door have ended: nobody is answered any more, and other nodes may take over what is here.
+  void end();
 
   // InstanceServer
   void on_call(BrokerId from, Bytes call, Reply<Bytes> reply) override;

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "base/log.hpp"
+#include "http/rest/consumer_instances.hpp"
 #include "http/server/io_thread.hpp"
 #include "http/server/shared.hpp"
 
@@ -125,6 +126,7 @@ void Gateway::Impl::stop(Millis deadline_ms) {
   }
   // The loops end before the locals that their handlers point to.
   for (const auto& thread : threads) thread->stop();
+  shared->rest.consumers->end();
 }
 
 Gateway::Gateway(GatewayOptions options, BrokerApi& broker, metrics::Registry& metrics)

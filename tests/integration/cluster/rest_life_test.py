@@ -22,7 +22,7 @@ V2 = "application/vnd.kafka.v2+json"
 
 
 class Client:
-    """Asks the nodes in turn, dead ones too; each call may be asked once more, of the next node."""
+    """Asks the nodes in turn, dead ones too; a call whose connection failed is asked once more, of the next node."""
 
     def __init__(self, cluster, group):
         self.cluster = cluster
@@ -42,10 +42,7 @@ class Client:
         began = time.monotonic()
         try:
             status, answer = self.once(method, path, body, accept)
-            failed = status >= 500
         except ASK_ERRORS:
-            failed = True
-        if failed:
             self.retries += 1
             status, answer = self.once(method, path, body, accept)
         self.longest_s = max(self.longest_s, time.monotonic() - began)
