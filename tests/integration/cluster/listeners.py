@@ -8,6 +8,7 @@ import threading
 import time
 
 import network
+from clients import DEAD_DISK, REFUSALS, UNKNOWN
 from cluster_process import ASK_ERRORS, until
 from websocket_wire import RawSocket
 
@@ -89,7 +90,9 @@ class Listener:
         except ValueError:
             error = {}
         error = error.get("err", error)
-        raise Left(f"{status} {error.get('code')}", bool(error.get("retry")), str(error.get("message"))[:200])
+        message = str(error.get("message"))
+        retry = bool(error.get("retry")) or (status, error.get("code")) in REFUSALS | UNKNOWN or DEAD_DISK in message
+        raise Left(f"{status} {error.get('code')}", retry, message[:200])
 
 
 class SocketListener(Listener):
