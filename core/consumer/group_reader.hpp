@@ -114,8 +114,9 @@ class GroupReader {
     bool told = false;            ///< the listener knows of it
     bool paused = false;
     Offset position{0};
-    Offset since{0};  ///< it has delivered [since, position) since it began, or was moved
+    Offset since{0};                             ///< it has delivered [since, position) since it began, or was moved
     LeaderEpoch leader_epoch = no_leader_epoch;  ///< of the record before
+    LeaderEpoch newest_epoch = no_leader_epoch;  ///< of all that it was told of: who leads has that one at least
     Bytes batches = {};                          ///< while `held`
     Offset next{0};                              ///< behind them
     MonotonicMs asked_at{0};
