@@ -13,6 +13,9 @@ namespace {
 
 std::string text_of(const GroupPartition& partition) { return partition.topic + "-" + to_string(partition.partition); }
 
+/// Who wrote a commit.
+std::string member_of(const std::string& tag) { return tag.substr(0, tag.find('@')); }
+
 /// What orders members for assignors, and stays when a static member comes back.
 std::string name_of(const std::string& id, const MemberProfile& profile) {
   return profile.instance_id.empty() ? id : profile.instance_id;
@@ -56,7 +59,8 @@ void GroupJudge::catch_up() {
     const auto end = world_.invariants.committed_end(partition);
     if (end <= next_[p] || world_.invariants.lossy(partition)) continue;
     for (const auto& holder : world_.replicas(partition)) {
-      if (holder.log->log_end() < end || holder.log->chain_at(end) != world_.invariants.committed_chain(partition, end)) continue;
+      if (holder.log->log_end() < end || holder.log->chain_at(end) != world_.invariants.committed_chain(partition, end))
+        continue;
       const auto bytes = holder.log->read(next_[p], end, SIZE_MAX);
       for (auto left = bytes.view(); !left.empty();) {
         const auto batch = record::parse_batch(left);
@@ -142,8 +146,8 @@ void GroupJudge::check_targets(const std::string& name, const Group& group) {
   ++world_.marks["group: targets computed"];
   if (partitions.size() != all) fail("OneOwnerPerPartitionPerEpoch", "two targets of group " + name + " share a partition");
   if (most - least > 1) {
-    return fail("AssignmentIsBalanced",
-                "targets of group " + name + " have " + std::to_string(least) + " to " + std::to_string(most) + " partitions");
+    return fail("AssignmentIsBalanced", "targets of group " + name + " have " + std::to_string(least) + " to " +
+                                            std::to_string(most) + " partitions");
   }
   // Of what members had, each can keep as many as its share allows; the larger shares go to those who had more.
   const auto share = all / group.members.size();
@@ -162,8 +166,8 @@ void GroupJudge::check_targets(const std::string& name, const Group& group) {
     }
   }
   if (kept < could_keep) {
-    fail("StickyMovesAreMinimal", "members of group " + name + " keep " + std::to_string(kept) + " partitions, and could have kept " +
-                                      std::to_string(could_keep));
+    fail("StickyMovesAreMinimal", "members of group " + name + " keep " + std::to_string(kept) +
+                                      " partitions, and could have kept " + std::to_string(could_keep));
   }
 }
 
@@ -183,9 +187,10 @@ void GroupJudge::take(const OffsetRecord& record) {
   if (now.metadata.empty()) {  // members' commits say who
     ++world_.marks["group: reset"];
     if (now.reset_epoch != reset_epoch + 1 || !group.resets[partition].contains(now.offset)) {
-      fail("CommittedOffsetsNeverRetreat", text_of(partition) + " of group " + record.group + " was reset to " + to_string(now.offset) +
-                                               ", as nobody had asked");
+      fail("CommittedOffsetsNeverRetreat", text_of(partition) + " of group " + record.group + " was reset to " +
+                                               to_string(now.offset) + ", as nobody had asked");
     }
+    group.reset_to[partition] = now.offset;
     if (record.topic == world_.topics.front().name) {
       // What lies below is given up on purpose.
       auto& worked = group.worked[static_cast<std::size_t>(record.partition.value())];
@@ -195,26 +200,30 @@ void GroupJudge::take(const OffsetRecord& record) {
     }
   } else {
     ++world_.marks["group: commit"];
-    group.commits.insert({partition, {now.metadata.substr(0, now.metadata.find('@')), now.offset}});
-    if (now.reset_epoch != reset_epoch || (!anew && now.offset < before->second.offset)) {
+    group.commits.insert({partition, {member_of(now.metadata), now.offset}});
+    // What it had said of records of before the reset may count for those that it has been given again since.
+    const bool says_again = !anew && reset_epoch > 0 && now.offset >= group.reset_to[partition] &&
+                            member_of(now.metadata) == member_of(before->second.metadata);
+    if (says_again && now.offset < before->second.offset) ++world_.marks["group: said again after a reset"];
+    if (now.reset_epoch != reset_epoch || (!anew && !says_again && now.offset < before->second.offset)) {
       fail("CommittedOffsetsNeverRetreat",
-           text_of(partition) + " of group " + record.group + ": " + now.metadata + " commits " + to_string(now.offset) + " of reset " +
-               std::to_string(now.reset_epoch) + " after " + (anew ? "nothing" : to_string(before->second.offset)) + " of reset " +
-               std::to_string(reset_epoch));
+           text_of(partition) + " of group " + record.group + ": " + now.metadata + " commits " + to_string(now.offset) +
+               " of reset " + std::to_string(now.reset_epoch) + " after " +
+               (anew ? "nothing" : to_string(before->second.offset)) + " of reset " + std::to_string(reset_epoch));
     }
     const auto at = now.metadata.rfind('@');
     const auto member = group.members.find(now.metadata.substr(0, at));
     const TopicIdPartition id{now.topic_id, record.partition};
-    const bool is_its_own = member != group.members.end() && (contains(member->second.current.assigned, id) ||
-                                                              contains(member->second.current.revoking, id));
+    const bool is_its_own = member != group.members.end() &&
+                            (contains(member->second.current.assigned, id) || contains(member->second.current.revoking, id));
     const auto epoch = now.metadata.substr(at + 1);
     const bool of_now = is_its_own && (epoch == to_string(member->second.current.epoch) ||
                                        epoch == to_string(member->second.current.previous_epoch));
     if (!of_now) {
       fail("FencedMembersCannotCommit", now.metadata + " commits " + text_of(partition) + " of group " + record.group +
-                                            (is_its_own                             ? ", in an epoch that is over"
+                                            (is_its_own                      ? ", in an epoch that is over"
                                              : member == group.members.end() ? ", and is no member"
-                                                                                    : ", which is not its own"));
+                                                                             : ", which is not its own"));
     }
     check_skipped(record.group, group, record);
   }
@@ -231,7 +240,8 @@ void GroupJudge::check_skipped(const std::string& name, Group& group, const Offs
     const auto index = static_cast<std::size_t>(at.value());
     if (index < worked.size() && worked[index]) continue;
     return fail("NoRecordSkipped", record.value->metadata + " commits " + to_string(record.value->offset) + " in data-" +
-                                       to_string(record.partition) + " of group " + name + ", and nobody has worked on " + to_string(at));
+                                       to_string(record.partition) + " of group " + name + ", and nobody has worked on " +
+                                       to_string(at));
   }
 }
 
@@ -243,8 +253,8 @@ bool GroupJudge::is_current(const std::string& name, const std::string& member, 
   return found->second.current.epoch == epoch || found->second.current.previous_epoch == epoch;
 }
 
-void GroupJudge::both_own(const std::string& group, const TopicIdPartition& partition, const std::string& one, GroupEpoch epoch_of_one,
-                          const std::string& other, GroupEpoch epoch_of_other) {
+void GroupJudge::both_own(const std::string& group, const TopicIdPartition& partition, const std::string& one,
+                          GroupEpoch epoch_of_one, const std::string& other, GroupEpoch epoch_of_other) {
   catch_up();
   ++world_.marks["group: owned by two, one of them fenced"];
   if (!is_current(group, one, epoch_of_one) || !is_current(group, other, epoch_of_other)) return;
@@ -264,7 +274,8 @@ void GroupJudge::worked(const std::string& group, std::size_t number, Offset off
   worked[index] = true;
 }
 
-void GroupJudge::acknowledged(const std::string& group, const std::string& member, const GroupPartition& partition, Offset next) {
+void GroupJudge::acknowledged(const std::string& group, const std::string& member, const GroupPartition& partition,
+                              Offset next) {
   catch_up();
   ++world_.marks["group: commit answered"];
   const auto& known = groups_[group];

@@ -118,7 +118,8 @@ void GroupLife::add_member(Group& group) {
     options.profile.instance_id = "static-" + std::to_string(prng.below(3));
     options.comes_back = prng.chance(1, 2);
   }
-  const GroupMember::Habits habits{.holds_on = prng.chance(world_.settings.holds_on_percent, 100), .commits = prng.chance(1, 3)};
+  const GroupMember::Habits habits{.holds_on = prng.chance(world_.settings.holds_on_percent, 100),
+                                   .commits = prng.chance(1, 3)};
   options.auto_commit = !habits.commits || prng.chance(1, 2);
   const auto id = "m" + std::to_string(next_member_++);
   const auto member = std::make_shared<GroupMember>(world_, *node, options, id, habits);
@@ -207,9 +208,11 @@ void GroupLife::heal() {
 bool GroupLife::waits_for_its_name(const Group& group, const GroupMember& member) {
   const auto& instance = member.options().profile.instance_id;
   using Phase = consumer::GroupConsumer::Phase;
-  return !instance.empty() && member.machine().phase() == Phase::joining && std::ranges::any_of(group.members, [&](const auto& other) {
-    return other->alive() && other->options().profile.instance_id == instance && other->machine().phase() == Phase::member;
-  });
+  return !instance.empty() && member.machine().phase() == Phase::joining &&
+         std::ranges::any_of(group.members, [&](const auto& other) {
+           return other->alive() && other->options().profile.instance_id == instance &&
+                  other->machine().phase() == Phase::member;
+         });
 }
 
 std::string GroupLife::unrest() {
@@ -241,7 +244,8 @@ std::string GroupLife::unrest() {
     for (const auto& topic : image.topics()) {
       const bool named = std::ranges::find(group.profile.topics, topic->name) != group.profile.topics.end();
       if (!named && !(pattern && pattern->matches(topic->name))) continue;
-      for (std::int32_t number = 0; number < topic->partition_count(); ++number) all.push_back({topic->id, PartitionId{number}});
+      for (std::int32_t number = 0; number < topic->partition_count(); ++number)
+        all.push_back({topic->id, PartitionId{number}});
     }
     for (const auto& partition : all) {
       if (readers[partition] == 1) continue;
@@ -255,8 +259,8 @@ std::string GroupLife::unrest() {
       // What is gone from the log needs no commit.
       const auto* leader = world_.leader_of(p);
       if (std::max(committed.value_or(Offset{0}), leader == nullptr ? Offset{0} : leader->log_start()) == end) continue;
-      return group.name + " has committed " + (committed ? to_string(*committed) : "nothing") + " of " + to_string(end) + " in data-" +
-             std::to_string(p) + ": " + describe(group);
+      return group.name + " has committed " + (committed ? to_string(*committed) : "nothing") + " of " + to_string(end) +
+             " in data-" + std::to_string(p) + ": " + describe(group);
     }
   }
   return {};
@@ -266,9 +270,9 @@ std::string GroupLife::describe(const Group& group) const {
   std::string text;
   for (const auto& member : group.members) {
     const auto& machine = member->machine();
-    text += member->id() + " on n" + to_string(member->node().id()) + " phase " + std::to_string(static_cast<int>(machine.phase())) +
-            " epoch " + to_string(machine.epoch()) + " owns " + std::to_string(machine.owned().size()) + " reads " +
-            std::to_string(machine.reading().size()) + "; ";
+    text += member->id() + " on n" + to_string(member->node().id()) + " phase " +
+            std::to_string(static_cast<int>(machine.phase())) + " epoch " + to_string(machine.epoch()) + " owns " +
+            std::to_string(machine.owned().size()) + " reads " + std::to_string(machine.reading().size()) + "; ";
   }
   for (const auto& [at, shell] : shells_) {
     if (shell && shell->runs()) text += shell->describe();
@@ -279,8 +283,9 @@ std::string GroupLife::describe(const Group& group) const {
 std::string GroupLife::told() const {
   const auto& settings = world_.settings;
   return std::to_string(settings.groups) + " groups of at most " + std::to_string(settings.members_max) +
-         (settings.by_pattern ? ", by pattern" : "") + ", session " + std::to_string(settings.session_ms) + " ms, requests " +
-         std::to_string(settings.request_ms) + " ms, something every " + std::to_string(settings.pace_us / 1'000) + " ms";
+         (settings.by_pattern ? ", by pattern" : "") + ", session " + std::to_string(settings.session_ms) +
+         " ms, requests " + std::to_string(settings.request_ms) + " ms, something every " +
+         std::to_string(settings.pace_us / 1'000) + " ms";
 }
 
 }  // namespace troupe::sim

@@ -22,7 +22,8 @@ std::string told_by(const ConsumerEvent& event) {
   };
   if (const auto* one = std::get_if<ConsumerAssigned>(&event)) {
     std::string text = "assigned in epoch " + to_string(one->epoch);
-    for (const auto& each : one->partitions) text += " " + to_string(each.partition.partition) + " at " + to_string(each.next);
+    for (const auto& each : one->partitions)
+      text += " " + to_string(each.partition.partition) + " at " + to_string(each.next);
     return text;
   }
   if (const auto* one = std::get_if<ConsumerRecords>(&event)) {
@@ -136,7 +137,8 @@ void GroupMember::ask_group(Effects& effects) {
     ask<std::vector<Status>>(std::move(*effects.commit), &consumer::GroupReader::on_commit);
   }
   if (effects.heartbeat) ask<HeartbeatAnswer>(std::move(*effects.heartbeat), &consumer::GroupReader::on_heartbeat);
-  if (effects.fetch_offsets) ask<std::vector<Position>>(std::move(*effects.fetch_offsets), &consumer::GroupReader::on_offsets);
+  if (effects.fetch_offsets)
+    ask<std::vector<Position>>(std::move(*effects.fetch_offsets), &consumer::GroupReader::on_offsets);
 }
 
 ClusterNode* GroupMember::leader_of(const TopicIdPartition& id) const {
@@ -179,14 +181,16 @@ void GroupMember::fetch(const Effects::Fetch& wanted) {
   auto* leader = leader_of(wanted.request.partition);
   const auto wait_ms = std::min(wanted.request.wait_ms_max, fetch_wait_ms_max);
   if (!is_data(wanted.request.partition)) {  // of these there is metadata only: nothing is in them
-    return world_.later_us(node_, wait_ms * 1'000, [take, from = wanted.request.from] { take(FetchResponse{.next_offset = from}); });
+    return world_.later_us(node_, wait_ms * 1'000,
+                           [take, from = wanted.request.from] { take(FetchResponse{.next_offset = from}); });
   }
   if (leader == nullptr) {
     return world_.later_us(node_, 1'000, [take] { take(Error{Errc::leader_not_available, "no leader is known"}); });
   }
   world_.ask<FetchResponse>(
       node_, *leader, wait_ms + world_.settings.request_ms,
-      [self = shared_from_this(), leader, request = wanted.request, wait_ms](const GroupWorld::Answer<FetchResponse>& answer) {
+      [self = shared_from_this(), leader, request = wanted.request,
+       wait_ms](const GroupWorld::Answer<FetchResponse>& answer) {
         self->serve_fetch(*leader, request, self->world_.clock(*leader) + wait_ms, answer);
       },
       take);
@@ -226,9 +230,9 @@ void GroupMember::post(ConsumerEvent event) {
   auto& queue = world_.sim().queue;
   const auto at = std::max({last_event_us_, busy_until_us_, queue.now_us() + world_.prng.between(10, 2'000)});
   last_event_us_ = at;
-  world_.later_us(node_, at - queue.now_us(), [self = shared_from_this(), event = std::make_shared<ConsumerEvent>(std::move(event))] {
-    self->on_event(*event);
-  });
+  world_.later_us(
+      node_, at - queue.now_us(),
+      [self = shared_from_this(), event = std::make_shared<ConsumerEvent>(std::move(event))] { self->on_event(*event); });
 }
 
 void GroupMember::on_event(ConsumerEvent& event) {
@@ -246,9 +250,8 @@ void GroupMember::on_event(ConsumerEvent& event) {
     expected_[reset->partition] = reset->to;
   } else if (const auto* revoking = std::get_if<ConsumerRevoking>(&event)) {
     if (habits_.holds_on) return world_.mark("a listener holds on");
-    world_.later_us(node_, world_.prng.between(0, 300'000), [self = shared_from_this(), partitions = revoking->partitions] {
-      self->say_released(partitions);
-    });
+    world_.later_us(node_, world_.prng.between(0, 300'000),
+                    [self = shared_from_this(), partitions = revoking->partitions] { self->say_released(partitions); });
   } else if (const auto* revoked = std::get_if<ConsumerRevoked>(&event)) {
     if (!revoked->in_time) world_.mark("revoked without having been released");
     for (const auto& id : revoked->partitions) expected_.erase(id);
@@ -264,9 +267,8 @@ template <class Work>
 void GroupMember::tell_reader(Work work) {
   auto& queue = world_.sim().queue;
   last_call_us_ = std::max(last_call_us_, queue.now_us() + world_.prng.between(1, 800));
-  world_.later_us(node_, last_call_us_ - queue.now_us(), [self = shared_from_this(), work] {
-    self->call([&](auto& effects) { work(*self, effects); });
-  });
+  world_.later_us(node_, last_call_us_ - queue.now_us(),
+                  [self = shared_from_this(), work] { self->call([&](auto& effects) { work(*self, effects); }); });
 }
 
 void GroupMember::say_released(const PartitionList& partitions) {
@@ -293,8 +295,8 @@ void GroupMember::work_on(const ConsumerRecords& records) {
     while (const auto record = reader.next()) {
       if (record->offset < records.from) continue;
       if (record->offset != at) {
-        return world_.sim().invariants.fail("NoRecordSkipped",
-                                            id_ + " is given " + to_string(record->offset) + " in place of " + to_string(at));
+        return world_.sim().invariants.fail(
+            "NoRecordSkipped", id_ + " is given " + to_string(record->offset) + " in place of " + to_string(at));
       }
       world_.judge.worked(options_.group, number, record->offset);
       at += 1;
@@ -310,7 +312,8 @@ void GroupMember::work_on(const ConsumerRecords& records) {
 }
 
 void GroupMember::commit_all() {
-  tell_reader([](GroupMember& self, Effects& effects) { self.reader_.commit(++self.last_request_, {}, self.now(), effects); });
+  tell_reader(
+      [](GroupMember& self, Effects& effects) { self.reader_.commit(++self.last_request_, {}, self.now(), effects); });
 }
 
 }  // namespace troupe::sim

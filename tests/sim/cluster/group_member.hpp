@@ -11,8 +11,8 @@
 
 namespace troupe::sim {
 
-/// One member on a node: a GroupReader, the shell around it (as actors/consumer_coordinator is), and whoever listens to it on a thread of its
-/// own: what the reader says and what the listener says cross on their way.
+/// One member on a node: a GroupReader, the shell around it (as actors/consumer_coordinator is), and whoever listens to it on a thread
+/// of its own: what the reader says and what the listener says cross on their way.
 class GroupMember : public std::enable_shared_from_this<GroupMember> {
  public:
   struct Habits {
@@ -53,7 +53,8 @@ class GroupMember : public std::enable_shared_from_this<GroupMember> {
   void find(const Effects::Find& wanted);
   ClusterNode* leader_of(const TopicIdPartition& partition) const;
   bool is_data(const TopicIdPartition& id) const { return id.topic_id == world_.sim().topics.front().id; }
-  void serve_fetch(ClusterNode& leader, const FetchRequest& request, MonotonicMs until, const GroupWorld::Answer<FetchResponse>& answer);
+  void serve_fetch(ClusterNode& leader, const FetchRequest& request, MonotonicMs until,
+                   const GroupWorld::Answer<FetchResponse>& answer);
   void arm();
 
   // The listener.

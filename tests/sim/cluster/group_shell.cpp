@@ -47,7 +47,8 @@ void attempt(const std::shared_ptr<OpenCall>& open) {
   const auto leader = topic->partitions[static_cast<std::size_t>(number)].leader;
   if (leader == no_broker) return retry(open);
   auto& to = world.cluster.node(leader);
-  const auto serve = [&world, &to, number, from = node.id(), bytes = encode_call(open->call)](GroupWorld::Answer<Bytes> answer) {
+  const auto serve = [&world, &to, number, from = node.id(),
+                      bytes = encode_call(open->call)](GroupWorld::Answer<Bytes> answer) {
     const auto decoded = decode_call(bytes);
     if (!decoded) return world.cluster.quorum.violated("MessagesDecode", decoded.error().message);
     const auto shell = world.coordinator(to.id(), PartitionId{number});
@@ -92,8 +93,8 @@ GroupShell::GroupShell(GroupWorld& world, ClusterNode& node, std::size_t partiti
 
 bool GroupShell::runs() const {
   const auto& replicas = node_.replicas();
-  return phase_ != Phase::ended && replicas.up() && replicas.current_run() == run_ && replicas.incarnation(partition_) == leader_ &&
-         replicas.leader(partition_) != nullptr;
+  return phase_ != Phase::ended && replicas.up() && replicas.current_run() == run_ &&
+         replicas.incarnation(partition_) == leader_ && replicas.leader(partition_) != nullptr;
 }
 
 template <class Work>
@@ -121,9 +122,10 @@ void GroupShell::append(std::vector<ByteBuffer> batches) {
     TROUPE_ASSERT(header);
     all.push_back({.bytes = Bytes::adopt(std::move(batch)), .header = *header});
   }
-  node_.replicas().produce_here(partition_, std::move(all), [self = shared_from_this(), slot = ++slot_](const auto& results) {
-    if (self->phase_ != Phase::ended && slot == self->slot_) self->appended(results);
-  });
+  node_.replicas().produce_here(partition_, std::move(all),
+                                [self = shared_from_this(), slot = ++slot_](const auto& results) {
+                                  if (self->phase_ != Phase::ended && slot == self->slot_) self->appended(results);
+                                });
 }
 
 void GroupShell::appended(const std::vector<Result<replication::PlacedRecords>>& results) {
@@ -277,8 +279,8 @@ std::string GroupShell::describe() const {
     const auto described = machine_.describe(listed.group);
     for (const auto& one : described->members) {
       text += " " + one.member + "/" + one.profile.instance_id + " epoch " + to_string(one.current.epoch) + " state " +
-              std::to_string(static_cast<int>(one.current.state)) + " has " + std::to_string(one.current.assigned.size()) + " gives up " +
-              std::to_string(one.current.revoking.size()) + " of " + std::to_string(one.target.size()) + ";";
+              std::to_string(static_cast<int>(one.current.state)) + " has " + std::to_string(one.current.assigned.size()) +
+              " gives up " + std::to_string(one.current.revoking.size()) + " of " + std::to_string(one.target.size()) + ";";
     }
   }
   return text;

@@ -41,9 +41,8 @@ struct GroupWorld {
   group::Now now(const ClusterNode& node) const { return {clock(node), cluster.wall_clock(node.id())}; }
   /// In that node, if it is the same run of it then.
   void later_us(ClusterNode& node, std::int64_t delay_us, SimWorld::Work work) {
-    sim().queue.after_us(delay_us, [&node, run = node.replicas().current_run(), work = std::move(work)] {
-      node.replicas().run(run, work);
-    });
+    sim().queue.after_us(
+        delay_us, [&node, run = node.replicas().current_run(), work = std::move(work)] { node.replicas().run(run, work); });
   }
   /// One way, from a node to another one or to itself.
   void send(ClusterNode& from, ClusterNode& to, std::function<void()> work) {
@@ -75,8 +74,9 @@ struct GroupWorld {
   }
 };
 
-/// A call of a group's coordinator, by a node, as actors/group_desk does it: asked again while nothing was done, and where that does no harm also
-/// when nobody knows.
-void call_coordinator(GroupWorld& world, ClusterNode& node, group::GroupCall call, GroupWorld::Answer<group::GroupAnswer> take);
+/// A call of a group's coordinator, by a node, as actors/group_desk does it: asked again while nothing was done, and where that does no
+/// harm also when nobody knows.
+void call_coordinator(GroupWorld& world, ClusterNode& node, group::GroupCall call,
+                      GroupWorld::Answer<group::GroupAnswer> take);
 
 }  // namespace troupe::sim
