@@ -149,8 +149,8 @@ class Consumer {
 
   /// More may be delivered.
   virtual void credit(ConsumerCredit more) = 0;
-  /// All records below `next` have been worked on: what an automatic commit stores. What was delivered before a `ConsumerReset` does not count
-  /// after it, also when the listener has not heard of it yet.
+  /// All records below `next` have been worked on: what an automatic commit stores. What was delivered before a `ConsumerReset` does
+  /// not count after it, also when the listener has not heard of it yet.
   virtual void consumed(TopicIdPartition partition, Offset next) = 0;
   /// Stores these positions, which count as `consumed`; without any, all that was consumed. Answered when they are committed.
   virtual void commit(std::vector<std::pair<TopicIdPartition, Offset>> positions,

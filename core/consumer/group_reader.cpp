@@ -167,6 +167,7 @@ void GroupReader::begin(const GroupConsumerEffects::Assigned& assigned, Effects&
     stop_reading(at->first, lane, effects);
   }
   lane.leader_epoch = assigned.leader_epoch;
+  lane.newest_epoch = std::max(lane.newest_epoch, assigned.leader_epoch);
   lane.pause_ms = 0;
   if (!assigned.from) return find(at->first, lane, Purpose::begin, effects);
   if (lane.told) {
@@ -351,6 +352,8 @@ void GroupReader::on_found(std::uint64_t token, const Result<OffsetAnswer>& answ
 /// The log does not have the position, as its leader said.
 void GroupReader::found_range(const TopicIdPartition& id, Lane& lane, const OffsetAnswer& range, MonotonicMs now,
                               Effects& effects) {
+  if (range.leader_epoch < lane.newest_epoch)
+    return try_later(lane, State::ready, now);  // it was deposed, and does not know it
   const bool below = lane.position < range.log_start_offset;
   const bool doubtful = range.leader_epoch == no_leader_epoch || range.leader_epoch < lane.leader_epoch;
   if (!below && lane.position > range.high_watermark && doubtful) return try_later(lane, State::finding, now);
@@ -434,6 +437,7 @@ Status GroupReader::deliver_some(const TopicIdPartition& id, Lane& lane, Effects
     records += std::min<std::int64_t>(header.records_count, header.next_offset() - next);
     next = header.next_offset();
     lane.leader_epoch = header.leader_epoch;
+    lane.newest_epoch = std::max(lane.newest_epoch, header.leader_epoch);
   }
   const bool all = bytes == lane.batches.size();
   if (all) next = std::max(next, lane.next);
@@ -498,7 +502,8 @@ void GroupReader::consumed(const TopicIdPartition& partition, Offset next) {
   if (found == lanes_.end()) return;
   const auto& lane = found->second;
   // Said before it heard of a reset: a commit of that would undo the reset.
-  if (next >= lane.since && next <= lane.position) group_.consumed(partition, next, lane.leader_epoch);
+  if (next < lane.since || next > lane.position) return;
+  group_.consumed(partition, next, lane.leader_epoch);
 }
 
 void GroupReader::pause(const group::PartitionList& partitions) {

@@ -116,6 +116,7 @@ class GroupReader {
     Offset position{0};
     Offset since{0};                             ///< it has delivered [since, position) since it began, or was moved
     LeaderEpoch leader_epoch = no_leader_epoch;  ///< of the record before
+    LeaderEpoch newest_epoch = no_leader_epoch;  ///< of all that it was told of: who leads has that one at least
     Bytes batches = {};                          ///< while `held`
     Offset next{0};                              ///< behind them
     Offset end{0};                               ///< of what could be read, as of the last answer

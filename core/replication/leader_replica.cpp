@@ -308,7 +308,8 @@ Result<Offset> LeaderReplica::committed_end() const {
 
 Status LeaderReplica::check_offset(Offset from) const {
   if (resigned_) return not_leading();
-  const auto end = ready() ? high_watermark_ : epoch_start_;
+  // Above the watermark, too: this one may have been deposed, and not know what its successor has committed of what it wrote.
+  const auto end = std::max(log_end_, epoch_start_);
   if (from >= log_start_ && from <= end) return ok();
   return Error{Errc::offset_out_of_range, "offset " + to_string(from) + " is outside of the log, which has " +
                                               to_string(log_start_) + " to " + to_string(high_watermark_)};

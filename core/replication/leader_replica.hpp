@@ -202,7 +202,7 @@ class LeaderReplica {
   // --- consumers
 
   /// A fetch at `from` with nothing to read waits until `deadline`; then, or when there is something, its token appears in `readable`.
-  /// Until the leader is ready, a position that an earlier leader may have shown waits as well.
+  /// A position that another leader may have shown waits as well: up to the log end.
   /// Errors: offset_out_of_range, naming both ends; not_leader_or_follower.
   Status check_offset(Offset from) const;
   bool has_records_at(Offset from) const { return from < high_watermark_; }

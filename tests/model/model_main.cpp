@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/model/explorer.hpp"
+#include "tests/model/group_model.hpp"
 #include "tests/model/quorum_model.hpp"
 #include "tests/model/replication_model.hpp"
 
@@ -41,6 +42,10 @@ Configuration replication(const char* name, const char* what, ReplicationBounds 
   return {name, what, [bounds](std::uint64_t states_max) { return explore(ReplicationModel{bounds}, states_max); }};
 }
 
+Configuration group(const char* name, const char* what, GroupBounds bounds) {
+  return {name, what, [bounds](std::uint64_t states_max) { return explore(GroupModel{bounds}, states_max); }};
+}
+
 const std::vector<Configuration>& configurations() {
   using troupe::replication::Flush;
   static const std::vector<Configuration> all{
@@ -61,6 +66,15 @@ const std::vector<Configuration>& configurations() {
               replication(
                   "replication-join", "1 record, flush = interval, who joins the ISR loses power and comes back",
                   {.flush = Flush::interval, .isr = {1, 2}, .records = 1, .power_cuts = 1, .mortal = {3}, .returns = 1})),
+      group("group-join", "all three join", {.settled = 0, .joins = 3}),
+      group("group-leave", "three members read, one leaves", {.settled = 3, .joins = 0, .leaves = 1}),
+      group("group-expiry", "two read, the third joins, one is given up", {.settled = 2, .joins = 1, .expiries = 1}),
+      group("group-failover", "two read, the third joins, a failover", {.settled = 2, .joins = 1, .failovers = 1}),
+      group("group-loss", "two read, the third joins, a request or an answer is lost",
+            {.settled = 2, .joins = 1, .losses = 1}),
+      group("group-commit", "two read, the third joins, one record is committed", {.settled = 2, .joins = 1, .records = 1}),
+      part_of(150'000, group("group-all", "as above, a failover, one is given up, one gives itself up",
+                             {.settled = 2, .joins = 1, .expiries = 1, .silences = 1, .failovers = 1, .records = 1})),
       part_of(300'000, replication("replication-2-records", "2 records, 2 epochs: the leader dies",
                                    {.records = 2, .kills = 1, .mortal = {1}})),
   };

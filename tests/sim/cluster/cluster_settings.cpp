@@ -75,6 +75,10 @@ ClusterSettings draw_group_settings(std::uint64_t seed) {
                                   .holds_on_percent = prng.chance(1, 3) ? 30U : 0U,
                                   .static_percent = prng.chance(1, 2) ? 35U : 0U,
                                   .pace_us = prng.between(100'000, 900'000)};
+  // A heartbeat that has to be committed takes five trips: with sessions of as many, members come and go for ever.
+  const auto trip_ms = data.delay_us_max / 1'000 + 2 * (data.disk_us_max / 1'000);
+  settings.groups->session_ms += 30 * trip_ms;
+  settings.groups->request_ms += 15 * trip_ms;
   if (settings.groups->by_pattern) settings.troubles |= 1ULL << static_cast<unsigned>(Trouble::change_topics);
   return settings;
 }

@@ -26,12 +26,12 @@ struct ClusterReport {
   std::string settings = {};
 };
 
-/// The same clusters with consumer groups on them: the real GroupCoordinator beside the leaders of a replicated `__consumer_offsets`, TurnLog,
-/// GroupReader on the nodes, and the codecs between them. Nothing is lost for good in them (flush = fsync).
+/// The same clusters with consumer groups on them: the real GroupCoordinator beside the leaders of a replicated `__consumer_offsets`,
+/// TurnLog, GroupReader on the nodes, and the codecs between them. Nothing is lost for good in them (flush = fsync).
 ///
 ///   OneOwnerPerPartitionPerEpoch, CommittedOffsetsNeverRetreat, NoRecordSkipped, AssignmentIsBalanced, StickyMovesAreMinimal,
-///   FencedMembersCannotCommit, AcknowledgedCommitsAreKept: group_judge.hpp. EveryPartitionIsEventuallyOwned: after the faults every partition is
-///   read by one member of each group, and everything in it is committed
+///   FencedMembersCannotCommit, AcknowledgedCommitsAreKept: group_judge.hpp. EveryPartitionIsEventuallyOwned: after the faults every
+///   partition is read by one member of each group, and everything in it is committed
 ClusterReport run_group_seed(std::uint64_t seed, std::function<void(const std::string&)> log = {});
 ClusterReport run_cluster_seed(std::uint64_t seed, std::function<void(const std::string&)> log = {});
 

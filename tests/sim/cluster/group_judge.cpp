@@ -13,6 +13,9 @@ namespace {
 
 std::string text_of(const GroupPartition& partition) { return partition.topic + "-" + to_string(partition.partition); }
 
+/// Who wrote a commit.
+std::string member_of(const std::string& tag) { return tag.substr(0, tag.find('@')); }
+
 /// What orders members for assignors, and stays when a static member comes back.
 std::string name_of(const std::string& id, const MemberProfile& profile) {
   return profile.instance_id.empty() ? id : profile.instance_id;
@@ -187,6 +190,7 @@ void GroupJudge::take(const OffsetRecord& record) {
       fail("CommittedOffsetsNeverRetreat", text_of(partition) + " of group " + record.group + " was reset to " +
                                                to_string(now.offset) + ", as nobody had asked");
     }
+    group.reset_to[partition] = now.offset;
     if (record.topic == world_.topics.front().name) {
       // What lies below is given up on purpose.
       auto& worked = group.worked[static_cast<std::size_t>(record.partition.value())];
@@ -196,8 +200,12 @@ void GroupJudge::take(const OffsetRecord& record) {
     }
   } else {
     ++world_.marks["group: commit"];
-    group.commits.insert({partition, {now.metadata.substr(0, now.metadata.find('@')), now.offset}});
-    if (now.reset_epoch != reset_epoch || (!anew && now.offset < before->second.offset)) {
+    group.commits.insert({partition, {member_of(now.metadata), now.offset}});
+    // What it had said of records of before the reset may count for those that it has been given again since.
+    const bool says_again = !anew && reset_epoch > 0 && now.offset >= group.reset_to[partition] &&
+                            member_of(now.metadata) == member_of(before->second.metadata);
+    if (says_again && now.offset < before->second.offset) ++world_.marks["group: said again after a reset"];
+    if (now.reset_epoch != reset_epoch || (!anew && !says_again && now.offset < before->second.offset)) {
       fail("CommittedOffsetsNeverRetreat",
            text_of(partition) + " of group " + record.group + ": " + now.metadata + " commits " + to_string(now.offset) +
                " of reset " + std::to_string(now.reset_epoch) + " after " +

@@ -14,11 +14,12 @@ namespace troupe::sim {
 /// What a member's commit carries through the coordinator into the log, so that its record says who wrote it as of which epoch.
 std::string commit_tag(const std::string& member, group::GroupEpoch epoch);
 
-/// Reads the groups' topic as it is committed, record by record, and holds the named invariants against it and against what members do. It has
-/// its own books and uses none of the coordinators' rules.
+/// Reads the groups' topic as it is committed, record by record, and holds the named invariants against it and against what members
+/// do. It has its own books and uses none of the coordinators' rules.
 ///
 ///   OneOwnerPerPartitionPerEpoch   no partition is `assigned` or `revoking` of two members; of two who read one, one's epoch is over
-///   CommittedOffsetsNeverRetreat   an offset is not below the one before, unless by a reset that somebody asked for
+///   CommittedOffsetsNeverRetreat   an offset is not below the one before, unless by a reset that somebody asked for, or by the very
+///                                  member that committed the one before, which reads again what lies behind a reset
 ///   NoRecordSkipped                what lies below a committed offset was worked on, or is gone from the log, or a reset passed over it
 ///   AssignmentIsBalanced           uniform, equal subscriptions: targets differ by one partition at most
 ///   StickyMovesAreMinimal          and no others as equal would leave more partitions where they were
@@ -52,7 +53,8 @@ class GroupJudge {
     std::map<std::string, Member> members = {};
     std::map<std::string, group::PartitionList> targets_before = {};  ///< of the epoch before, by instance or member
     std::map<group::GroupPartition, group::CommittedOffset> offsets = {};
-    std::map<group::GroupPartition, std::set<Offset>> resets = {};
+    std::map<group::GroupPartition, std::set<Offset>> resets = {};  ///< that were asked for
+    std::map<group::GroupPartition, Offset> reset_to = {};          ///< the last one that is committed
     std::set<std::pair<group::GroupPartition, std::pair<std::string, Offset>>> commits = {};  ///< who committed what
     std::map<std::size_t, std::vector<bool>> worked = {};
   };

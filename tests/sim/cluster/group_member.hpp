@@ -11,8 +11,8 @@
 
 namespace troupe::sim {
 
-/// One member on a node: a GroupReader, the shell around it (as actors/consumer_coordinator is), and whoever listens to it on a thread of its
-/// own: what the reader says and what the listener says cross on their way.
+/// One member on a node: a GroupReader, the shell around it (as actors/consumer_coordinator is), and whoever listens to it on a thread
+/// of its own: what the reader says and what the listener says cross on their way.
 class GroupMember : public std::enable_shared_from_this<GroupMember> {
  public:
   struct Habits {

@@ -74,8 +74,8 @@ struct GroupWorld {
   }
 };
 
-/// A call of a group's coordinator, by a node, as actors/group_desk does it: asked again while nothing was done, and where that does no harm also
-/// when nobody knows.
+/// A call of a group's coordinator, by a node, as actors/group_desk does it: asked again while nothing was done, and where that does no
+/// harm also when nobody knows.
 void call_coordinator(GroupWorld& world, ClusterNode& node, group::GroupCall call,
                       GroupWorld::Answer<group::GroupAnswer> take);
 

@@ -20,9 +20,11 @@ WORK = ROOT / "build" / "planted"
 SOURCE = WORK / "source"
 BUILD = WORK / "build"
 R, M = "core/replication/", "core/metadata/"
+G, C, S = "core/group/", "core/consumer/", "tests/sim/cluster/"
 CLUSTER = ("cluster",)
 DATA = ("cluster", "replication")
 QUORUM = ("quorum", "cluster")
+GROUP = ("group",)
 
 SWITCH = """#pragma once
 
@@ -78,15 +80,15 @@ EDITS = {
                      '  if (broker->fenced) return refuse("is fenced");\n',
                      '  if (!PLANTED && broker->fenced) return refuse("is fenced");\n'),
     "interval-trusted": ("a crash with flush = interval does not cost its trust", M + "broker_lifecycle.cpp",
-                         "    if (!request.clean && topic.config.flush",
-                         "    if (!PLANTED && !request.clean && topic.config.flush"),
+                         "    } else if (!request.clean && topic.config.flush",
+                         "    } else if (!PLANTED && !request.clean && topic.config.flush"),
     "elr-with-full-isr": ("the ELR is kept while the ISR is full", M + "partition_change.cpp",
                           "  if (unclean_ || (!now_.isr.empty() && now_.isr.size() >= min_insync_replicas())) return;\n",
                           "  if (!PLANTED && (unclean_ || (!now_.isr.empty() && now_.isr.size() >= min_insync_replicas()))) return;\n"),
     "reassigned-too-early": ("a reassignment ends before the new copies are in the ISR", M + "partition_change.cpp",
-                             "  if (!without(now_.adding_replicas, isr).empty() || isr.empty() || isr.size() < needed) return;\n",
+                             "  if (!without(now_.adding_replicas, isr).empty() || isr.empty() || !enough_stay(target)) return;\n",
                              "  if (isr.empty() || (!PLANTED && (!without(now_.adding_replicas, isr).empty() ||\n"
-                             "                                   isr.size() < needed))) return;\n"),
+                             "                                   !enough_stay(target)))) return;\n"),
     "vote-not-persisted": ("a vote is not written", M + "quorum_election.cpp",
                            "      hard_.voted_for = message.from;\n      hard_dirty_ = true;\n",
                            "      hard_.voted_for = message.from;\n      hard_dirty_ = !PLANTED || hard_dirty_;\n"),
@@ -120,6 +122,37 @@ EDITS = {
     "late-registration": ("a late registration of an earlier run is taken", M + "liveness.cpp",
                           "  if (same_process || session.may_stop || session.silent_at <= now) return ok();",
                           "  if (PLANTED || same_process || session.may_stop || session.silent_at <= now) return ok();"),
+    "given-before-let-go": ("a member is given what another has not let go of", G + "consumer_group.cpp",
+                            "    return holder != nullptr && *holder != id;\n",
+                            "    return !PLANTED && holder != nullptr && *holder != id;\n"),
+    "commit-of-older-epoch": ("a commit of an older epoch of the member is taken", G + "group_coordinator.cpp",
+                              "  if (committer.epoch == current.epoch || ", "  if (PLANTED || committer.epoch == current.epoch || "),
+    "commit-without-ownership": ("a member commits what is another's", G + "group_coordinator.cpp",
+                                 "    const auto* owner = group.members.owner({topic->id, offset.partition});\n"
+                                 "    if (owner == nullptr || *owner != committer.member) {\n",
+                                 "    const auto* owner = group.members.owner({topic->id, offset.partition});\n"
+                                 "    if (!PLANTED && (owner == nullptr || *owner != committer.member)) {\n"),
+    "expired-without-a-record": ("a member that is out is out in memory only", G + "consumer_group.cpp",
+                                 "  write(MemberRecord{name_, id, std::nullopt}, turn);\n  nudge_waiting(freed, turn);\n",
+                                 "  write(MemberRecord{name_, id, std::nullopt}, turn);\n"
+                                 "  if (PLANTED) turn.records.resize(turn.records.size() - 3);\n  nudge_waiting(freed, turn);\n"),
+    "commit-of-before-a-reset": ("a commit from before a reset is taken", G + "group_coordinator.cpp",
+                                 "    if (offset.reset_epoch != reset_epoch) {",
+                                 "    if (!PLANTED && offset.reset_epoch != reset_epoch) {"),
+    "said-before-a-reset": ("what was consumed before a reset counts after it", C + "group_reader.cpp",
+                            "  if (next < lane.since || next > lane.position) return;",
+                            "  if (!PLANTED && (next < lane.since || next > lane.position)) return;"),
+    "answered-before-committed": ("an answer goes before its records are committed", G + "turn_log.hpp",
+                                  "    if (committed_ == written_) return answer;",
+                                  "    if (PLANTED || committed_ == written_) return answer;"),
+    "read-without-a-mark": ("a coordinator reads up to the watermark that it knows", S + "group_shell.cpp",
+                            "void GroupShell::begin() { mark_log(); }",
+                            "void GroupShell::begin() {\n  if (!PLANTED) return mark_log();\n  phase_ = Phase::reading;\n"
+                            "  mark_ = node_.replicas().high_watermark(partition_);\n  read_on();\n}"),
+    "larger-shares-anew": ("the larger shares go to those who had less", G + "assignor.cpp",
+                           "[&](std::size_t member) { return kept.lists[member].size(); });\n",
+                           "[&](std::size_t member) {\n"
+                           "    return PLANTED ? SIZE_MAX - kept.lists[member].size() : kept.lists[member].size();\n  });\n"),
 }
 
 # What is looked for, and where: one bug, or several at once where one alone is caught by another safeguard.
@@ -149,6 +182,15 @@ LOOKED_FOR = {
     "vote-of-another-disk,mail-of-another-disk,votes-counted-by-id": QUORUM,
     "undurable-entries-count": QUORUM,
     "late-registration": CLUSTER,
+    "given-before-let-go": GROUP,
+    "commit-of-older-epoch": GROUP,
+    "commit-without-ownership": GROUP,
+    "expired-without-a-record": GROUP,
+    "commit-of-before-a-reset": GROUP,
+    "said-before-a-reset": GROUP,
+    "answered-before-committed": GROUP,
+    "read-without-a-mark": GROUP,
+    "larger-shares-anew": GROUP,
 }
 
 
@@ -166,7 +208,10 @@ def planted(name, text):
             sys.exit(f"{bug} cannot be planted: its text is {text.count(old)} times in {file}")
         text = text.replace(old, new.replace("PLANTED", f'TROUPE_PLANTED("{bug}")'))
         used = True
-    return f'#include "core/planted.hpp"\n{text}' if used else text
+    if not used:
+        return text
+    begin = "#pragma once\n" if text.startswith("#pragma once\n") else ""
+    return f'{begin}#include "core/planted.hpp"\n{text[len(begin):]}'
 
 
 def write_if_new(path, data):
@@ -185,7 +230,7 @@ def prepare():
             if not member.isfile():
                 continue
             data = files.extractfile(member).read()
-            if member.name.startswith("core/") and member.name.endswith(".cpp"):
+            if member.name.startswith(("core/", "tests/sim/")) and member.name.endswith((".cpp", ".hpp")):
                 data = planted(member.name, data.decode()).encode()
             write_if_new(SOURCE / member.name, data)
             (SOURCE / member.name).chmod(member.mode)
@@ -217,7 +262,7 @@ def main():
     arguments = parser.parse_args()
     prepare()
     for names in arguments.names or LOOKED_FOR:
-        print(look_for(names, LOOKED_FOR.get(names, ("cluster", "quorum", "replication")), arguments.seeds), flush=True)
+        print(look_for(names, LOOKED_FOR.get(names, ("cluster", "quorum", "replication", "group")), arguments.seeds), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 #include "base/prng.hpp"
 #include "core/consumer/group_consumer.hpp"
+#include "core/consumer/group_reader.hpp"
 #include "tests/support/seed.hpp"
 #include "tests/support/consumer_ear.hpp"
 
@@ -403,6 +404,41 @@ TEST_CASE("what a listener says before it hears of a reset does not undo it", "[
     ear->consumer.reset();
     CHECK(fixture.committed() == to);
   }
+}
+
+TEST_CASE("a leader that was deposed, and does not know it, does not say where the log ends", "[reader]") {
+  // Found by troupe_sim --of group --seed=101978: the position came from a member that reads from its successor.
+  FakeBroker broker;
+  broker.add_topic("t", 1);
+  const TopicIdPartition id{broker.topic("t")->id, PartitionId{0}};
+  consumer::GroupReader reader{reads_topic("t"), "m", broker.cluster_api().image()};
+  const MonotonicMs now{1'000};
+  consumer::GroupReaderEffects effects;
+  reader.start(now, effects);
+  reader.on_heartbeat(group::HeartbeatAnswer{group::GroupEpoch{1}, 3'000, {{{id, 0}}}}, now, effects);
+  const group::CommittedOffset committed{.topic_id = id.topic_id, .offset = Offset{67}, .leader_epoch = LeaderEpoch{1}};
+  reader.on_offsets(std::vector<group::Position>{{{"t", id.partition}, committed}}, now, effects);
+  REQUIRE(effects.fetches.size() == 1);
+  const auto ask = [&](LeaderEpoch of) {
+    const auto token = effects.fetches.at(0).token;
+    effects = {};
+    reader.on_fetched(token, Error{Errc::offset_out_of_range, "beyond the end"}, now, effects);
+    REQUIRE(effects.finds.size() == 1);
+    const auto find = effects.finds[0].token;
+    effects = {};
+    reader.on_found(find, OffsetAnswer{Offset{0}, Offset{0}, Offset{55}, of}, now, effects);
+  };
+  ask(LeaderEpoch{0});
+  CHECK(effects.events.empty());
+  const auto later = reader.next_deadline();
+  REQUIRE(later);
+  reader.on_deadline(*later, effects);
+  REQUIRE(effects.fetches.size() == 1);
+  CHECK(effects.fetches[0].request.from == Offset{67});
+  // One that leads now does.
+  ask(LeaderEpoch{2});
+  REQUIRE(effects.events.size() == 1);
+  CHECK(std::get<ConsumerReset>(effects.events[0]).reason == ConsumerReset::Reason::log_cut);
 }
 
 TEST_CASE("a paused partition gives nothing, and loses nothing", "[reader]") {

@@ -155,6 +155,22 @@ TEST_CASE("R9: fewer replicas than the minimum are all that there are", "[replic
   CHECK(leader.replica.high_watermark() == Offset{1});
 }
 
+TEST_CASE("a position that a successor may have shown is not out of range", "[replication]") {
+  // Found by troupe_sim --of group --seed=101978: a member beside a leader that was deposed, and did not know it, was told that
+  // what its group had committed was beyond the log's end.
+  LeaderFixture leader{{.isr = brokers({1, 2}),
+                        .log_end = Offset{30},
+                        .durable_end = Offset{30},
+                        .high_watermark = Offset{30},
+                        .epochs = {{LeaderEpoch{3}, Offset{0}}}}};
+  leader.appended(leader.produce(1, new_batch(5), {.acks = Acks::leader}));
+  REQUIRE(leader.replica.ready());
+  REQUIRE(leader.replica.high_watermark() == Offset{30});
+  CHECK(leader.replica.check_offset(Offset{34}));
+  CHECK_FALSE(leader.replica.has_records_at(Offset{34}));
+  CHECK(leader.replica.check_offset(Offset{36}).error().code == Errc::offset_out_of_range);
+}
+
 TEST_CASE("R13: an elected leader is ready when the watermark has reached the start of its epoch", "[replication]") {
   LeaderFixture leader{{.isr = brokers({1, 2}),
                         .log_end = Offset{30},
