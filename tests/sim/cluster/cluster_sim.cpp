@@ -317,6 +317,7 @@ void ClusterSimulation::clients_turn() {
 void ClusterSimulation::checks_turn() {
   later_us(20'000, [this] { checks_turn(); });
   for (std::size_t p = 0; p < partitions(); ++p) check_isr(p);
+  if (topic_made_ && prng().chance(1, 10)) look_around();
 }
 
 // --- the end

@@ -86,12 +86,18 @@ class ClusterSimulation : private QuorumShell, private ControlPlane {
   void clog();
   bool may_lose_disk(BrokerId broker);
   void lose_disk(ClusterNode& victim);
+
+  // cluster_operators.cpp
   void operate(metadata::MetadataCommand command, const char* what);
   void reassign();
+  void reassign_by_plan(std::vector<BrokerId> brokers);
   void drain(BrokerId broker);
   void change_voters();
   void change_topics();
+  void create_topic(const std::string& name);
   std::pair<std::string, std::string> any_setting();
+  std::string any_side_name();
+  void look_around();
   bool quorum_is_whole();
 
   const ClusterSettings settings_;

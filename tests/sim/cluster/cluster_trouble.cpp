@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 
 #include "tests/sim/cluster/cluster_simulation.hpp"
 
@@ -55,7 +54,10 @@ void ClusterSimulation::strike(Trouble kind) {
       if (!victim.up() || victim.stopping() || victim.replicas().paused()) return;
       return victim.stop_in_order([this, &victim] { crash(victim, CrashKind::killed); });
     case Trouble::change_voters: return change_voters();
-    case Trouble::change_topics: return change_topics();
+    case Trouble::change_topics:
+      for (auto changes = prng().between(1, 12); changes > 0; --changes)
+        later_us(prng().between(0, 1'500'000), [this] { change_topics(); });
+      return;
     case Trouble::change_clock:
       quorum_.set_clock(victim.id(), prng().between(900, 1'100));
       wall_offsets_[static_cast<std::size_t>(victim.id().value() - 1)] =
@@ -254,133 +256,6 @@ void ClusterSimulation::clog() {
   mark("link clogged");
   network_.clog(from.value(), to.value(), until_us);
   quorum_.clog(from, to, until_us / 1'000);
-}
-
-// --- operators
-
-void ClusterSimulation::operate(MetadataCommand command, const char* what) {
-  auto* at = any_ready_node();
-  if (at == nullptr) return;
-  at->command(std::move(command), 5'000, [this, what](const Result<MetadataAnswer>& answer) {
-    mark(std::string(what) + (answer ? "" : ": " + std::string(to_string(answer.error().code))));
-  });
-}
-
-void ClusterSimulation::reassign() {
-  if (!topic_made_) return;
-  const auto id = partition_id(any_partition());
-  if (prng().chance(1, 4)) {
-    return operate(ClusterCommand{ReassignPartitionsRequest{{{id, std::nullopt}}}}, "reassignment called off");
-  }
-  std::vector<BrokerId> brokers;
-  for (const auto& one : nodes_) brokers.push_back(one->id());
-  for (std::size_t i = brokers.size() - 1; i > 0; --i) std::swap(brokers[i], brokers[prng().below(i + 1)]);
-  const auto usual = static_cast<std::size_t>(settings_.replication.replicas);
-  // With fewer copies than `min.insync.replicas` nothing is written at `quorum`.
-  const auto least = static_cast<std::int64_t>(settings_.replication.min_insync_replicas);
-  const auto most = static_cast<std::int64_t>(brokers.size());
-  brokers.resize(prng().chance(3, 4) ? usual : static_cast<std::size_t>(prng().between(least, most)));
-  operate(ClusterCommand{ReassignPartitionsRequest{{{id, brokers}}}}, "reassigned");
-}
-
-/// Or back: as it is not.
-void ClusterSimulation::drain(BrokerId broker) {
-  const auto* known = committed_.now()->find_broker(broker);
-  if (known == nullptr) return;
-  operate(ClusterCommand{DrainBrokerRequest{.broker = broker, .drain = !known->draining}},
-          known->draining ? "undrained" : "drained");
-}
-
-/// All nodes run and agree who votes: no change is on its way anywhere.
-bool ClusterSimulation::quorum_is_whole() {
-  const auto leader = quorum_.ready_leader();
-  if (leader == BrokerId{-1} || quorum_.node(leader).voters().size() < 3) return false;
-  return std::ranges::all_of(nodes_, [&](const auto& one) {
-    if (!quorum_.up(one->id())) return false;
-    const auto& other = quorum_.node(one->id());
-    return other.voters() == quorum_.node(leader).voters() && other.epoch() == quorum_.node(leader).epoch();
-  });
-}
-
-/// What an operator does: a disk that is gone goes first; then voters come and go.
-void ClusterSimulation::change_voters() {
-  const auto leader = quorum_.ready_leader();
-  if (leader == BrokerId{-1}) return;
-  const auto& voters = quorum_.node(leader).voters();
-  if (dead_voter_ && voters.contains(*dead_voter_)) return quorum_.remove_voter(leader, *dead_voter_);
-  const auto id = any_node().id();
-  if (!quorum_.up(id) || quorum_.node(id).cluster_id().is_nil()) return;
-  const auto key = quorum_.node(id).key();
-  if (!voters.contains(key)) return quorum_.add_voter(leader, key);
-  if (voters.size() > 1 && prng().chance(1, 2)) quorum_.remove_voter(leader, key);
-}
-
-/// One of a topic, right or wrong.
-std::pair<std::string, std::string> ClusterSimulation::any_setting() {
-  static const std::array<std::pair<const char*, const char*>, 22> settings{{{"retention.ms", "60000"},
-                                                                             {"retention.ms", "-1"},
-                                                                             {"retention.bytes", "1000000"},
-                                                                             {"retention.records", "1000"},
-                                                                             {"compression.type", "zstd"},
-                                                                             {"compression.type", "uncompressed"},
-                                                                             {"compression.type", "tar"},
-                                                                             {"flush", "interval"},
-                                                                             {"flush", "sometimes"},
-                                                                             {"flush.ms", "50"},
-                                                                             {"flush.ms", "5"},
-                                                                             {"max.message.bytes", "65536"},
-                                                                             {"max.message.bytes", "many"},
-                                                                             {"message.timestamp.type", "LogAppendTime"},
-                                                                             {"message.timestamp.type", "x"},
-                                                                             {"segment.bytes", "65536"},
-                                                                             {"segment.ms", "60000"},
-                                                                             {"cleanup.policy", "delete"},
-                                                                             {"unclean.leader.election.enable", "perhaps"},
-                                                                             {"retention.milliseconds", "1"},
-                                                                             {"compression.type", "producer"},
-                                                                             {"no.such", "setting"}}};
-  return settings[prng().below(settings.size())];
-}
-
-/// Topics of which only the metadata is looked at.
-void ClusterSimulation::change_topics() {
-  const auto name = "side." + std::to_string(prng().below(4));
-  switch (prng().below(6)) {
-    case 0:
-    case 1: {
-      CreateTopicRequest create{.name = name, .partitions = static_cast<std::int32_t>(prng().between(1, 4))};
-      if (prng().chance(1, 2)) create.replication_factor = static_cast<std::int32_t>(prng().between(1, 4));
-      for (auto settings = prng().below(3); settings > 0; --settings) create.config.insert(any_setting());
-      if (prng().chance(1, 4)) create.config["unclean.leader.election.enable"] = "true";
-      if (prng().chance(1, 4)) {
-        create.partitions.reset();
-        create.replication_factor.reset();
-        create.assignments.resize(prng().between(1, 3));
-        for (auto& replicas : create.assignments) {
-          for (auto copies = prng().between(1, 3); copies > 0; --copies) replicas.push_back(any_node().id());
-        }
-      }
-      create.validate_only = prng().chance(1, 8);
-      return operate(CreateTopicCommand{create}, "topic made");
-    }
-    case 2: {
-      AlterTopicRequest alter{.name = name};
-      if (prng().chance(1, 2)) alter.partitions = static_cast<std::int32_t>(prng().between(2, 6));
-      if (prng().chance(1, 2)) alter.config.insert(any_setting());
-      if (prng().chance(1, 2)) alter.config["min.insync.replicas"] = std::to_string(prng().between(1, 3));
-      if (prng().chance(1, 4)) alter.config["retention.ms"] = std::nullopt;
-      return operate(AlterTopicCommand{alter}, "topic changed");
-    }
-    case 3: return operate(DeleteTopicCommand{name}, "topic deleted");
-    case 4: {
-      std::vector<TopicIdPartition> all;
-      if (const auto topic = committed_.now()->find_topic(name)) {
-        for (std::int32_t i = 0; i < topic->partition_count(); ++i) all.push_back({topic->id, PartitionId{i}});
-      }
-      return operate(ClusterCommand{ElectLeadersRequest{.partitions = all, .unclean = true}}, "unclean election asked");
-    }
-    default: return operate(ClusterCommand{BalanceLeadersRequest{.moves_max = 3}}, "balance asked");
-  }
 }
 
 }  // namespace troupe::sim

@@ -50,9 +50,39 @@ void SimClient::add_part(std::uint64_t part, MonotonicMs deadline) {
                                .partitions = std::vector<metadata::PartitionImage>(world_.settings.partitions)};
     if (const auto right = check_record(asked.records[0], asked, topic); !right)
       world_.invariants.fail("RecordsAreRight", right.error().message);
+    ask_wrongly(asked, topic);
     claim = make_claim(asked, "somebody", TimestampMs{world_.queue.now().value()});
   }
   pipeline_.add(part, {&record, 1}, claim, deadline);
+}
+
+/// As any client may: what is wrong is refused, and what names no partition goes where all of its client goes.
+void SimClient::ask_wrongly(const ProduceRequest& right, const metadata::TopicImage& topic) {
+  const auto expect = [&](Errc code, const ProduceRecord& record, const metadata::TopicImage& there) {
+    const auto checked = check_record(record, right, there);
+    if (checked || checked.error().code != code) world_.invariants.fail("RecordsAreRight", "a wrong record is taken");
+  };
+  auto record = right.records[0];
+  auto there = topic;
+  switch (world_.prng.below(16)) {
+    case 0: there.name = "__of_the_system"; return expect(Errc::topic_authorization_failed, record, there);
+    case 1: there.config.cleanup = metadata::CleanupPolicy::compact; return expect(Errc::invalid_record, record, there);
+    case 2: there.config.max_message_bytes = 1; return expect(Errc::message_too_large, record, there);
+    case 3: record.headers.push_back({as_bytes("__troupe.claim"), {}}); return expect(Errc::invalid_record, record, there);
+    case 4: {
+      PartitionChooser chooser;
+      const auto by_client = chooser.choose(record, right, topic, world_.prng);
+      const auto again = chooser.choose(record, right, topic, world_.prng);
+      record.partition = PartitionId{topic.partition_count()};
+      const auto beyond = chooser.choose(record, right, topic, world_.prng);
+      record.partition = PartitionId{static_cast<std::int32_t>(partition_)};
+      const auto named = chooser.choose(record, right, topic, world_.prng);
+      if (!by_client || !again || *by_client != *again || beyond || !named || *named != *record.partition)
+        world_.invariants.fail("RecordsAreRight", "a record goes where it should not");
+      return;
+    }
+    default: return;
+  }
 }
 
 void SimClient::look_for_leader() { leader_ = world_.control->state(partition_).leader; }

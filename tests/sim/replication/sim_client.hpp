@@ -8,6 +8,13 @@
 #include "core/replication/produce_pipeline.hpp"
 #include "tests/sim/replication/sim_node.hpp"
 
+namespace troupe {
+struct ProduceRequest;
+namespace metadata {
+struct TopicImage;
+}
+}  // namespace troupe
+
 namespace troupe::sim {
 
 /// One idempotent producer of one partition: a real ProducePipeline that looks for the leader, retries, and sometimes asks the wrong node.
@@ -49,6 +56,7 @@ class SimClient {
   void perform(replication::PipelineEffects effects);
   void look_for_leader();
   void add_part(std::uint64_t part, MonotonicMs deadline);
+  void ask_wrongly(const ProduceRequest& right, const metadata::TopicImage& topic);
 
   SimWorld& world_;
   const int id_;

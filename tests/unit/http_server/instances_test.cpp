@@ -58,6 +58,11 @@ class NodeGroups final : public GroupApi {
     groups_.offsets(std::move(request), ms, std::move(reply));
   }
   void reset(group::ResetRequest, Millis, Reply<std::vector<Status>>) override {}
+  void pause(group::PauseRequest, Millis, Reply<Nothing>) override {}
+  void join(group::ClassicJoinRequest, Millis, Reply<group::ClassicJoinAnswer>) override {}
+  void sync(group::ClassicSyncRequest, Millis, Reply<group::ClassicSyncAnswer>) override {}
+  void heartbeat(group::ClassicHeartbeatRequest, Millis, Reply<Nothing>) override {}
+  void leave(group::ClassicLeaveRequest, Millis, Reply<std::vector<Status>>) override {}
   void delete_group(std::string, Millis, Reply<Nothing>) override {}
   void delete_offsets(std::string, std::vector<group::GroupPartition>, Millis, Reply<std::vector<Status>>) override {}
   void describe(std::string, Millis, Reply<group::GroupDescription>) override {}
