@@ -28,7 +28,8 @@ function(troupe_test name)
   target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} troupe_test_support Catch2::Catch2WithMain troupe_options)
   target_precompile_headers(${name} REUSE_FROM ${ARG_HEADERS})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(${name} PRIVATE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)  # g++ 12 sees ghosts in tables of strings
+    # g++ 12 sees ghosts in tables of strings.
+    target_compile_options(${name} PRIVATE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
   endif()
 
   set(tests ${CMAKE_CURRENT_BINARY_DIR}/${name}_tests.cmake)
