@@ -105,6 +105,12 @@ class GroupCoordinator {
  private:
   struct Group {
     explicit Group(const std::string& name) : members(name) {}
+    Group(const Group& other)
+        : members(other.members),
+          offsets(other.offsets),
+          classic(other.classic ? std::make_unique<ClassicGroup>(*other.classic) : nullptr),
+          looked_at(other.looked_at) {}
+    Group& operator=(const Group&) = delete;
     ConsumerGroup members;
     std::map<GroupPartition, CommittedOffset> offsets = {};
     std::unique_ptr<ClassicGroup> classic = {};  ///< null: it is none

@@ -346,7 +346,7 @@ struct ReplicationModel::Step {
         if (!result || invariants->lossy(0)) continue;
         const auto batch = std::ranges::find(one.log.batches(), result->base_offset, &sim::SimLog::Batch::base);
         TROUPE_ASSERT(batch != one.log.batches().end());
-        invariants->acknowledged(0, batch->base, batch->next, record::parse_batch_header(batch->bytes)->crc);
+        invariants->acknowledged(0, batch->base, batch->next, {record::parse_batch_header(batch->bytes)->crc});
       }
     }
     if (effects.sync) one.sync_wanted = true;

@@ -39,6 +39,8 @@ std::string told_by(const Record& record) {
       return one.member + (one.value ? " is a member " + one.value->instance_id : " is no member");
     } else if constexpr (std::is_same_v<One, TargetRecord>) {
       return one.member + (one.value ? " shall have" + list(*one.value) : " shall have nothing");
+    } else if constexpr (!std::is_same_v<One, AssignmentRecord>) {
+      return "of another kind";
     } else {
       if (!one.value) return one.member + " has nothing";
       return one.member + " in epoch " + to_string(one.value->epoch) + " has" + list(one.value->assigned) + ", gives up" +
@@ -68,7 +70,15 @@ void GroupJudge::catch_up() {
         left = left.subspan(batch->bytes.size());
         const auto read = replay_batches(batch->bytes, Offset{0}, end, [this](const Record& record) {
           if (world_.log) world_.log("committed: " + told_by(record));
-          std::visit([this](const auto& one) { take(one); }, record);
+          std::visit(
+              [this](const auto& one) {
+                if constexpr (requires { take(one); }) {
+                  take(one);
+                } else {
+                  fail("OnlyKnownRecords", "nobody here makes instances or classic groups: " + one.group);
+                }
+              },
+              record);
         });
         if (!read) return fail("GroupRecordsDecode", read.error().message);
         for (const auto& [name, group] : groups_) check_owners(name, group);
