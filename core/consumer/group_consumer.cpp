@@ -179,6 +179,7 @@ void GroupConsumer::take(const std::vector<group::AssignedPartition>& assignment
     } else if (partition.state != State::revoking && partition.reset_epoch < one.reset_epoch) {
       partition.reset_epoch = one.reset_epoch;
       partition.state = State::locating;
+      partition.reset = true;
       partition.consumed.reset();
       partition.committed.reset();
     }
@@ -265,6 +266,7 @@ void GroupConsumer::on_offsets(const Result<std::vector<group::Position>>& answe
     partition.reset_epoch = reset_epoch;
     partition.state = State::reading;
     partition.told = true;
+    partition.reset = false;
     partition.committed = offset ? std::optional{offset->offset} : std::nullopt;
     effects.assigned.push_back({found->first, partition.committed, offset ? offset->leader_epoch : no_leader_epoch});
   }
@@ -275,8 +277,8 @@ void GroupConsumer::on_offsets(const Result<std::vector<group::Position>>& answe
 
 void GroupConsumer::consumed(const TopicIdPartition& id, Offset next, LeaderEpoch leader_epoch) {
   const auto found = partitions_.find(id);
-  // While its new position is looked up, what comes in is from before the reset.
-  if (found == partitions_.end() || found->second.state == State::locating) return;
+  // While its new position is looked up, what comes in is from before the reset; also when it has to go meanwhile.
+  if (found == partitions_.end() || found->second.state == State::locating || found->second.reset) return;
   found->second.consumed = next;
   found->second.leader_epoch = leader_epoch;
 }

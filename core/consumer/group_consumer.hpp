@@ -116,6 +116,7 @@ class GroupConsumer {
     std::int32_t reset_epoch = 0;
     bool asked = false;                   ///< while `locating`: the request under way is about it
     bool told = false;                    ///< its reader knows of it
+    bool reset = false;                   ///< from outside, and its reader does not know the new position yet
     bool released = false;                ///< while `revoking`: only its commit is missing
     std::optional<Offset> consumed = {};  ///< nullopt: nothing yet
     std::optional<Offset> committed = {};

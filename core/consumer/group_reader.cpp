@@ -352,7 +352,7 @@ void GroupReader::on_found(std::uint64_t token, const Result<OffsetAnswer>& answ
 /// The log does not have the position, as its leader said.
 void GroupReader::found_range(const TopicIdPartition& id, Lane& lane, const OffsetAnswer& range, MonotonicMs now,
                               Effects& effects) {
-  if (range.leader_epoch < lane.newest_epoch)
+  if (range.leader_epoch != no_leader_epoch && range.leader_epoch < lane.newest_epoch)
     return try_later(lane, State::ready, now);  // it was deposed, and does not know it
   const bool below = lane.position < range.log_start_offset;
   const bool doubtful = range.leader_epoch == no_leader_epoch || range.leader_epoch < lane.leader_epoch;

@@ -45,8 +45,7 @@ void ClusterSimulation::reassign_by_plan(std::vector<BrokerId> brokers) {
   for (const auto broker : brokers) onto.push_back({broker, racks ? "rack " + std::to_string(broker.value() % 2) : ""});
   std::vector<ReplicaPlan> now;
   const auto& topic = world_.topics.front();
-  for (std::size_t p = 0; p < topic.count; ++p)
-    now.push_back({topic.name, partition_id(p).partition, states_[p].replicas});
+  for (std::size_t p = 0; p < topic.count; ++p) now.push_back({topic.name, partition_id(p).partition, states_[p].replicas});
   const auto plan = plan_reassignment(now, onto);
   if (!plan) return mark("no plan: " + std::string(to_string(plan.error().code)));
   ReassignPartitionsRequest request;

@@ -109,6 +109,30 @@ TEST_CASE("a paused group reads nothing, not even what was fetched, and goes on 
   CHECK(ear->log.back() == "resumed");
 }
 
+TEST_CASE("what is said of records of before a reset does not undo it, also when the member leaves meanwhile", "[reader]") {
+  FakeBroker broker;
+  broker.add_topic("t", 1);
+  const MonotonicMs now{1'000};
+  const TopicIdPartition id{broker.topic("t")->id, PartitionId{0}};
+  consumer::GroupConsumer member({.group = "g", .member = "m"}, broker.cluster_api().image());
+  consumer::GroupConsumerEffects effects;
+  const auto told = [&](std::int32_t reset_epoch) {
+    member.on_heartbeat(group::HeartbeatAnswer{group::GroupEpoch{1}, 3'000, {{{id, reset_epoch}}}}, now, effects);
+  };
+  member.start(now, effects);
+  told(0);
+  member.on_offsets(std::vector<group::Position>{{{"t", PartitionId{0}}, std::nullopt}}, now, effects);
+  REQUIRE(member.reading() == group::PartitionList{id});
+  member.nudge(now, effects);
+  told(1);  // it was reset: the new position is asked for
+  member.close(now, effects);
+  member.consumed(id, Offset{5}, no_leader_epoch);  // the listener has not heard of it
+  effects = {};
+  member.released({id}, now, effects);
+  CHECK(!effects.commit);
+  CHECK(!member.owns(id));
+}
+
 TEST_CASE("a member that votes for the assignor load says what waits in its partitions", "[reader]") {
   ReaderFixture fixture;
   fixture.broker.add_topic("t", 4);
