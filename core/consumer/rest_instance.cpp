@@ -44,6 +44,7 @@ void RestInstance::end(Effects& effects) {
   parts_.clear();
   buffered_.clear();
   buffered_bytes_ = 0;
+  paused_ = false;
   unsure_ = false;
   mode_ = Mode::nothing;
   reading_ = {};
@@ -257,13 +258,14 @@ void RestInstance::go_back(Effects& effects) {
 
 bool RestInstance::has_enough() const {
   if (failed_) return true;
-  if (options_.fetch_bytes_min < 0) return false;
+  if (paused_ || options_.fetch_bytes_min < 0) return false;
   return buffered_bytes_ >= std::clamp<std::int64_t>(options_.fetch_bytes_min, 1, window_bytes);
 }
 
 Result<std::size_t> RestInstance::show_records(const Show& show, Effects& effects) {
   if (failed_) return *failed_;
   std::size_t count = 0;
+  if (paused_) return count;
   std::set<TopicIdPartition> stuck;
   std::optional<Error> first;
   for (auto at = buffered_.begin(); at != buffered_.end();) {

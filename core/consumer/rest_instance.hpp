@@ -147,7 +147,7 @@ class RestInstance {
   void take(ConsumerLost event, Effects& effects) { forget(event.partitions, effects); }
   void take(ConsumerRecords event, Effects& effects);
   void take(ConsumerReset event, Effects& effects);
-  void take(ConsumerPaused, Effects&) {}  // nothing comes, and a poll waits
+  void take(ConsumerPaused event, Effects&) { paused_ = event.paused; }
   void take(ConsumerFailed event, Effects& effects);
   void take(ConsumerClosed event, Effects& effects);
 
@@ -166,6 +166,7 @@ class RestInstance {
   Parts parts_;
   std::deque<ConsumerRecords> buffered_;
   std::int64_t buffered_bytes_ = 0;
+  bool paused_ = false;  ///< the group: a poll waits, also with records that have come
   std::optional<Error> failed_;
 };
 

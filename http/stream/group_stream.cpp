@@ -168,6 +168,7 @@ bool GroupStream::take_note(ConsumerEvent& event) {
     take_in(*reset);
     return reset->reason != ConsumerReset::Reason::seek;
   }
+  if (const auto* paused = std::get_if<ConsumerPaused>(&event)) group_paused_ = paused->paused;
   if (std::holds_alternative<ConsumerFailed>(event)) over_ = true;
   return !std::holds_alternative<ConsumerClosed>(event);
 }
@@ -272,7 +273,7 @@ std::size_t GroupStream::pull_batch(Part& part, consumer::Room room, FeedSink& s
 
 std::size_t GroupStream::pull(consumer::Room room, FeedSink& sink) {
   std::size_t used = 0;
-  bool moved = !paused_;
+  bool moved = !paused_ && !group_paused_;
   while (moved) {
     moved = false;
     const auto count = parts_.size();

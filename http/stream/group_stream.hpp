@@ -125,8 +125,9 @@ class GroupStream final : public ConsumerListener, public std::enable_shared_fro
   const GroupDefinition definition_;
   std::unique_ptr<Consumer> consumer_;
   consumer::Credit credit_;
-  bool untouched_ = true;  ///< nothing was spent since credit was given
-  bool paused_ = false;
+  bool untouched_ = true;      ///< nothing was spent since credit was given
+  bool paused_ = false;        ///< by the client
+  bool group_paused_ = false;  ///< by an operator: what has come waits
   bool over_ = false;
   group::GroupEpoch epoch_{0};
   std::map<TopicIdPartition, Part> parts_;

@@ -133,6 +133,20 @@ TEST_CASE("what has been shown makes room for as much", "[rest_instance]") {
   CHECK(fixture.take_shown() == Values{"t-0:0", "t-0:1", "t-0:2", "t-0:3"});
 }
 
+TEST_CASE("a paused group's instance shows nothing, not even what it has, until the group goes on", "[rest_instance]") {
+  InstanceFixture fixture;
+  fixture.subscribe();
+  fixture.assigned(0);
+  fixture.records(0, 0, 2);
+  REQUIRE(fixture.instance.has_enough());
+  fixture.tell(ConsumerPaused{true});
+  CHECK(!fixture.instance.has_enough());
+  CHECK(fixture.poll().value() == 0);
+  fixture.tell(ConsumerPaused{false});
+  CHECK(fixture.instance.has_enough());
+  CHECK(fixture.poll().value() == 2);
+}
+
 TEST_CASE("a record that does not fit comes with the next poll", "[rest_instance]") {
   InstanceFixture fixture;
   fixture.subscribe();

@@ -302,6 +302,25 @@ TEST_CASE("a paused group subscription waits, and a group that is reset is told 
   CHECK(client.offsets("w") == Offsets{0, 1, 2, 3, 4, 3, 4});
 }
 
+TEST_CASE("of a paused group nothing comes, not even what waited for credit", "[ws][group]") {
+  GroupStreamFixture fixture;
+  WsClient client(fixture);
+  client.ask(join("w", {{"credit", {{"msgs", 1}, {"bytes", 100'000}}}}));
+  fixture.append(0, 3);
+  fixture.pass(200, {client.session.get()});
+  REQUIRE(client.offsets("w") == Offsets{0});
+  const auto pause_group = [&](bool paused) {
+    fixture.broker.groups().pause({"workers", paused}, 1'000, Reply<Nothing>{[](auto) {}});
+    fixture.pass(200, {client.session.get()});
+  };
+  pause_group(true);
+  client.ask({{"op", "credit"}, {"sub", "w"}, {"msgs", 10}});
+  fixture.pass(1'000, {client.session.get()});
+  CHECK(client.offsets("w") == Offsets{0});
+  pause_group(false);
+  CHECK(client.offsets("w") == Offsets{0, 1, 2});
+}
+
 TEST_CASE("a session that the coordinator has forgotten loses its partitions, and says so", "[ws][group]") {
   GroupStreamFixture fixture;
   WsClient client(fixture);
