@@ -178,4 +178,26 @@ struct WsClient final : http::WsTransport {
   std::shared_ptr<http::WsSession> session;
 };
 
+/// Each object in the order it came, as a word: "re", "records", "caught_up", ...
+inline std::vector<std::string> words(const WsClient& client) {
+  std::vector<std::string> all;
+  for (const auto& one : client.received) {
+    if (one.contains("re")) {
+      all.emplace_back(one.contains("ok") ? "ok" : "err");
+    } else if (one.value("ev", "") == "sub") {
+      all.push_back(one["state"]);
+    } else {
+      all.push_back(one.value("ev", "error"));
+    }
+  }
+  return all;
+}
+
+inline nlohmann::json subscribe(const std::string& sub, const nlohmann::json& from,
+                                const nlohmann::json& more = nlohmann::json::object()) {
+  nlohmann::json command{{"op", "subscribe"}, {"sub", sub}, {"topics", {"Chat"}}, {"from", from}};
+  command.update(more);
+  return command;
+}
+
 }  // namespace troupe::test

@@ -8,14 +8,11 @@
 using namespace troupe;
 using nlohmann::json;
 using test::StreamFixture;
+using test::subscribe;
 using test::WsClient;
 using Offsets = std::vector<std::int64_t>;
 
 namespace {
-
-json subscribe(const std::string& sub, const json& from) {
-  return {{"op", "subscribe"}, {"sub", sub}, {"topics", {"Chat"}}, {"from", from}};
-}
 
 std::string json_text(std::size_t size) { return "\"" + std::string(size, 'x') + "\""; }
 

@@ -10,33 +10,10 @@
 using namespace troupe;
 using nlohmann::json;
 using test::StreamFixture;
+using test::subscribe;
 using test::WsClient;
+using test::words;
 using Offsets = std::vector<std::int64_t>;
-
-namespace {
-
-/// Each object in the order it came, as a word: "re", "records", "caught_up", ...
-std::vector<std::string> words(const WsClient& client) {
-  std::vector<std::string> all;
-  for (const auto& one : client.received) {
-    if (one.contains("re")) {
-      all.emplace_back(one.contains("ok") ? "ok" : "err");
-    } else if (one.value("ev", "") == "sub") {
-      all.push_back(one["state"]);
-    } else {
-      all.push_back(one.value("ev", "error"));
-    }
-  }
-  return all;
-}
-
-json subscribe(const std::string& sub, const json& from, const json& more = json::object()) {
-  json command{{"op", "subscribe"}, {"sub", sub}, {"topics", {"Chat"}}, {"from", from}};
-  command.update(more);
-  return command;
-}
-
-}  // namespace
 
 TEST_CASE("a session begins with connect, once", "[ws]") {
   StreamFixture fixture;
